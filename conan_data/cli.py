@@ -1,0 +1,30 @@
+"""`conan-data`: builds and mines data."""
+
+import sys
+
+from conan_data.command import Command, main
+
+COMMANDS = (
+    Command(
+        name="build-corpus",
+        config="conan_data.corpus.config:BuildCorpusConfig",
+        run="conan_data.corpus.build:build_corpus",
+        help="Cleans raw multilingual text: language, rules, exact and near duplicates.",
+    ),
+    Command(
+        name="build-xlr",
+        config="conan_data.xlr.config:BuildXlrConfig",
+        run="conan_data.xlr.build:build_xlr",
+        help="Builds a cross-lingual retrieval set: translates the queries of a set, keeps its passages.",
+    ),
+    Command(
+        name="mine",
+        config="conan_data.mining.config:MineConfig",
+        run="conan_data.mining.mine:mine",
+        help="Mines hard negatives for a retrieval set with a model.",
+    ),
+)
+
+
+def run() -> None:
+    sys.exit(main("conan-data", "Builds and mines the data that text-embedding models are trained on.", COMMANDS))

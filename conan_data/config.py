@@ -1,0 +1,68 @@
+"""Typed configs: what every stage's config has in common, and which of its fields decide the result.
+
+A config is a frozen dataclass of plain types, so that importing it costs nothing and `--help` stays fast. Fields that only say
+*how* to run (worker counts, progress, `overwrite`) are declared with `execution(...)`: they are left out of the identity, so the same job with
+other workers is still the same job. Where the output lies is not part of what it is, so `out` is left out too.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from conan_data.errors import UserError
+
+
+def execution(default: Any) -> Any:
+    """A dataclass field that changes how a stage runs but never what it writes."""
+    return dataclasses.field(default=default, metadata={"identity": False})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """What every stage takes: where its artifact goes, and whether one that is there may be replaced."""
+
+    out: Path = dataclasses.field(metadata={"identity": False})
+    """Directory the artifact is published to."""
+    overwrite: bool = execution(False)
+    """Replace an artifact of another config that is there already."""
+
+
+def require(condition: bool, field: str, value: object, rule: str) -> None:
+    """Raises `UserError` naming `field`, its `value` and the `rule` unless `condition` holds; called in `__post_init__`."""
+    if not condition:
+        raise UserError(f"{field}: {rule}, got {value!r}")
+
+
+def resolved(config: Any) -> dict[str, Any]:
+    """All fields of a config as JSON types, nested configs included."""
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+
+
+def identity(config: Any) -> dict[str, Any]:
+    """The fields that decide the result, as JSON types."""
+    return {
+        field.name: identity(value) if dataclasses.is_dataclass(value) else _plain(value)
+        for field in dataclasses.fields(config)
+        if field.metadata.get("identity", True)
+        for value in [getattr(config, field.name)]
+    }
+
+
+def identity_hash(config: Any) -> str:
+    """SHA-256 (hex) of the identity in canonical JSON."""
+    return hashlib.sha256(json.dumps(identity(config), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return resolved(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

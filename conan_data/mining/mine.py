@@ -1,0 +1,151 @@
+"""`conan-data mine`: hard negatives for every query of a retrieval set, published as an artifact.
+
+The artifact says which vectors it comes from (the encoder's fingerprint is the `checkpoint` of each row) and what the filters did, in
+numbers that show at a glance whether a threshold fits: the scores of positives and negatives by language, and how full the pools are.
+The vectors are kept below the partial directory until everything is published, so that an interrupted run does not encode again.
+"""
+
+import logging
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from conan_data import artifact, tables
+from conan_data.mining.arrays import RetrievalArrays, document_texts, retrieval_arrays
+from conan_data.mining.config import MineConfig, parse_memory
+from conan_data.mining.encoder import Encoder, Kind, load_encoder, resolve_device
+from conan_data.mining.pools import mine_pools
+from conan_data.mining.search import ExactSearcher
+from conan_data.mining.selection import REASONS, Pools
+from conan_data.retrieval import RetrievalSplit, read_retrieval
+from conan_data.sources import resolve
+
+log = logging.getLogger(__name__)
+
+KIND = "negatives"
+NEGATIVES_FILE = "negatives.parquet"
+_EMBEDDINGS = "embeddings"
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+_QUERIES_A_ROW_GROUP = 8192
+
+
+def mine(config: MineConfig) -> Path:
+    """Mines and publishes; returns the artifact's directory. Only queries with a pool are in it."""
+    with artifact.building(
+        config, kind=KIND, command="conan-data mine", inputs=[resolve(config.data, "retrieval"), _model_input(config.model)], resume=True
+    ) as build:
+        if build.done:
+            return build.out
+        data = read_retrieval(config.data, config.split, group_regex=config.group_regex)
+        arrays = retrieval_arrays(data)
+        device = resolve_device(config.device)
+        encoder = _open_encoder(config, device)
+        searcher = ExactSearcher(memory=parse_memory(config.memory), device=device)
+        # Asked before hours of encoding: this raises where the memory cannot do.
+        searcher.batch_size(dimension=encoder.dimension, k=config.select.depth + int(arrays.num_answers().max(initial=0)))
+        pools = mine_pools(
+            encoder,
+            arrays,
+            config.select,
+            query_texts=data.queries.column("text"),
+            query_ids=data.queries.column("_id"),
+            document_texts=document_texts(data.corpus),
+            document_ids=data.corpus.column("_id"),
+            directory=build.dir / _EMBEDDINGS,
+            searcher=searcher,
+            shard_size=config.shard_size,
+        )
+        write_negatives(build.dir / NEGATIVES_FILE, pools, data, checkpoint=encoder.fingerprint, step=0)
+        if not config.keep_embeddings:
+            shutil.rmtree(build.dir / _EMBEDDINGS)
+        return build.publish(rows=_rows(pools), extra=report(pools, arrays, data))
+
+
+def write_negatives(path: Path, pools: Pools, data: RetrievalSplit, *, checkpoint: str, step: int) -> None:
+    """Writes `tables.NEGATIVES`, one row for each query that has a pool, in the order of the queries, a few thousand queries at a time."""
+    document_ids = data.corpus.column("_id").combine_chunks()
+    query_ids = data.queries.column("_id").combine_chunks()
+    filled = np.flatnonzero(pools.sizes)
+    with pq.ParquetWriter(path, tables.NEGATIVES, compression="zstd") as writer:
+        for start in range(0, len(filled), _QUERIES_A_ROW_GROUP):
+            rows = filled[start : start + _QUERIES_A_ROW_GROUP]
+            table = pa.table(
+                {
+                    "query_id": query_ids.take(pa.array(rows)),
+                    "pool": _pool_column(pools, rows, document_ids),
+                    "positive_score": pools.positive_scores[rows],
+                    "checkpoint": pa.repeat(checkpoint, len(rows)),
+                    "step": pa.array(np.full(len(rows), step, np.int64)),
+                }
+            )
+            writer.write_table(tables.check(table, tables.NEGATIVES, path))
+
+
+def report(pools: Pools, arrays: RetrievalArrays, data: RetrievalSplit) -> dict[str, Any]:
+    """What the filters did, for the manifest: candidates by reason, pool sizes, and the spread of scores by query language."""
+    sizes, counts = np.unique(pools.sizes, return_counts=True)
+    by_language = {}
+    for code, language in enumerate(arrays.languages):
+        own = arrays.query_languages == code
+        by_language[language] = {
+            "queries": int(own.sum()),
+            "positive_scores": _quantiles(pools.positive_scores[own]),
+            "negative_scores": _quantiles(pools.scores[own]),
+        }
+    return {
+        "candidates": pools.counts,
+        "pool_sizes": {str(size): int(count) for size, count in zip(sizes, counts, strict=True)},
+        "short_pools": pools.num_short,
+        "quantiles": list(_QUANTILES),
+        "scores": by_language,
+        "refused_rows": dict(sorted(Counter(row.reason for row in data.broken).items())),
+    }
+
+
+def _rows(pools: Pools) -> artifact.Rows:
+    filled = pools.sizes > 0
+    unanswered = np.isnan(pools.positive_scores)
+    dropped = {"no-positive": int(unanswered.sum()), "no-negative-left": int((~filled & ~unanswered).sum())}
+    if pools.num_short:
+        log.warning("%d of %d queries have fewer negatives than pool_size", pools.num_short, len(filled))
+    return artifact.Rows(read=len(filled), kept=int(filled.sum()), dropped={reason: count for reason, count in dropped.items() if count})
+
+
+def _pool_column(pools: Pools, rows: np.ndarray, document_ids: pa.Array) -> pa.Array:
+    taken = pools.rows[rows] >= 0
+    offsets = np.concatenate(([0], np.cumsum(taken.sum(axis=1)))).astype(np.int32)
+    pool = tables.NEGATIVES.field("pool").type
+    items = pa.StructArray.from_arrays(
+        [
+            document_ids.take(pa.array(pools.rows[rows][taken])),
+            pa.array(pools.scores[rows][taken]),
+            pa.array(pools.ranks[rows][taken]),
+            pa.repeat(REASONS[0], int(offsets[-1])),
+        ],
+        fields=list(pool.value_type),
+    )
+    return pa.ListArray.from_arrays(pa.array(offsets), items, type=pool)
+
+
+def _quantiles(scores: np.ndarray) -> list[float] | None:
+    """Rounded to four places; None when there is no score."""
+    present = scores[~np.isnan(scores)]
+    return [round(float(value), 4) for value in np.quantile(present, _QUANTILES)] if len(present) else None
+
+
+def _open_encoder(config: MineConfig, device: str) -> Encoder:
+    prompts: dict[Kind, str] = {}
+    if config.query_prompt is not None:
+        prompts["query"] = config.query_prompt
+    if config.document_prompt is not None:
+        prompts["document"] = config.document_prompt
+    return load_encoder(config.model, max_length=config.max_length, batch_tokens=config.batch_tokens, device=device, prompts=prompts)
+
+
+def _model_input(model: str) -> str:
+    return model if Path(model).exists() else artifact.HUB + model

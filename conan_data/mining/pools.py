@@ -1,0 +1,119 @@
+"""Mining itself, without files of its own: vectors and integer arrays in, pools of negatives out.
+
+`conan-data mine` and the refresh of negatives during training are this one function, so what is mined before training and what is mined
+in the middle of it differ in the model only. Nothing here knows a model or a table: an `Encoder` gives vectors, a `Searcher`
+candidates, `selection` decides.
+
+The number of candidates that a query needs is `depth` plus its answers, which stand at the top of its list and are taken out. One query
+with a thousand translations must not make the search a thousand wider for all, so queries are searched in the order of their number of
+answers, and pools do not depend on who is searched with whom.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from conan_data.mining.arrays import RetrievalArrays
+from conan_data.mining.config import SelectionConfig
+from conan_data.mining.embeddings import Embeddings, Texts, encode_to_shards
+from conan_data.mining.encoder import Encoder
+from conan_data.mining.search import Searcher, pair_scores
+from conan_data.mining.selection import REASONS, Pools, add_counts, reduce_positive_scores, select, thresholds
+
+_CANDIDATES_A_BLOCK = 2**18
+"""Candidates that are filtered at a time; the arrays for one take about 100 bytes."""
+
+
+def mine_pools(
+    encoder: Encoder,
+    arrays: RetrievalArrays,
+    selection: SelectionConfig,
+    *,
+    query_texts: Texts,
+    query_ids: Texts,
+    document_texts: Texts,
+    document_ids: Texts,
+    directory: Path,
+    searcher: Searcher,
+    shard_size: int = 16384,
+) -> Pools:
+    """Encodes queries and documents into `directory/queries` and `directory/corpus` and mines a pool for each query of `arrays`.
+
+    Texts and ids are in the order of the rows of `arrays`. An interrupted run goes on where it stopped; see `embeddings` for what is
+    used again.
+    """
+    queries = encode_to_shards(encoder, query_texts, query_ids, directory / "queries", kind="query", shard_size=shard_size)
+    documents = encode_to_shards(encoder, document_texts, document_ids, directory / "corpus", kind="document", shard_size=shard_size)
+    return pools_of_vectors(queries, documents, arrays, selection, searcher=searcher)
+
+
+def pools_of_vectors(
+    queries: Embeddings, documents: Embeddings, arrays: RetrievalArrays, selection: SelectionConfig, *, searcher: Searcher
+) -> Pools:
+    """A pool for each query, in the order of `queries`; see `selection` for what is in it."""
+    assert (len(queries), len(documents)) == (arrays.num_queries, arrays.num_documents), "the vectors are not those of the arrays"
+    positive_scores_Q = reduce_positive_scores(
+        pair_scores(queries, documents, arrays.positive_owners(), arrays.positive_rows),
+        arrays.positive_offsets,
+        reference=selection.reference,
+    )
+    thresholds_Q = thresholds(positive_scores_Q, _margins(arrays, selection))
+    pools = Pools(
+        rows=np.full((arrays.num_queries, selection.pool_size), -1, np.int32),
+        scores=np.full((arrays.num_queries, selection.pool_size), np.nan, np.float32),
+        ranks=np.full((arrays.num_queries, selection.pool_size), -1, np.int32),
+        positive_scores=positive_scores_Q,
+        counts=dict.fromkeys(REASONS, 0),
+    )
+    num_answers_Q = arrays.num_answers()
+    answerable = np.flatnonzero(np.diff(arrays.positive_offsets) > 0)
+    order = answerable[np.argsort(num_answers_Q[answerable], kind="stable")]
+    for block, k in _query_blocks(order, selection.depth + num_answers_Q, searcher, dimension=documents.dimension):
+        hits = searcher.search(queries.gather(block), documents, k=k)
+        for part in _slices(len(block), max(1, _CANDIDATES_A_BLOCK // k)):
+            rows = block[part]
+            found = arrays.take_queries(rows)
+            chosen = select(
+                hits.rows[part],
+                hits.scores[part],
+                positive_offsets=found.positive_offsets,
+                positive_rows=found.positive_rows,
+                positive_scores_Q=positive_scores_Q[rows],
+                groups_N=arrays.groups,
+                texts_N=arrays.texts,
+                thresholds_Q=thresholds_Q[rows],
+                pool_size=selection.pool_size,
+                depth=selection.depth,
+                skip=selection.skip,
+            )
+            pools.rows[rows], pools.scores[rows], pools.ranks[rows] = chosen.rows, chosen.scores, chosen.ranks
+            add_counts(pools.counts, chosen.counts)
+    return pools
+
+
+def _query_blocks(order: np.ndarray, widths_Q: np.ndarray, searcher: Searcher, *, dimension: int) -> list[tuple[np.ndarray, int]]:
+    """(query rows, candidates) of each search, every block one pass of the searcher.
+
+    `widths_Q[order]` ascends, so a block is as wide as its last query.
+    """
+    blocks: list[tuple[np.ndarray, int]] = []
+    start = 0
+    while start < len(order):
+        size = len(order) - start
+        # Wide queries are kept apart from narrow ones: a block at most doubles the narrowest search in it.
+        size = min(size, int(np.searchsorted(widths_Q[order[start:]], 2 * widths_Q[order[start]], side="right")))
+        while size > max(1, searcher.batch_size(dimension=dimension, k=int(widths_Q[order[start + size - 1]]))):
+            size = -(-size // 2)
+        blocks.append((order[start : start + size], int(widths_Q[order[start + size - 1]])))
+        start += size
+    return blocks
+
+
+def _margins(arrays: RetrievalArrays, selection: SelectionConfig) -> np.ndarray:
+    """float64 [Q]: the margin for each query's language."""
+    by_language = np.array([selection.margin_by_language.get(language, selection.margin) for language in arrays.languages], np.float64)
+    return by_language[arrays.query_languages]
+
+
+def _slices(num_rows: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, num_rows, size)]

@@ -1,0 +1,1 @@
+"""conan, the training side: from tokenizer to evaluated and exported text-embedding model."""

@@ -1,0 +1,122 @@
+"""When a checkpoint counts as whole, and which ones stay.
+
+A machine that dies while it saves leaves half a file, and a disk may lose what was never flushed. So a checkpoint is written beside its
+name, flushed, closed by `meta.json` with the hashes of the other files, and renamed; one that does not match its hashes is as good as
+absent. Removing old checkpoints counts only whole ones, so that the last one that can be loaded is never removed.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from conan_data.errors import UserError
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+META = "meta.json"
+_NAME = re.compile(r"step-(\d{8,})")
+
+
+def checkpoint_name(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def seal(partial: Path, final: Path, *, step: int) -> Path:
+    """Flushes the files in `partial`, writes their hashes, and renames it to `final`."""
+    files = {path.name: _hash_flushed(path) for path in sorted(partial.iterdir())}
+    with open(partial / META, "w", encoding="utf-8") as file:
+        json.dump({"format": FORMAT, "step": step, "files": files}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_directory(partial)
+    if final.exists():
+        shutil.rmtree(final)
+    os.rename(partial, final)
+    _sync_directory(final.parent)
+    return final
+
+
+def verify(checkpoint: Path) -> dict[str, Any]:
+    """The content of `meta.json`. Raises `UserError` when a file is missing, or is not what was written."""
+    try:
+        meta = json.loads((checkpoint / META).read_text(encoding="utf-8"))
+        listed = dict(meta["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{checkpoint}: not a whole checkpoint ({META} is missing or damaged)") from None
+    if meta.get("format") != FORMAT:
+        raise UserError(f"{checkpoint}: written in format {meta.get('format')!r}, this version reads {FORMAT}")
+    for name, expected in listed.items():
+        path = checkpoint / name
+        if not path.is_file():
+            raise UserError(f"{checkpoint}: {name} is missing")
+        if path.stat().st_size != expected["bytes"] or _hash(path) != expected["sha256"]:
+            raise UserError(f"{checkpoint}: {name} is damaged")
+    return meta
+
+
+def latest_checkpoint(directory: str | Path) -> Path | None:
+    """The newest whole checkpoint in `directory`, None if there is none; damaged ones are passed over with a warning."""
+    for checkpoint in _newest_first(Path(directory)):
+        try:
+            verify(checkpoint)
+        except UserError as error:
+            log.warning("passed over: %s", error)
+            continue
+        return checkpoint
+    return None
+
+
+def prune_checkpoints(directory: str | Path, *, keep: int) -> None:
+    """Removes what is older than the newest `keep` whole checkpoints, and what a killed run left half written.
+
+    Every checkpoint that counts is read and compared with its hashes; where fewer than `keep` are whole, nothing is removed.
+    """
+    assert keep >= 1, "one checkpoint at least has to stay"
+    for partial in Path(directory).glob("step-*.partial"):
+        shutil.rmtree(partial)
+    num_whole = 0
+    for checkpoint in _newest_first(Path(directory)):
+        if num_whole == keep:
+            shutil.rmtree(checkpoint)
+        elif _is_whole(checkpoint):
+            num_whole += 1
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        verify(checkpoint)
+    except UserError:
+        return False
+    return True
+
+
+def _newest_first(directory: Path) -> list[Path]:
+    if not directory.is_dir():
+        return []
+    steps = {int(match[1]): path for path in directory.iterdir() if (match := _NAME.fullmatch(path.name)) and path.is_dir()}
+    return [steps[step] for step in sorted(steps, reverse=True)]
+
+
+def _hash(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash_flushed(path: Path) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

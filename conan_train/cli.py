@@ -1,0 +1,60 @@
+"""`conan-train`: trains, evaluates and exports text-embedding models."""
+
+import sys
+
+from conan_data.command import Command, main
+
+COMMANDS = (
+    Command(
+        name="tokenizer",
+        config="conan_train.tokenizer.config:TokenizerConfig",
+        run="conan_train.tokenizer.train:train_tokenizer",
+        help="Trains a byte-level BPE tokenizer on a corpus.",
+    ),
+    Command(
+        name="init",
+        config="conan_train.initialise.config:InitConfig",
+        run="conan_train.initialise.init:init",
+        help="Makes a language model with random weights from a preset.",
+    ),
+    Command(
+        name="pretrain",
+        config="conan_train.pretrain.config:PretrainConfig",
+        run="conan_train.pretrain.train:pretrain",
+        help="Trains a language model on packed text, next token by next token.",
+    ),
+    Command(
+        name="finetune",
+        config="conan_train.finetune.config:FinetuneConfig",
+        run="conan_train.finetune.train:finetune",
+        help="Trains an embedding model on a retrieval set, mining its negatives as it goes.",
+    ),
+    Command(
+        name="evaluate",
+        config="conan_train.evaluation.config:EvaluateConfig",
+        run="conan_train.evaluation.evaluate:evaluate",
+        help="Scores a model on a retrieval set, by language pair.",
+    ),
+    Command(
+        name="export",
+        config="conan_train.export.config:ExportConfig",
+        run="conan_train.export.export:export",
+        help="Writes a trained model as a plain sentence-transformers folder.",
+    ),
+    Command(
+        name="report",
+        config="conan_train.report.config:ReportConfig",
+        run="conan_train.report.report:report",
+        help="Draws artifacts into one self-contained HTML page.",
+    ),
+    Command(
+        name="run",
+        config="conan_train.path.config:PathConfig",
+        run="conan_train.path.run:run_path",
+        help="Runs all stages of a recipe in order; what is done already is not done again.",
+    ),
+)
+
+
+def run() -> None:
+    sys.exit(main("conan-train", "Trains text-embedding models, from tokenizer to exported model.", COMMANDS))

@@ -1,0 +1,148 @@
+"""A retrieval split as rows and numbers, and the pools of candidates it is scored in.
+
+A score in a pool of all languages mixes two abilities: finding the right text and preferring the right language. So each pair of
+languages is a pool of its own: the queries of one language, and as candidates *all* documents of the other, not only the judged ones. Of
+a query's judgements only those in the pool count. A query without a positive there has no score in that pool; it is left out of it and
+counted.
+
+Documents are in the order of their ids, so that a row number breaks ties as the id would.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from conan_data.mining.arrays import document_texts
+from conan_data.retrieval import RetrievalSplit
+
+ANY = "*"
+"""Language of the pool that holds all languages."""
+
+
+@dataclass(frozen=True)
+class Queries:
+    """The rows of all queries, translations included, in the order of their ids; `sources` is the query that each was translated from."""
+
+    ids: list[str]
+    texts: list[str]
+    languages: np.ndarray
+    sources: list[str]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The rows of all documents, in the order of their ids."""
+
+    ids: list[str]
+    texts: list[str]
+    languages: np.ndarray
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """`judged[q]` holds the positives of query row q: document row to score (above 0)."""
+
+    queries: Queries
+    documents: Documents
+    judged: list[dict[int, int]]
+    num_read: int
+    dropped: Mapping[str, int]
+    """Query rows that could not be used, by reason; `num_read` = these + the queries."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One pair of languages (or `ANY`, `ANY`): the rows of its queries and documents, and how many queries have no positive there."""
+
+    query_language: str
+    document_language: str
+    queries: np.ndarray
+    documents: np.ndarray
+    num_without_positive: int
+
+    @property
+    def is_pair(self) -> bool:
+        return self.document_language != ANY
+
+
+def evaluation_set(split: RetrievalSplit, *, translations: bool) -> EvaluationSet:
+    """The rows of `split`; with `translations`, the queries in other languages that it holds too are asked as queries of their own."""
+    rows = sorted(split.queries.to_pylist() + (_translated(split) if translations else []), key=lambda row: row["_id"])
+    queries = Queries(
+        ids=[row["_id"] for row in rows],
+        texts=[row["text"] for row in rows],
+        languages=np.array([row["lang"] for row in rows]),
+        sources=[row["source_id"] for row in rows],
+    )
+    corpus = split.corpus.sort_by("_id")
+    documents = Documents(
+        ids=corpus.column("_id").to_pylist(),
+        texts=list(document_texts(corpus)),
+        languages=np.array(corpus.column("lang").to_pylist()),
+    )
+    row_of = {identifier: row for row, identifier in enumerate(documents.ids)}
+    judged: dict[str, dict[int, int]] = {}
+    for row in split.qrels.to_pylist():
+        if row["score"] > 0:
+            judged.setdefault(row["query-id"], {})[row_of[row["corpus-id"]]] = row["score"]
+    refused = _refused(split, "queries")
+    assert split.num_query_rows == split.queries.num_rows + refused.total(), "query rows are unaccounted for"
+    if translations:
+        refused += _refused(split, "translations")
+    return EvaluationSet(
+        queries=queries,
+        documents=documents,
+        judged=[judged[row["_id"] if row["_id"] in judged else row["source_id"]] for row in rows],
+        num_read=len(rows) + refused.total(),
+        dropped=dict(refused),
+    )
+
+
+def language_pools(data: EvaluationSet, *, min_queries: int) -> tuple[list[Pool], list[Pool]]:
+    """The pools of all pairs of languages with at least `min_queries` queries that have a positive there, and those with fewer (but any).
+
+    Both in the order of (document language, query language).
+    """
+    languages = data.documents.languages
+    large: list[Pool] = []
+    small: list[Pool] = []
+    for document_language in sorted(set(languages.tolist())):
+        found = np.array([any(languages[row] == document_language for row in positives) for positives in data.judged])
+        documents = np.flatnonzero(languages == document_language)
+        for query_language in sorted(set(data.queries.languages.tolist())):
+            asked = data.queries.languages == query_language
+            queries = np.flatnonzero(asked & found)
+            pool = Pool(query_language, document_language, queries, documents, int(asked.sum()) - len(queries))
+            if len(queries):
+                (large if len(queries) >= min_queries else small).append(pool)
+    return large, small
+
+
+def mixed_pool(data: EvaluationSet) -> Pool:
+    """All queries against all documents."""
+    return Pool(ANY, ANY, np.arange(len(data.queries.ids)), np.arange(len(data.documents.ids)), 0)
+
+
+def judged_in(pool: Pool, judged: Sequence[Mapping[int, int]]) -> list[dict[int, int]]:
+    """The judgements of the pool's queries, restricted to its documents."""
+    inside = set(pool.documents.tolist())
+    return [{row: score for row, score in judged[query].items() if row in inside} for query in pool.queries.tolist()]
+
+
+def _translated(split: RetrievalSplit) -> list[dict[str, str]]:
+    """Translations as query rows, named `QUERY@LANG` (`QUERY@LANG#2` where there is another in the same language)."""
+    rows, seen = [], Counter[tuple[str, str]]()
+    for row in split.translations.to_pylist():
+        key = (row["query_id"], row["lang"])
+        seen[key] += 1
+        suffix = f"#{seen[key]}" if seen[key] > 1 else ""
+        rows.append({"_id": f"{key[0]}@{key[1]}{suffix}", "text": row["text"], "lang": row["lang"], "source_id": row["query_id"]})
+    return rows
+
+
+def _refused(split: RetrievalSplit, part: str) -> Counter[str]:
+    """Rows of one file of the set that its reader refused, by reason."""
+    return Counter(row.reason for row in split.broken if Path(row.file).name.startswith(part))

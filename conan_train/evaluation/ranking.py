@@ -1,0 +1,104 @@
+"""Who ranks: an encoder by the dot product of its vectors, or BM25. Both promise a total order: score descending, then id ascending.
+
+An encoder's texts are encoded once, to half-precision shards that are mapped into memory, and searched exactly in every pool. The model
+that a name stands for is found here too: the `model/` folder of a training run, an exported artifact, or whatever sentence-transformers
+loads.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from conan_data import artifact
+from conan_data.mining.embeddings import Embeddings, encode_to_shards
+from conan_data.mining.encoder import CONTRACT, Encoder, Kind, load_encoder, resolve_device
+from conan_data.mining.search import ExactSearcher
+from conan_train.evaluation.config import BM25, EvaluateConfig
+from conan_train.evaluation.evaluation_set import EvaluationSet
+from conan_train.model.folder import model_folder
+
+SEARCH_MEMORY = 1 << 30
+"""Bytes of working memory of a search."""
+TRAINED, LANGUAGE_MODEL, EXPORTED, OTHER = "embedder", "language-model", "sentence-transformers", "other"
+"""What a model may be; `OTHER` is a folder or a Hub id that no stage of ours made."""
+
+
+class Ranker(Protocol):
+    """Orders documents for queries."""
+
+    fingerprint: str
+    """Changes whenever the order would."""
+
+    def rank(self, queries: np.ndarray, documents: np.ndarray, *, depth: int) -> list[np.ndarray]:
+        """For each of the query rows, at most `depth` of the document rows, best first; `documents` is ascending."""
+        ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as it was named, what kind it is, and where its files lie (None for BM25 and the Hub)."""
+
+    name: str
+    kind: str
+    folder: Path | None
+
+
+class EncoderRanker:
+    """Encodes all texts below `work` at once."""
+
+    def __init__(self, encoder: Encoder, data: EvaluationSet, work: Path, *, device: str) -> None:
+        self.fingerprint = encoder.fingerprint
+        self._queries = encode_to_shards(encoder, data.queries.texts, data.queries.ids, work / "queries", kind="query")
+        self._documents = encode_to_shards(encoder, data.documents.texts, data.documents.ids, work / "documents", kind="document")
+        self._searcher = ExactSearcher(memory=SEARCH_MEMORY, device=device)
+
+    def rank(self, queries: np.ndarray, documents: np.ndarray, *, depth: int) -> list[np.ndarray]:
+        """See `Ranker`."""
+        everything = len(documents) == len(self._documents)
+        candidates = self._documents if everything else Embeddings([self._documents.gather(documents)], dimension=self._documents.dimension)
+        hits = self._searcher.search(self._queries.gather(queries), candidates, k=depth)
+        return [documents[places] for places in hits.rows]
+
+
+def find_model(name: str) -> Model:
+    """What `name` stands for. Raises `UserError` for an artifact that holds no model."""
+    if name == BM25:
+        return Model(name, BM25, None)
+    path = Path(name)
+    kind = artifact.open_artifact(path).manifest["kind"] if artifact.is_artifact(path) else OTHER
+    if kind == EXPORTED:
+        return Model(name, kind, path)
+    # Refuses whatever else holds no model.
+    folder = model_folder(name)
+    return Model(name, kind, folder if isinstance(folder, Path) else None)
+
+
+def open_encoder(model: Model, config: EvaluateConfig) -> Encoder:
+    """The encoder of a model that is not BM25; a language model is read as it was trained: causal, and the mean of its states."""
+    folder = model.folder
+    if model.kind == LANGUAGE_MODEL and folder is not None and not (folder / CONTRACT).is_file():
+        return _language_model_encoder(folder, config)
+    prompts: dict[Kind, str] = {}
+    if config.query_prompt is not None:
+        prompts["query"] = config.query_prompt
+    if config.document_prompt is not None:
+        prompts["document"] = config.document_prompt
+    # A checkpoint's loader knows no "auto".
+    device = resolve_device(config.device)
+    return load_encoder(
+        folder or model.name, max_length=config.max_length, batch_tokens=config.batch_tokens, device=device, prompts=prompts
+    )
+
+
+def _language_model_encoder(folder: Path, config: EvaluateConfig) -> Encoder:
+    from conan_train.model.contract import EncodingContract
+    from conan_train.model.embedder import Embedder
+    from conan_train.model.encoder import CheckpointEncoder
+    from conan_train.model.tokenization import load_tokenizer
+
+    contract = EncodingContract(query_prompt=config.query_prompt or "", document_prompt=config.document_prompt or "")
+    embedder = Embedder.from_language_model(folder, contract, alpha=0.0)
+    embedder.to(resolve_device(config.device))
+    return CheckpointEncoder(embedder, load_tokenizer(folder), max_length=config.max_length, batch_tokens=config.batch_tokens)

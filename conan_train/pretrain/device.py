@@ -1,0 +1,23 @@
+"""The device and precision of one run, also when another run of the same process had others."""
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from conan_data.errors import UserError
+
+
+def make_accelerator(device: str, precision: str) -> Accelerator:
+    """An accelerator for `device` (auto, cpu, cuda, mps) and `precision` (no, bf16).
+
+    accelerate keeps both for the life of a process and refuses others afterwards, so what an earlier stage left is cleared.
+    Raises `UserError` for a device that is not there.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device, True):
+        raise UserError(f"device: no {device} here; use cpu, or auto")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(mixed_precision=precision, cpu=device == "cpu")
+    if device not in ("auto", accelerator.device.type):
+        raise UserError(f"device: accelerate chose {accelerator.device.type}, not {device}; check the settings of accelerate or torchrun")
+    return accelerator

@@ -1,0 +1,126 @@
+"""The training loop: one optimiser step after another over packed rows.
+
+A step is a function of the config, its number and the state in the checkpoint: rows, learning rate and the seed of whatever is random follow from the number.
+So a run that was killed ends with the same weights as one that was not, bit by bit on a CPU with the same number of threads. With several processes each takes
+every n-th row, and losses are divided by the labels of all of them, so that the sum of gradients is that of one process.
+
+B rows, L tokens of a row.
+"""
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from transformers import PreTrainedModel
+
+from conan_data.errors import UserError
+from conan_data.progress import progress
+from conan_train.checkpoint.state import load_checkpoint, save_checkpoint
+from conan_train.optim.groups import adamw, set_lr
+from conan_train.optim.schedule import lr_at
+from conan_train.pretrain.config import PretrainConfig
+from conan_train.pretrain.held_out import summed_loss
+from conan_train.pretrain.packing import Batch, Rows
+from conan_train.trainlog import NAME, TrainLog
+
+log = logging.getLogger(__name__)
+
+
+class Trainer:
+    """A run of `num_steps` steps over `rows`; below `directory` are `checkpoints/` and the log."""
+
+    def __init__(
+        self, config: PretrainConfig, *, model: PreTrainedModel, rows: Rows, num_steps: int, accelerator: Accelerator, directory: Path
+    ) -> None:
+        self.config, self.rows, self.num_steps = config, rows, num_steps
+        self.accelerator, self.directory = accelerator, directory
+        self.bare = model.to(accelerator.device)
+        self.optimizer = adamw(self.bare, config.optim)
+        self.model = accelerator.prepare(self.bare)
+        self.log = TrainLog(directory / NAME)
+        self.step = 0
+        self.extra: dict[str, Any] = {}
+        """JSON that goes into every checkpoint."""
+
+    def restore(self, checkpoint: Path | None) -> None:
+        """Takes up a checkpoint, and cuts the log back to it."""
+        if checkpoint is not None:
+            loaded = load_checkpoint(checkpoint, model=self.bare, optimizer=self.optimizer)
+            self.step, self.extra = loaded.step, loaded.extra
+            log.info("continuing after step %d", self.step)
+        if self.accelerator.is_main_process:
+            self.log.cut(self.step)
+
+    def train(self) -> None:
+        """Takes the steps that are left. Raises `UserError` when loss or gradient is not finite; the weights of that step are not updated."""
+        self.model.train()
+        since, num_taken = time.monotonic(), 0
+        for step in progress(range(self.step, self.num_steps), "pretraining", unit="step"):
+            loss, norm = self._take(step)
+            self.step, num_taken = step + 1, num_taken + 1
+            if self.step % self.config.log_every == 0 or self.step == self.num_steps:
+                self._log_step(loss, norm, num_taken * self.config.batch_tokens / (time.monotonic() - since))
+                since, num_taken = time.monotonic(), 0
+            if self.step % self.config.checkpoint_every == 0 or self.step == self.num_steps:
+                start = time.monotonic()
+                self.save()
+                since += time.monotonic() - start
+
+    def save(self) -> None:
+        if self.accelerator.is_main_process:
+            folder, keep = self.directory / "checkpoints", self.config.keep_checkpoints
+            save_checkpoint(folder, step=self.step, model=self.bare, optimizer=self.optimizer, extra=self.extra, keep=keep)
+        self.accelerator.wait_for_everyone()
+
+    def _take(self, step: int) -> tuple[float, float]:
+        """One optimiser step; returns the loss a label, and the norm of the gradient before it was clipped."""
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        torch.manual_seed((self.config.seed * self.num_steps + step) * world + rank)
+        set_lr(self.optimizer, lr_at(step, self.config.optim, num_steps=self.num_steps))
+        batches = list(self._batches(step))
+        counted = torch.tensor(sum(batch.num_labels for batch in batches), device=self.accelerator.device)
+        num_labels = max(int(self.accelerator.reduce(counted, reduction="sum")), 1)
+        total = torch.zeros((), device=self.accelerator.device)
+        for number, batch in enumerate(batches, start=1):
+            hold = self.accelerator.no_sync(self.model) if number < len(batches) else contextlib.nullcontext()
+            with hold:
+                loss = summed_loss(self.model, batch, self.accelerator.device)
+                self.accelerator.backward(loss * (world / num_labels))  # the average over processes takes `world` out again
+            total += loss.detach()
+        loss_value = float(self.accelerator.reduce(total, reduction="sum")) / num_labels
+        norm = torch.nn.utils.clip_grad_norm_(self.bare.parameters(), self.config.optim.grad_clip or math.inf)
+        self._check_finite(step, loss_value, float(norm))
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss_value, float(norm)
+
+    def _batches(self, step: int) -> Iterator[Batch]:
+        """This process's rows of a step, in micro batches; all processes have the same number of both."""
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        mine = self.config.batch_rows // world
+        first = step * self.config.batch_rows + rank * mine
+        size = max(1, self.config.micro_batch_tokens // self.config.sequence_length)
+        for start in range(0, mine, size):
+            yield self.rows.batch(first + start, min(size, mine - start))
+
+    def _check_finite(self, step: int, loss: float, norm: float) -> None:
+        for name, value in (("loss", loss), ("gradient norm", norm)):
+            if not math.isfinite(value):
+                raise UserError(
+                    f"{name} is {value} at step {step + 1}; try a lower optim.lr, a longer optim.warmup_steps, or precision no "
+                    "(another config starts over with --overwrite)"
+                )
+
+    def _log_step(self, loss: float, norm: float, tokens_per_second: float) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        lr = lr_at(self.step - 1, self.config.optim, num_steps=self.num_steps)
+        event = {"event": "step", "step": self.step, "loss": loss, "lr": lr, "tokens_per_second": tokens_per_second, "grad_norm": norm}
+        self.log.append(event)
+        log.info("step %d of %d: loss %.4f, lr %.2e, %.0f tokens/s", self.step, self.num_steps, loss, lr, tokens_per_second)

@@ -1,0 +1,130 @@
+"""What the page says about training and its result: curves, refreshes of negatives, and scores before, after and of BM25."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from conan_data.artifact import Artifact
+from conan_train.evaluation.groups import CROSS, SAME
+from conan_train.report import figures, training
+from conan_train.report.artifacts import AFTER, BEFORE, BM25, ROLES, Evaluation, train_log
+
+SHOWN_METRICS = ("ndcg@10", "recall@20")
+
+
+def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
+    """The curves of a language model or an embedder; None for one that was not trained (a log is missing)."""
+    lines = train_log(item)
+    steps = training.step_lines(lines)
+    if not steps:
+        return None
+    refreshes = training.refreshes(lines)
+    marks = [float(line["step"]) for line in refreshes]
+    drawn: list[dict[str, str]] = []
+
+    def draw(caption: str, fields: dict[str, str], *, ylabel: str, with_refreshes: bool = True, log: bool = False) -> None:
+        lines_of = {label: found for label, field in fields.items() if (found := training.series(lines, field)) is not None}
+        if lines_of:
+            name = f"training-{number}-{len(drawn)}"
+            shown = marks if with_refreshes else []
+            drawn.append({"caption": caption, "svg": figures.curves(name, lines_of, ylabel=ylabel, refreshes=shown, log=log)})
+
+    draw("Loss", {"loss": "loss"}, ylabel="loss", log=_spans_decades(lines))
+    draw(
+        "Scores (cosines) of positives and of the negatives in training. A mining should lift the line of the negatives.",
+        {"positives": "positive_score", "negatives": "negative_score"},
+        ylabel="mean cosine",
+    )
+    replaced = training.replaced_per_step(lines)
+    if replaced is not None:
+        svg = figures.curves(f"training-{number}-replaced", {"replaced": replaced}, ylabel="negatives a step", refreshes=marks, filled=True)
+        drawn.append({"caption": "Negatives that had become easy and were replaced by the next of their pool", "svg": svg})
+    draw("Queries whose positive scores highest among their candidates", {"accuracy": "accuracy"}, ylabel="share")
+    draw("Soft mask: 0 is causal, 1 bidirectional", {"alpha": "alpha"}, ylabel="alpha", with_refreshes=False)
+    draw("Length of the gradient before it is clipped", {"gradient": "grad_norm"}, ylabel="norm", with_refreshes=False)
+    draw("Learning rate", {"learning rate": "lr"}, ylabel="learning rate", with_refreshes=False)
+    return {
+        "name": item.dir.name,
+        "kind": item.manifest["kind"],
+        "figures": drawn,
+        "refreshes": refreshes,
+        "facts": _facts(lines, steps),
+    }
+
+
+def scores_section(group: Sequence[Evaluation], *, number: int) -> dict[str, Any]:
+    """One set's evaluations side by side: the groups of language pairs, the mixed pool, and a heat map."""
+    names = list(dict.fromkeys(name for one in group for name in one.scores["summary"]))
+    rows = [_score_row(name, [one.scores["summary"].get(name) for one in group], key="by_query") for name in names]
+    if any(one.scores["mixed"] for one in group):
+        rows.append(_score_row("all languages in one pool", [one.scores["mixed"] for one in group], key="scores"))
+    panels = {
+        one.label: {(pair["query_language"], pair["document_language"]): pair["scores"]["ndcg@10"]["value"] for pair in one.scores["pairs"]}
+        for one in group
+        if one.scores["pairs"]
+    }
+    first = group[0].scores
+    return {
+        "name": group[0].set_name,
+        "labels": [one.label for one in group],
+        "models": [(one.label, Path(one.scores["model"]).name) for one in group if one.role != BM25],
+        "metrics": SHOWN_METRICS,
+        "rows": rows,
+        "gain": _gain(group),
+        "heat_map": figures.heat_maps(f"pairs-{number}", panels, metric="nDCG@10") if panels else None,
+        "protocol": first["protocol"],
+        "skipped": max(len(one.scores["skipped_pairs"]) for one in group),
+    }
+
+
+def _score_row(name: str, records: Sequence[dict[str, Any] | None], *, key: str) -> dict[str, Any]:
+    counts = next(record for record in records if record is not None)
+    return {
+        "name": name,
+        "pairs": counts.get("num_pairs"),
+        "queries": counts["num_queries"],
+        "cells": [[None if record is None else record[key][metric] for record in records] for metric in SHOWN_METRICS],
+    }
+
+
+def _gain(group: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """nDCG@10 before, after and of BM25 in the two groups that matter most, where one evaluation each says so."""
+    found = []
+    for name in (SAME, CROSS):
+        values = {
+            role: [
+                one.scores["summary"][name]["by_query"]["ndcg@10"]["value"]
+                for one in group
+                if one.role == role and name in one.scores["summary"]
+            ]
+            for role in ROLES
+        }
+        if len(values[BEFORE]) == len(values[AFTER]) == 1:
+            bm25 = values[BM25][0] if len(values[BM25]) == 1 else None
+            found.append({"name": name, "before": values[BEFORE][0], "after": values[AFTER][0], "bm25": bm25})
+    return found
+
+
+def _facts(lines: Sequence[dict[str, Any]], steps: Sequence[Any]) -> list[tuple[str, str]]:
+    """Numbers worth a line of text."""
+    loss = training.series(lines, "loss")
+    found = [("steps logged", f"{len(steps):,}"), ("last step", f"{steps[-1]['step']:,}")]
+    if loss is not None:
+        found.append(("loss", f"{loss.values[0]:.3f} → {loss.values[-1]:.3f}"))
+    for label, field in (("queries a second", "queries_per_second"), ("tokens a second", "tokens_per_second")):
+        speed = training.series(lines, field)
+        if speed is not None:
+            found.append((label, f"{float(speed.values.mean()):,.1f}"))
+    refreshes = training.refreshes(lines)
+    if refreshes:
+        found.append(("minings", f"{len(refreshes):,}"))
+        if refreshes[-1].get("share") is not None:
+            found.append(("time spent mining", f"{100 * refreshes[-1]['share']:.1f}%"))
+    if training.replaced_per_step(lines) is not None:
+        found.append(("negatives replaced by the rule", f"{training.total_replaced(lines):,}"))
+    return found
+
+
+def _spans_decades(lines: Sequence[dict[str, Any]]) -> bool:
+    loss = training.series(lines, "loss")
+    return loss is not None and bool((loss.values > 0).all()) and loss.values.max() > 20 * loss.values.min()

@@ -1,0 +1,43 @@
+"""Where everything came from: the command, config, inputs, code and library versions behind each artifact, from its manifest alone."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from conan_data.artifact import Artifact
+
+
+def provenance(artifacts: Sequence[Artifact]) -> list[dict[str, Any]]:
+    """One record an artifact, in order."""
+    return [
+        {
+            "name": item.dir.name,
+            "path": str(item.dir),
+            "kind": item.manifest["kind"],
+            "command": item.manifest.get("command", ""),
+            "commit": item.manifest.get("commit"),
+            "manifest_hash": item.manifest_hash,
+            "rows": item.manifest["rows"],
+            "bytes": sum(entry["bytes"] for entry in item.manifest["files"]),
+            "inputs": [_input(entry) for entry in item.manifest.get("inputs", [])],
+            "config": json.dumps(item.manifest.get("config", {}), indent=1, ensure_ascii=False),
+        }
+        for item in artifacts
+    ]
+
+
+def versions(artifacts: Sequence[Artifact]) -> list[tuple[str, str]]:
+    """(package, version), with all versions where artifacts were made with different ones."""
+    found: dict[str, list[str]] = {}
+    for item in artifacts:
+        for package, version in item.manifest.get("versions", {}).items():
+            known = found.setdefault(package, [])
+            if version not in known:
+                known.append(version)
+    return [(package, ", ".join(known)) for package, known in sorted(found.items())]
+
+
+def _input(entry: dict[str, Any]) -> tuple[str, str]:
+    """(path, what identifies its content, shortened)."""
+    digest = entry.get("manifest_sha256") or entry.get("sha256")
+    return entry["path"], digest[:12] if digest else f"{len(entry['files'])} files" if "files" in entry else "on the Hub"

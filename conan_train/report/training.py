@@ -1,0 +1,66 @@
+"""A training's log as series of numbers, short enough to draw.
+
+A run of a hundred thousand steps must not make a page of a hundred megabytes, and plotting every tenth line would show noise as if it
+were signal. So a long series becomes the means of equal stretches; counts stay sums, turned into rates by the steps they cover.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+MOST_POINTS = 600
+
+
+@dataclass(frozen=True)
+class Series:
+    """A quantity over steps: float64 [n] each."""
+
+    steps: np.ndarray
+    values: np.ndarray
+
+
+def series(lines: Sequence[Mapping[str, Any]], field: str) -> Series | None:
+    """The values of `field` in the step lines that hold a number there; None when none does."""
+    points = [(line["step"], line[field]) for line in step_lines(lines) if isinstance(line.get(field), int | float)]
+    if not points:
+        return None
+    steps, values = np.array(points, dtype=np.float64).T
+    return thinned(Series(steps, values))
+
+
+def replaced_per_step(lines: Sequence[Mapping[str, Any]]) -> Series | None:
+    """Negatives that the rule replaced, a step; a log line counts those since the line before it."""
+    points = [(line["step"], line["replaced"]) for line in step_lines(lines) if isinstance(line.get("replaced"), int | float)]
+    if not points:
+        return None
+    steps, counts = np.array(points, dtype=np.float64).T
+    # The first line covers the steps from the start, and steps are counted from 0 or from 1.
+    covered = np.diff(steps, prepend=min(0.0, steps[0] - 1))
+    return thinned(Series(steps, counts / np.maximum(covered, 1)))
+
+
+def total_replaced(lines: Sequence[Mapping[str, Any]]) -> int:
+    """Negatives that the rule replaced, in all."""
+    return sum(int(line["replaced"]) for line in step_lines(lines) if isinstance(line.get("replaced"), int | float))
+
+
+def step_lines(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The lines of steps; logs without events have no others."""
+    return [line for line in lines if line.get("event", "step") == "step" and "step" in line]
+
+
+def refreshes(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The lines of minings, in order."""
+    return [line for line in lines if line.get("event") == "refresh"]
+
+
+def thinned(full: Series, *, most: int = MOST_POINTS) -> Series:
+    """Means of at most `most` stretches of equally many points; NaN where a stretch has a NaN."""
+    if len(full.steps) <= most:
+        return full
+    stretches = np.array_split(np.arange(len(full.steps)), most)
+    return Series(
+        np.array([full.steps[stretch].mean() for stretch in stretches]), np.array([full.values[stretch].mean() for stretch in stretches])
+    )

@@ -1,0 +1,210 @@
+"""Search against a brute force in float64, on sets whose ties and near ties make float32 products give other ids."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conan_data.errors import UserError
+from conan_data.mining.embeddings import Embeddings
+from conan_data.mining.search import SPARE, ExactSearcher, _decode, _keys, error_bound, pair_scores, plan
+
+DIMENSION = 48
+
+
+def unit(rng: np.random.Generator, num: int, dimension: int = DIMENSION) -> np.ndarray:
+    vectors = rng.standard_normal((num, dimension))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+
+
+def brute_force(queries: np.ndarray, documents: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    scores = np.array([[np.float32(math.fsum(float(a) * float(b) for a, b in zip(q, d))) for d in documents] for q in queries])
+    order = np.array([sorted(range(len(documents)), key=lambda row: (-s[row], row))[:k] for s in scores])
+    return np.take_along_axis(scores, order, axis=1), order
+
+
+def fast_brute_force(queries: np.ndarray, documents: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    scores = (queries.astype(np.float64) @ documents.astype(np.float64).T).astype(np.float32)
+    order = np.array([np.lexsort((np.arange(len(documents)), -row))[:k] for row in scores])
+    return np.take_along_axis(scores, order, axis=1), order
+
+
+def hard_documents(rng: np.random.Generator, queries: np.ndarray, num: int) -> np.ndarray:
+    """Random documents, 200 equal to query 0, and 300 that differ from query 1 by at most a float16 step in its small components."""
+    documents = unit(rng, num, queries.shape[1])
+    documents[rng.choice(num, 200, replace=False)] = queries[0]
+    near = np.tile(queries[1], (300, 1))
+    for place in np.abs(queries[1]).argsort()[: len(queries[1]) // 2]:
+        near[:, place] = np.nextafter(near[:, place], rng.choice([-1, 1, near[0, place]], 300).astype(np.float16))
+    documents[rng.choice(num, 300, replace=False)] = near
+    return documents
+
+
+def split(documents: np.ndarray, sizes: list[int]) -> Embeddings:
+    return Embeddings(np.split(documents, np.cumsum(sizes)), dimension=documents.shape[1])
+
+
+@pytest.mark.parametrize("k", [1, 5, 40, 500])
+def test_ids_order_and_scores_equal_brute_force_whatever_the_memory(k: int) -> None:
+    rng = np.random.default_rng(k)
+    queries = unit(rng, 30)
+    documents = hard_documents(rng, queries, 1500)
+    scores, rows = fast_brute_force(queries, documents, k)
+    small, slow_rows = brute_force(queries[:2], documents[:100], min(k, 100))
+    np.testing.assert_array_equal(fast_brute_force(queries[:2], documents[:100], min(k, 100))[1], slow_rows)
+    assert small.dtype == np.float32
+    for memory in (1_500_000, 4_000_000, 50_000_000):
+        for shards in ([], [1], [700, 3, 300]):
+            hits = ExactSearcher(memory=memory).search(queries, split(documents, shards), k=k)
+            np.testing.assert_array_equal(hits.rows, rows)
+            np.testing.assert_array_equal(hits.scores.view(np.int32), scores.view(np.int32))
+
+
+def test_a_float32_product_orders_the_hard_set_wrongly() -> None:
+    """Shows that the set above is hard: without the exact scores, ids would come out in another order."""
+    rng = np.random.default_rng(5)
+    queries = unit(rng, 30)
+    documents = hard_documents(rng, queries, 1500)
+    naive = (-(queries.astype(np.float32) @ documents.astype(np.float32).T)).argsort(axis=1, kind="stable")[:, :40]
+    assert (naive != fast_brute_force(queries, documents, 40)[1]).any()
+
+
+def test_queries_with_too_many_equal_scores_are_searched_in_float64(caplog: pytest.LogCaptureFixture) -> None:
+    rng = np.random.default_rng(0)
+    queries = unit(rng, 8)
+    documents = hard_documents(rng, queries, 1500)
+    with caplog.at_level("DEBUG", logger="conan_data"):
+        ExactSearcher(memory=10**8).search(queries, split(documents, []), k=10)
+    assert "1 of 8 queries" in caplog.text
+
+
+def test_one_query_gets_what_it_gets_among_many() -> None:
+    rng = np.random.default_rng(1)
+    queries = unit(rng, 50)
+    documents = split(hard_documents(rng, queries, 1000), [])
+    searcher = ExactSearcher(memory=10**8)
+    together = searcher.search(queries, documents, k=20)
+    for row in (0, 1, 17):
+        np.testing.assert_array_equal(searcher.search(queries[row : row + 1], documents, k=20).rows[0], together.rows[row])
+
+
+def test_a_coarser_product_of_the_machine_changes_nothing() -> None:
+    rng = np.random.default_rng(2)
+    queries = unit(rng, 64, 256)
+    documents = hard_documents(rng, queries, 1200)
+    scores, rows = fast_brute_force(queries, documents, 25)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        hits = ExactSearcher(memory=10**8).search(queries, split(documents, []), k=25)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    np.testing.assert_array_equal(hits.rows, rows)
+    np.testing.assert_array_equal(hits.scores, scores)
+
+
+def test_a_screening_that_breaks_its_promise_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    queries, documents = unit(rng, 20), unit(rng, 900)
+    screen = ExactSearcher._screen
+
+    def blind(self: ExactSearcher, queries_BD: np.ndarray, *args: object, **options: object) -> tuple[torch.Tensor, torch.Tensor]:
+        scores, _ = screen(self, queries_BD, *args, **options)
+        return scores, torch.arange(scores.shape[1], dtype=torch.int32).expand(scores.shape)
+
+    monkeypatch.setattr(ExactSearcher, "_screen", blind)
+    hits = ExactSearcher(memory=10**8).search(queries, split(documents, []), k=12)
+    np.testing.assert_array_equal(hits.rows, fast_brute_force(queries, documents, 12)[1])
+
+
+@pytest.mark.parametrize("num_documents", [0, 1, 4])
+def test_fewer_documents_than_asked_for(num_documents: int) -> None:
+    rng = np.random.default_rng(4)
+    queries, documents = unit(rng, 3), unit(rng, num_documents)
+    hits = ExactSearcher(memory=10**8).search(queries, split(documents, []), k=9)
+    assert hits.rows.shape == (3, num_documents)
+    if num_documents:
+        np.testing.assert_array_equal(hits.rows, fast_brute_force(queries, documents, 9)[1])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=20))
+def test_keys_order_like_scores_then_rows(values: list[float]) -> None:
+    scores = torch.tensor([*values, *values, 0.0, -0.0])
+    rows = torch.arange(len(scores)).flip(0)
+    order = _keys(scores, rows).sort(descending=True).indices.tolist()
+    assert order == sorted(range(len(scores)), key=lambda place: (-scores[place].item(), rows[place].item()))
+    decoded_scores, decoded_rows = _decode(_keys(scores, rows))
+    assert torch.equal(decoded_scores, scores) and torch.equal(decoded_rows, rows.int())
+
+
+def test_pair_scores_are_the_exact_dot_products_and_those_of_a_search() -> None:
+    rng = np.random.default_rng(6)
+    queries, documents = unit(rng, 7, 300), unit(rng, 90, 300)
+    hits = ExactSearcher(memory=10**8).search(queries, split(documents, []), k=90)
+    owners = np.repeat(np.arange(7), 90)
+    scores = pair_scores(split(queries, [3]), split(documents, []), owners, hits.rows.ravel())
+    np.testing.assert_array_equal(scores, hits.scores.ravel())
+    exact = [
+        np.float32(math.fsum((queries[q].astype(float) * documents[d].astype(float)).tolist())) for q, d in zip(owners, hits.rows.ravel())
+    ]
+    np.testing.assert_array_equal(scores, exact)
+
+
+def test_float32_products_stay_within_the_bound_and_use_some_of_it() -> None:
+    rng = np.random.default_rng(7)
+    for dimension in (8, 256, 2048):
+        queries, documents = unit(rng, 64, dimension), unit(rng, 64, dimension)
+        documents[:32] = queries[:32]
+        exact = queries.astype(np.float64) @ documents.astype(np.float64).T
+        error = np.abs((queries.astype(np.float32) @ documents.astype(np.float32).T).astype(np.float64) - exact).max()
+        assert 0 < error <= error_bound(dimension, "cpu")
+
+
+@pytest.mark.parametrize("memory", [2_000_000, 20_000_000, 2_000_000_000])
+@pytest.mark.parametrize("dimension", [32, 384, 1024])
+def test_a_plan_stays_below_its_memory_or_says_what_it_needs(memory: int, dimension: int) -> None:
+    try:
+        sizes = plan(memory, dimension=dimension, num_candidates=100 + SPARE, device="cpu")
+    except UserError as error:
+        assert "memory" in str(error)
+        needed = int(str(error).split("at least ")[1].replace(",", ""))
+        assert needed > memory
+    else:
+        assert sizes.bytes <= memory and min(sizes.batch, sizes.tile, sizes.block) >= 1
+
+
+def test_what_too_little_memory_asks_for_is_enough() -> None:
+    with pytest.raises(UserError, match="give at least") as refused:
+        plan(100_000, dimension=384, num_candidates=132, device="cpu")
+    needed = int(str(refused.value).split("at least ")[1].replace(",", ""))
+    assert plan(needed, dimension=384, num_candidates=132, device="cpu").bytes <= needed
+
+
+_PEAK = """
+import resource, sys
+import numpy as np, torch
+torch.set_num_threads(1)
+from conan_data.mining.embeddings import Embeddings
+from conan_data.mining.search import ExactSearcher
+rng = np.random.default_rng(0)
+vectors = rng.standard_normal((24000, 64)).astype(np.float32)
+vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+documents, queries = Embeddings.from_array(vectors), vectors[:6000].astype(np.float16)
+ExactSearcher(memory=8_000_000).search(queries[:50], documents, k=10)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+ExactSearcher(memory=int(sys.argv[1])).search(queries, documents, k=50)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+
+
+def test_the_process_grows_by_no_more_than_the_memory() -> None:
+    """All scores at once would take 576 MB. Added to the bound: the result (2.4 MB), and what the allocator holds back."""
+    memory = 24_000_000
+    done = subprocess.run([sys.executable, "-c", _PEAK, str(memory)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) <= memory + 12_000_000

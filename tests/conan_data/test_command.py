@@ -1,0 +1,158 @@
+"""The command line as a user meets it: flags, recipes, one-line errors, exit codes."""
+
+import errno
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from conan_data import command, recipe
+from conan_data.config import StageConfig, identity, require
+from conan_data.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optim:
+    lr: float = 1e-3
+    """Learning rate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(StageConfig):
+    input: tuple[str, ...]
+    """Inputs."""
+    mine_every: int = 0
+    """Refresh."""
+    mix: dict[str, float] = field(default_factory=dict)
+    """Shares."""
+    optim: Optim = field(default_factory=Optim)
+    """Optimiser."""
+
+    def __post_init__(self) -> None:
+        require(self.mine_every >= 0, "mine_every", self.mine_every, "must not be negative")
+
+
+SEEN: list[Config] = []
+
+
+def stage(config: Config) -> Path:
+    SEEN.append(config)
+    if config.mine_every == 13:
+        raise OSError(errno.ENOSPC, "full", "/disk/file")
+    if config.mine_every == 14:
+        raise ZeroDivisionError
+    return config.out
+
+
+sys.modules.setdefault("stage_under_test", sys.modules[__name__])
+STAGE = command.Command(name="stage", config="stage_under_test:Config", run="stage_under_test:stage", help="Does it.")
+
+
+@pytest.fixture(autouse=True)
+def only_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    SEEN.clear()
+    monkeypatch.setattr(command, "command_names", lambda: {"stage"})
+
+
+def run(*tokens: str) -> int:
+    return command.main("program", "Summary.", [STAGE], list(tokens))
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    path = tmp_path / "r.yaml"
+    path.write_text('root: runs/a\nstage:\n  out: ${root}/x\n  input: [a, b]\n  mine_every: 5\n  mix: {en: 0.5, no: 1}\n  optim: {lr: 1.0e-2}\n')
+    return path
+
+
+def test_every_field_is_a_flag(tmp_path: Path) -> None:
+    assert run("stage", "--out", str(tmp_path), "--input", "a", "--input", "b", "--mine-every", "500", "--optim.lr", "2e-5", "--mix.de", ".5") == 0
+    assert SEEN == [Config(out=tmp_path, input=("a", "b"), mine_every=500, optim=Optim(lr=2e-5), mix={"de": 0.5})]
+
+
+def test_a_recipe_gives_the_values_and_flags_go_before_it(recipe_file: Path) -> None:
+    assert run("stage", "--config", str(recipe_file), "--root", "runs/b", "--mine-every", "7") == 0
+    assert SEEN == [Config(out=Path("runs/b/x"), input=("a", "b"), mine_every=7, mix={"en": 0.5, "no": 1.0}, optim=Optim(lr=0.01))]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("mine_every", "mine_evry"), "[mine_evry]\" from {path}: stage. Did you mean --mine-every"),
+        (("mine_every: 5", "mine_every: five"), "five"),
+        (("mine_every: 5", "mine_every: -5"), "mine_every: must not be negative, got -5"),
+        (("{lr: 1.0e-2}", "{lrr: 1.0e-2}"), "Did you mean --optim.lr"),
+        (("stage:", "stge:"), "'stge' is not a command (did you mean 'stage'?)"),
+        (("${root}", "${rot}"), "${root} is the only variable"),
+        (("[a, b]", "[a, b"), "not valid YAML"),
+        (("  mine_every: 5", "  input: [c]"), "key 'input' stands twice"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line_and_exit_code_2(recipe_file: Path, change: tuple[str, str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe_file.write_text(recipe_file.read_text().replace(*change))
+    assert run("stage", "--config", str(recipe_file)) == 2
+    error = capsys.readouterr().err
+    assert message.replace("{path}", str(recipe_file)) in error and error.startswith("error: ") and error.count("\n") == 1
+    assert SEEN == []
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["stge"], 'Did you mean "stage"'),
+        (["stage", "--out", "x", "--input", "a", "--mine-evry", "3"], "Did you mean --mine-every"),
+        (["stage", "--out", "x"], "--input"),
+        (["stage", "--config", "nowhere.yaml"], "nowhere.yaml: no such recipe"),
+        (["stage", "--out", "x", "--input", "a", "--mine-every", "13"], "/disk/file: No space left on device"),
+    ],
+)
+def test_wrong_flags_are_one_line_and_exit_code_2(tokens: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*tokens) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_our_own_fault_is_exit_code_1_with_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("stage", "--out", "x", "--input", "a", "--mine-every", "14") == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_help_names_fields_types_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("stage", "--help") == 0
+    text = capsys.readouterr().out
+    assert "--mine-every INT" in text and "Refresh." in text and "--optim.lr" in text and "default: 0.001" in text and "--config" in text
+
+
+def test_several_stages_of_a_command_are_told_apart_by_name(recipe_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe_file.write_text(recipe_file.read_text() + "second: {command: stage, out: y, input: [c]}\n")
+    assert run("stage", "--config", str(recipe_file)) == 2
+    assert "choose one with --stage" in capsys.readouterr().err
+    assert run("stage", "--config", str(recipe_file), "--stage", "second") == 0
+    assert SEEN[0].input == ("c",)
+
+
+def test_where_and_how_it_runs_is_no_part_of_what_it_is() -> None:
+    assert identity(Config(out=Path("x"), input=("a",))) == identity(Config(out=Path("y"), input=("a",), overwrite=True))
+
+
+def test_yaml_words_that_look_like_truth_values_stay_words(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("stage: {languages: [en, no, on, y], overwrite: true}\n")
+    assert recipe.load(tmp_path / "r.yaml", {"stage"})[0].values == {"languages": ["en", "no", "on", "y"], "overwrite": True}
+    (tmp_path / "r.yaml").write_text("- a\n")
+    with pytest.raises(UserError, match="a recipe is a mapping"):
+        recipe.load(tmp_path / "r.yaml", {"stage"})
+
+
+@pytest.mark.parametrize("program", ["conan-data", "conan-train"])
+def test_help_answers_at_once_and_imports_nothing_heavy(program: str) -> None:
+    module = program.replace("-", "_")
+    code = f"import sys\nfrom {module}.cli import COMMANDS\nfrom conan_data.command import main\n"
+    code += "for command in COMMANDS:\n    assert main('p', 's', COMMANDS, [command.name, '--help']) == 0\n"
+    code += "heavy = {'torch', 'transformers', 'numpy', 'pyarrow', 'polars', 'datasets', 'datatrove'} & set(sys.modules)\nassert not heavy, heavy"
+    start = time.process_time()
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert time.process_time() - start < 30

@@ -1,0 +1,187 @@
+"""A small real run: resume across a refresh is bitwise, and what was mined never holds an answer."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from conan_data import artifact
+from conan_data.errors import UserError
+from conan_data.mining.config import SelectionConfig
+from conan_data.retrieval import read_retrieval
+from conan_train.finetune.config import FinetuneConfig
+from conan_train.finetune.train import finetune
+from conan_train.model.embedder import Embedder
+from conan_train.model.presets import llama_config
+from conan_train.negatives.generation import load_generation
+from conan_train.optim.config import OptimConfig
+from conan_train.trainlog import NAME, read_log
+
+TOPICS = ("tide", "bread", "chess", "paper", "honey", "glass", "storm", "violin", "copper", "ladder", "salmon", "cinema")
+LANGUAGES = ("en", "de")
+
+
+def write_set(folder: Path) -> Path:
+    """Twelve topics in two made-up languages; every query's positives are both versions of its topic."""
+    folder.mkdir()
+    rows = {"corpus.jsonl": [], "queries.jsonl": []}
+    qrels = ["query-id\tcorpus-id\tscore"]
+    for topic in TOPICS:
+        for lang in LANGUAGES:
+            word = topic if lang == "en" else topic[::-1]
+            text = " ".join([word, "is", "about", word, word[:3], "and", word[-3:]])
+            rows["corpus.jsonl"].append({"_id": f"{topic}@{lang}", "title": word, "text": text, "metadata": {"lang": lang, "group": topic}})
+            rows["queries.jsonl"].append({"_id": f"{topic}#{lang}", "text": f"what is {word}", "metadata": {"lang": lang}})
+            # Only one version is labelled; that the other is no negative must come from the group.
+            qrels.append(f"{topic}#{lang}\t{topic}@{lang}\t1")
+    for name, values in rows.items():
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in values))
+    (folder / "qrels").mkdir()
+    (folder / "qrels" / "train.tsv").write_text("\n".join(qrels) + "\n")
+    return folder
+
+
+def write_model(folder: Path) -> Path:
+    letters = [chr(code) for code in range(97, 123)] + ["Ġ"]
+    vocabulary = {token: index for index, token in enumerate(["<pad>", "</s>", "<unk>", *letters])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>").save_pretrained(folder)
+    torch.manual_seed(0)
+    config = llama_config("nano", vocab_size=len(vocabulary), pad_token_id=0, eos_token_id=1, bos_token_id=None, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("inputs")
+    return write_set(root / "set"), write_model(root / "model")
+
+
+def config_for(out: Path, inputs: tuple[Path, Path], **values: object) -> FinetuneConfig:
+    data, model = inputs
+    return FinetuneConfig(**{
+        "out": out, "data": str(data), "model": str(model), "steps": 24, "batch_size": 8, "num_negatives": 3, "mine_every": 6, "soft_mask_steps": 10,
+        "select": SelectionConfig(pool_size=8, depth=12, margin=1.0), "max_length": 32, "bucket_tokens": 256, "device": "cpu", "checkpoint_every": 5, "log_every": 4,
+        "optim": OptimConfig(lr=3e-3, warmup_steps=2),
+    } | values)  # fmt: skip
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "model" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inputs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finetune(config_for(tmp_path_factory.mktemp("runs") / "whole", inputs))
+
+
+def test_it_learns_and_publishes_model_log_and_negatives(undisturbed: Path, inputs: tuple[Path, Path]) -> None:
+    opened = artifact.open_artifact(undisturbed, kind="embedder")
+    events = read_log(undisturbed / NAME)
+    losses = [event["loss"] for event in events if event["event"] == "step"]
+    assert losses[-1] < 0.8 * losses[0]
+    refreshes = [event for event in events if event["event"] == "refresh"]
+    assert [event["step"] for event in refreshes] == [0, 6, 12, 18] and refreshes[0]["trigger"] == "start"
+    assert any(0 < event["changed"] < 1 for event in refreshes[1:])
+    assert sum(event["replaced"] for event in events if event["event"] == "step") > 0
+    assert [event["alpha"] for event in events if event["event"] == "step"][:3] == [0.3, 0.7, 1.0]
+    assert opened.rows.read == opened.rows.kept == 24 and not (undisturbed / "checkpoints").exists()
+    assert len(list((undisturbed / "negatives").iterdir())) == 4
+    assert Embedder.load(undisturbed / "model").mask.alpha == 1.0
+
+
+def test_no_generation_holds_a_document_of_a_positives_group(undisturbed: Path, inputs: tuple[Path, Path]) -> None:
+    data = read_retrieval(inputs[0], "train")
+    topics = [group for group in data.corpus.column("group").to_pylist()]
+    own = [identifier.split("#")[0] for identifier in data.queries.column("_id").to_pylist()]
+    seen = 0
+    for folder in sorted((undisturbed / "negatives").iterdir()):
+        generation = load_generation(folder, data)
+        for query, rows in enumerate(generation.row_QP):
+            mined = [topics[row] for row in rows if row >= 0]
+            seen += len(mined)
+            assert own[query] not in mined
+    assert seen > 100
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from test_finetune import *
+import conan_train.finetune.loop as loop
+point, moment = sys.argv[5].split(":")
+original = getattr(loop.Trainer, point)
+def deadly(self, *args):
+    if self.step == int(moment):
+        if point == "_save":
+            original(self, *args)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(self, *args)
+setattr(loop.Trainer, point, deadly)
+finetune(config_for(Path(sys.argv[2]), (Path(sys.argv[3]), Path(sys.argv[4]))))
+"""
+
+
+@pytest.mark.parametrize("point", ["_take:3", "_save:15", "_refresh:12", pytest.param("_take:8", marks=pytest.mark.slow), pytest.param("_log_steps:20", marks=pytest.mark.slow)])
+def test_a_killed_run_ends_bitwise_equal_to_an_undisturbed_one(point: str, undisturbed: Path, inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(out), str(inputs[0]), str(inputs[1]), point]
+    killed = subprocess.run(command, check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert not out.exists()
+    finetune(config_for(out, inputs))
+    expected = weights(undisturbed)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(out).items())
+    times = ("queries_per_second", "seconds", "share")
+    logs = [[{key: value for key, value in event.items() if key not in times} for event in read_log(path / NAME)] for path in (out, undisturbed)]
+    assert logs[0] == logs[1]
+    for folder in (undisturbed / "negatives").iterdir():
+        assert (out / "negatives" / folder.name / "negatives.parquet").read_bytes() == (folder / "negatives.parquet").read_bytes()
+
+
+def test_given_negatives_are_used_and_checked(undisturbed: Path, inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    mined = sorted((undisturbed / "negatives").iterdir())[0]
+    out = finetune(config_for(tmp_path / "out", inputs, negatives=str(mined), steps=7))
+    steps = [event["step"] for event in read_log(out / NAME) if event["event"] == "refresh"]
+    assert steps == [6]
+    mined_id = pq.read_table(mined / "negatives.parquet")["pool"][0][0]["corpus_id"].as_py()
+    other = write_set(tmp_path / "other")
+    for file in (other / "corpus.jsonl", other / "qrels" / "train.tsv"):
+        file.write_text(file.read_text().replace(mined_id, "renamed"))
+    with pytest.raises(UserError, match=f"{mined_id!r} is not in the retrieval set"):
+        finetune(config_for(tmp_path / "refused", (other, inputs[1]), negatives=str(mined)))
+    assert not (tmp_path / "refused.partial").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_its_cause(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"(loss|gradient) is .* at step .*try a lower optim.lr"):
+        finetune(config_for(tmp_path / "out", inputs, optim=OptimConfig(lr=1e30, grad_clip=0), mine_every=0, num_negatives=0))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"steps": 0}, "steps: must be at least 1"),
+        ({"temperature": 0.0}, "temperature: must be over 0"),
+        ({"max_length": 10**6}, "max_length: 1000000 is more than"),
+        ({"model": "nowhere/to/be/found"}, "no such"),
+        ({"data": "nowhere"}, "no such"),
+        ({"split": "tset"}, "has no judgements for split 'tset'; it has train"),
+    ],
+)
+def test_wrong_input_is_refused_and_leaves_nothing(values: dict[str, object], message: str, inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        finetune(config_for(tmp_path / "out", inputs, **values))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,107 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from conan_data.errors import UserError
+from conan_train.report.config import ReportConfig
+from conan_train.report.report import PAGE, report
+
+VOID = {"meta", "br", "img", "link", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Text of the page; fails on tags that do not match, and collects everything that a browser would fetch."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open_tags, self.fetched, self.ids, self.text = [], [], [], ""
+        self.feed(html)
+        assert self.open_tags == []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open_tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "action", "data", "poster") and not value.startswith("#"):
+                self.fetched.append(value)
+            if name == "id":
+                self.ids.append(value)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open_tags.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open_tags.pop() == tag
+
+    def handle_data(self, data):
+        if self.open_tags[-1:] != ["style"]:
+            self.text += data
+
+
+def run(paths, out, **options):
+    return (report(ReportConfig(inputs=tuple(str(path) for path in paths), out=out, **options)) / PAGE).read_text(encoding="utf-8")
+
+
+def test_whole_project(project, tmp_path):
+    html = run(project.values(), tmp_path / "page", title="A <b>bold</b> title")
+    page = Page(html)
+    assert len(html.encode()) < 2_000_000
+    assert page.fetched == [] and "@import" not in html and "url(http" not in html and "<script" not in html
+    assert len(page.ids) == len(set(page.ids))
+    assert "A <b>bold</b> title" in page.text
+    for expected in (
+        "18.0 → 61.0",
+        "before training",
+        "after training",
+        "BM25",
+        "boilerplate",
+        "wrong-language",
+        "gen-00000200-0a1b2c3d",
+        "false-negative",
+    ):
+        assert expected in page.text, expected
+
+
+def test_references_inside_figures_resolve(project, tmp_path):
+    html = run(project.values(), tmp_path / "page")
+    wanted = set(re.findall(r'xlink:href="#([^"]+)"', html)) | set(re.findall(r"url\(#([^)]+)\)", html))
+    assert wanted
+    assert wanted <= set(Page(html).ids)
+
+
+def test_bytes_do_not_depend_on_order_or_time(project, tmp_path):
+    paths = list(project.values())
+    assert run(paths, tmp_path / "one") == run(paths[::-1], tmp_path / "two")
+
+
+@pytest.mark.parametrize("name", ["corpus", "queries", "negatives", "language_model", "embedder", "scores-bm25", "exported"])
+def test_each_artifact_alone(project, tmp_path, name):
+    page = Page(run([project[name]], tmp_path / "page"))
+    assert "Provenance" in page.text
+
+
+def test_drops_of_the_funnel_add_up(project, tmp_path):
+    page = Page(run([project["corpus"]], tmp_path / "page"))
+    # 7000 read: 3 broken, 240 of other languages, 407 by rules, 850 duplicates.
+    for left in ("7,000", "6,997", "6,757", "6,350", "5,500"):
+        assert left in page.text
+
+
+def test_artifact_without_extra_is_shown(make, tmp_path):
+    from conan_data.artifact import Rows
+
+    bare = make("corpus", "bare", rows=Rows(read=10, kept=7, dropped={"empty": 3}))
+    text = Page(run([bare, make("retrieval", "set"), make("negatives", "pools")], tmp_path / "page")).text
+    assert "empty" in text and "70.0" in text
+
+
+def test_refuses_what_it_cannot_show(make, tmp_path):
+    with pytest.raises(UserError, match="holds a report"):
+        run([make("report", "other")], tmp_path / "page")
+    with pytest.raises(UserError, match="no such directory"):
+        run([tmp_path / "absent"], tmp_path / "page")
+    with pytest.raises(UserError, match="line 2 is not JSON"):
+        run([make("embedder", "torn", files={"train_log.jsonl": '{"step": 1, "loss": 1.0}\n{"step'})], tmp_path / "page")
