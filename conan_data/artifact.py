@@ -1,13 +1,16 @@
 """Every output directory of this project is published here, and every input directory is opened here.
 
-Without one rule for all stages a killed run leaves a folder that looks finished, a rerun mixes two configs, and a model is trained on
-half a corpus. The invariant: a directory at its final name is whole, and says what made it. It is written beside that name as
-`<out>.partial/`, its files are hashed into `manifest.json`, and one rename publishes it. A reader refuses a directory without a
-manifest, or whose files are not exactly those that the manifest lists.
+Without one rule for all stages a killed run leaves a folder that looks finished, a rerun mixes two configs,
+and a model is trained on half a corpus. The invariant: a directory at its final name is whole, and says what
+made it. It is written beside that name as `<out>.partial/`, its files are hashed into `manifest.json`, and
+one rename publishes it. A reader refuses a directory without a manifest, or whose files are not exactly those
+that the manifest lists.
 
-A job is a command, the identity of its config and the content of its inputs; where it runs, how many workers it has and when it ran are
-not part of it, so that the manifest of the same job is the same, byte for byte. Of a finished run of the same job nothing is done again; an interrupted one
-starts over, or continues in its partial directory where the stage can (`resume=True`). Not checked: that a directory stays unchanged while it is read.
+A job is a command, the identity of its config and the content of its inputs; where it runs, how many workers
+it has and when it ran are not part of it, so that the manifest of the same job is the same, byte for byte. Of
+a finished run of the same job nothing is done again; an interrupted one starts over, or continues in its
+partial directory where the stage can (`resume=True`). Not checked: that a directory stays unchanged while it
+is read.
 """
 
 import hashlib
@@ -36,13 +39,27 @@ SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 HUB = "hf://"
 """Prefix of an input on the Hub: `hf://owner/name`, with `@revision` where one is asked for."""
-PACKAGES = ("conan-embed", "datasets", "datatrove", "numpy", "polars", "py3langid", "pyarrow", "sentence-transformers", "tokenizers", "torch", "transformers")
+PACKAGES = (
+    "conan-embed",
+    "datasets",
+    "datatrove",
+    "numpy",
+    "polars",
+    "py3langid",
+    "pyarrow",
+    "sentence-transformers",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 _JOB, _LOCK, _WORK = "job.json", ".lock", "work"
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What became of the rows that a stage read; `read == kept + sum(dropped.values())`, or it is not published."""
+    """What became of the rows that a stage read; `read == kept + sum(dropped.values())`, or it is not
+    published.
+    """
 
     read: int
     kept: int
@@ -50,7 +67,9 @@ class Rows:
 
     def __post_init__(self) -> None:
         lost = self.read - self.kept - sum(self.dropped.values())
-        assert lost == 0, f"{self.read} rows read, {self.kept} kept, {dict(self.dropped)} dropped: {lost} rows are unaccounted for"
+        assert lost == 0, (
+            f"{self.read} rows read, {self.kept} kept, {dict(self.dropped)} dropped: {lost} rows are unaccounted for"
+        )
 
 
 @dataclass(frozen=True)
@@ -67,12 +86,16 @@ class Artifact:
 
     def files(self, suffix: str) -> list[Path]:
         """The listed files whose name ends with `suffix`, in the order of their names."""
-        return [self.dir / entry["path"] for entry in self.manifest["files"] if entry["path"].endswith(suffix)]
+        return [
+            self.dir / entry["path"] for entry in self.manifest["files"] if entry["path"].endswith(suffix)
+        ]
 
 
 @dataclass
 class Build:
-    """An artifact in the making. Only what lies below `dir` when `publish` is called is kept; `work` is scratch."""
+    """An artifact in the making. Only what lies below `dir` when `publish` is called is kept; `work` is
+    scratch.
+    """
 
     out: Path
     dir: Path
@@ -86,10 +109,17 @@ class Build:
         return path
 
     def publish(self, *, rows: Rows, extra: Mapping[str, Any] | None = None) -> Path:
-        """Writes the manifest and moves the directory to its final name; an artifact that is being replaced goes away last."""
+        """Writes the manifest and moves the directory to its final name; an artifact that is being replaced
+        goes away last.
+        """
         shutil.rmtree(self.dir / _WORK, ignore_errors=True)
         row_record = {"read": rows.read, "kept": rows.kept, "dropped": dict(sorted(rows.dropped.items()))}
-        manifest = {**self.header, "rows": row_record, "files": _list_files(self.dir), "extra": dict(extra or {})}
+        manifest = {
+            **self.header,
+            "rows": row_record,
+            "files": _list_files(self.dir),
+            "extra": dict(extra or {}),
+        }
         _write_durably(self.dir / MANIFEST, _json(manifest))
         # Last, so that the directory of a run that is killed here still says whose it is.
         (self.dir / _JOB).unlink()
@@ -108,17 +138,23 @@ class Build:
 
 def describe(rows: Rows) -> str:
     """One line: read, kept, and the drops by reason, largest first."""
-    dropped = ", ".join(f"{reason} {count:,}" for reason, count in sorted(rows.dropped.items(), key=lambda item: (-item[1], item[0])))
+    dropped = ", ".join(
+        f"{reason} {count:,}"
+        for reason, count in sorted(rows.dropped.items(), key=lambda item: (-item[1], item[0]))
+    )
     return f"{rows.read:,} read, {rows.kept:,} kept" + (f", dropped: {dropped}" if dropped else "")
 
 
 @contextmanager
-def building(config: StageConfig, *, kind: str, command: str, inputs: Iterable[str | Path], resume: bool = False) -> Iterator[Build]:
+def building(
+    config: StageConfig, *, kind: str, command: str, inputs: Iterable[str | Path], resume: bool = False
+) -> Iterator[Build]:
     """Opens the partial directory of a job for writing; `Build.done` says that there is nothing to do.
 
-    Raises `UserError` when `config.out` holds something else (another config's artifact without `overwrite`, or files that are no
-    artifact), when another process is building it, or when an input does not exist. Whatever leaves the block by an exception leaves nothing behind,
-    except the partial directory of a stage that can resume and has begun.
+    Raises `UserError` when `config.out` holds something else (another config's artifact without `overwrite`,
+    or files that are no artifact), when another process is building it, or when an input does not exist.
+    Whatever leaves the block by an exception leaves nothing behind, except the partial directory of a stage
+    that can resume and has begun.
     """
     out = Path(config.out)
     header = {
@@ -130,7 +166,9 @@ def building(config: StageConfig, *, kind: str, command: str, inputs: Iterable[s
         "versions": _versions(),
         "commit": _commit(),
     }
-    header["job_hash"] = _hash_json({key: header[key] for key in ("kind", "schema_version", "command", "config", "inputs")})
+    header["job_hash"] = _hash_json(
+        {key: header[key] for key in ("kind", "schema_version", "command", "config", "inputs")}
+    )
     _recover(out)
     if _is_done(out, header, overwrite=config.overwrite):
         log.info("%s: done already (%s)", out, command)
@@ -161,7 +199,8 @@ def building(config: StageConfig, *, kind: str, command: str, inputs: Iterable[s
 def open_artifact(path: str | Path, *, kind: str | None = None) -> Artifact:
     """The artifact at `path`, after its files were compared with its manifest (names, sizes, SHA-256).
 
-    Raises `UserError` when it is missing, unfinished, of another kind, written by a newer version, or changed.
+    Raises `UserError` when it is missing, unfinished, of another kind, written by a newer version, or
+    changed.
     """
     directory = Path(path)
     if not directory.is_dir():
@@ -172,7 +211,9 @@ def open_artifact(path: str | Path, *, kind: str | None = None) -> Artifact:
     if kind is not None and manifest["kind"] != kind:
         raise UserError(f"{directory}: holds a {manifest['kind']}, not a {kind}")
     if manifest["schema_version"] > SCHEMA_VERSION:
-        raise UserError(f"{directory}: written by a newer version (schema {manifest['schema_version']}); upgrade conan-embed")
+        raise UserError(
+            f"{directory}: written by a newer version (schema {manifest['schema_version']}); upgrade conan-embed"
+        )
     _verify(directory, manifest)
     return Artifact(dir=directory, manifest=manifest, manifest_hash=hash_file(directory / MANIFEST))
 
@@ -183,7 +224,9 @@ def is_artifact(path: str | Path) -> bool:
 
 
 def describe_input(path: str | Path) -> dict[str, Any]:
-    """What identifies an input: the manifest's hash of an artifact, the hashes of other files, the name of what lies on the Hub."""
+    """What identifies an input: the manifest's hash of an artifact, the hashes of other files, the name of
+    what lies on the Hub.
+    """
     local = Path(path)
     if is_artifact(local):
         return {"path": str(path), "manifest_sha256": hash_file(local / MANIFEST)}
@@ -206,7 +249,9 @@ def _enter(partial: Path, out: Path, header: Mapping[str, Any], *, resume: bool,
     """Makes `partial` ready for this job: continued, emptied, or refused because it is another job's."""
     other = _job_of(partial)
     if other and not _same_job(partial, header) and not overwrite:
-        raise UserError(f"{partial}: an unfinished run of another job ({_difference(other, header)}); finish it, or pass --overwrite to drop it")
+        raise UserError(
+            f"{partial}: an unfinished run of another job ({_difference(other, header)}); finish it, or pass --overwrite to drop it"
+        )
     if resume and _same_job(partial, header):
         log.info("%s: continuing an interrupted run", out)
         (partial / MANIFEST).unlink(missing_ok=True)
@@ -222,12 +267,16 @@ def _is_done(out: Path, header: Mapping[str, Any], *, overwrite: bool) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     if not is_artifact(out):
-        raise UserError(f"{out}: exists and is not one of our artifacts (no {MANIFEST}); choose another --out")
+        raise UserError(
+            f"{out}: exists and is not one of our artifacts (no {MANIFEST}); choose another --out"
+        )
     if overwrite:
         return False
     manifest = _read_manifest(out)
     if manifest["job_hash"] != header["job_hash"]:
-        raise UserError(f"{out}: holds the result of another job ({_difference(manifest, header)}); choose another --out, or pass --overwrite")
+        raise UserError(
+            f"{out}: holds the result of another job ({_difference(manifest, header)}); choose another --out, or pass --overwrite"
+        )
     _verify(out, manifest)
     return True
 
@@ -240,7 +289,9 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     keys = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
     changed = [f"{key} {_short(before.get(key))} -> {_short(after.get(key))}" for key in keys]
     if not changed:
-        changed = [f"input {entry['path']} has changed" for entry in new["inputs"] if entry not in old["inputs"]]
+        changed = [
+            f"input {entry['path']} has changed" for entry in new["inputs"] if entry not in old["inputs"]
+        ]
     return ", ".join(changed[:3]) or "its inputs have changed"
 
 
@@ -252,7 +303,11 @@ def _short(value: object) -> str:
 def _flatten(value: object, prefix: str = "") -> dict[str, object]:
     if not isinstance(value, Mapping) or not value:
         return {prefix: value}
-    return {key: leaf for name, item in value.items() for key, leaf in _flatten(item, f"{prefix}.{name}" if prefix else str(name)).items()}
+    return {
+        key: leaf
+        for name, item in value.items()
+        for key, leaf in _flatten(item, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
 
 
 def _verify(directory: Path, manifest: Mapping[str, Any]) -> None:
@@ -263,8 +318,12 @@ def _verify(directory: Path, manifest: Mapping[str, Any]) -> None:
     for path in sorted(present - listed.keys()):
         raise UserError(f"{directory}: {path} is not in the manifest; remove it, or make the artifact again")
     for path, entry in listed.items():
-        if (directory / path).stat().st_size != entry["bytes"] or hash_file(directory / path) != entry["sha256"]:
-            raise UserError(f"{directory}: {path} has changed since it was written; make the artifact again with --overwrite")
+        if (directory / path).stat().st_size != entry["bytes"] or hash_file(directory / path) != entry[
+            "sha256"
+        ]:
+            raise UserError(
+                f"{directory}: {path} has changed since it was written; make the artifact again with --overwrite"
+            )
 
 
 def _read_manifest(directory: Path) -> dict[str, Any]:
@@ -281,7 +340,9 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
 
 
 def _list_files(directory: Path) -> list[dict[str, Any]]:
-    """Path, rows (Parquet), bytes and SHA-256 of every file below `directory`, in the order of their paths; our own marks are left out."""
+    """Path, rows (Parquet), bytes and SHA-256 of every file below `directory`, in the order of their paths;
+    our own marks are left out.
+    """
     return [
         {
             "path": path,
@@ -297,7 +358,8 @@ def _relative_files(directory: Path) -> list[str]:
     return sorted(
         relative
         for path in directory.rglob("*")
-        if path.is_file() and (relative := path.relative_to(directory).as_posix()) not in (MANIFEST, _JOB, _LOCK)
+        if path.is_file()
+        and (relative := path.relative_to(directory).as_posix()) not in (MANIFEST, _JOB, _LOCK)
     )
 
 
@@ -371,6 +433,7 @@ def _commit() -> str | None:
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():
         return None
-    result = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
     return result.stdout.strip() if result.returncode == 0 else None
-

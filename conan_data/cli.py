@@ -27,4 +27,7 @@ COMMANDS = (
 
 
 def run() -> None:
-    sys.exit(main("conan-data", "Builds and mines the data that text-embedding models are trained on.", COMMANDS))
+    """The program `conan-data`; ends the process with its exit code."""
+    sys.exit(
+        main("conan-data", "Builds and mines the data that text-embedding models are trained on.", COMMANDS)
+    )

@@ -1,7 +1,9 @@
-"""The command line that both programs share: a typed config becomes flags, a recipe gives their defaults, and errors become exit codes.
+"""The command line that both programs share: a typed config becomes flags, a recipe gives their defaults, and
+errors become exit codes.
 
-Nothing heavy is imported before a command really runs, so that `--help` answers at once; a command names its config and its stage function
-as `module:object`. Exit codes: 0 done, 2 the input is wrong (one line on stderr), 1 our fault (a traceback).
+Nothing heavy is imported before a command really runs, so that `--help` answers at once; a command names its
+config and its stage function as `module:object`. Exit codes: 0 done, 2 the input is wrong (one line on
+stderr), 1 our fault (a traceback).
 """
 
 import errno
@@ -62,7 +64,12 @@ def main(program: str, summary: str, commands: Sequence[Command], tokens: Sequen
     try:
         if tokens and tokens[0] in by_name:
             return _run(program, by_name[tokens[0]], tokens[1:])
-        app = App(name=program, help=summary, version=_version, help_epilogue=f"{program} COMMAND --help lists a command's fields.")
+        app = App(
+            name=program,
+            help=summary,
+            version=_version,
+            help_epilogue=f"{program} COMMAND --help lists a command's fields.",
+        )
         for command in commands:
             app.command(_listed(command), name=command.name, help=command.help)
         app(tokens or ["--help"], exit_on_error=False, print_error=False)
@@ -76,13 +83,15 @@ def main(program: str, summary: str, commands: Sequence[Command], tokens: Sequen
             return _refuse(f"{error.filename or 'output'}: {os.strerror(error.errno)}")
         traceback.print_exc()
         return 1
-    except Exception:  # the outermost frame: whatever is left is our fault, and says so by its exit code
+    except Exception:  # noqa: BLE001 (the outermost frame: whatever is left is our fault, and says so by its exit code)
         traceback.print_exc()
         return 1
 
 
 def configure_logging() -> None:
-    """Our own messages as plain lines on stderr; of the libraries only warnings, and their bars on a terminal only."""
+    """Our own messages as plain lines on stderr; of the libraries only warnings, and their bars on a terminal
+    only.
+    """
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     handler = logging.StreamHandler()
@@ -107,7 +116,9 @@ def _command_app(command: Command, source: Callable[..., None], *, program: str 
     """An app whose default action returns the command's config."""
     config_class = command.config_class()
 
-    def build(config: Any, *, recipe_path: Path | None = None, stage: str | None = None, root: str | None = None) -> Any:
+    def build(
+        config: Any, *, recipe_path: Path | None = None, stage: str | None = None, root: str | None = None
+    ) -> Any:
         return config
 
     def build_alone(config: Any) -> Any:
@@ -116,11 +127,27 @@ def _command_app(command: Command, source: Callable[..., None], *, program: str 
     build_alone.__annotations__ = {"config": Annotated[config_class, Parameter(name="*")]}
     build.__annotations__ = {
         **build_alone.__annotations__,
-        "recipe_path": Annotated[Path | None, Parameter(name="--config", help="Recipe (YAML) that gives the values; flags go before it.")],
-        "stage": Annotated[str | None, Parameter(name="--stage", help="Name of the stage in the recipe, where it has several for this command.")],
-        "root": Annotated[str | None, Parameter(name="--root", help="Folder that ${root} stands for in the recipe.")],
+        "recipe_path": Annotated[
+            Path | None,
+            Parameter(name="--config", help="Recipe (YAML) that gives the values; flags go before it."),
+        ],
+        "stage": Annotated[
+            str | None,
+            Parameter(
+                name="--stage", help="Name of the stage in the recipe, where it has several for this command."
+            ),
+        ],
+        "root": Annotated[
+            str | None, Parameter(name="--root", help="Folder that ${root} stands for in the recipe.")
+        ],
     }
-    app = App(name=f"{program} {command.name}".strip(), help=command.help, version_flags=[], config=[source], default_parameter=Parameter(negative_iterable=()))
+    app = App(
+        name=f"{program} {command.name}".strip(),
+        help=command.help,
+        version_flags=[],
+        config=[source],
+        default_parameter=Parameter(negative_iterable=()),
+    )
     app.default(build if issubclass(config_class, StageConfig) else build_alone)
     return app
 
@@ -135,7 +162,9 @@ def _from_recipe(command: Command) -> Callable[..., None]:
             return
         stages = recipe.load(path, command_names(), root=flags["--root"])
         stage = recipe.pick(stages, command.name, path=path, name=flags["--stage"])
-        Dict(stage.values, source=f"{path}: {stage.name}", use_commands_as_keys=False)(app, commands, arguments)
+        Dict(stage.values, source=f"{path}: {stage.name}", use_commands_as_keys=False)(
+            app, commands, arguments
+        )
 
     return apply
 
@@ -144,7 +173,9 @@ def command_names() -> frozenset[str]:
     """Names of the commands of every installed program: a recipe may hold stages of all."""
     from importlib.metadata import entry_points
 
-    return frozenset(command.name for entry in entry_points(group="conan_data.commands") for command in entry.load())
+    return frozenset(
+        command.name for entry in entry_points(group="conan_data.commands") for command in entry.load()
+    )
 
 
 def _flag(arguments: ArgumentCollection, name: str) -> str | None:

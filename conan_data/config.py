@@ -1,8 +1,9 @@
 """Typed configs: what every stage's config has in common, and which of its fields decide the result.
 
-A config is a frozen dataclass of plain types, so that importing it costs nothing and `--help` stays fast. Fields that only say
-*how* to run (worker counts, progress, `overwrite`) are declared with `execution(...)`: they are left out of the identity, so the same job with
-other workers is still the same job. Where the output lies is not part of what it is, so `out` is left out too.
+A config is a frozen dataclass of plain types, so that importing it costs nothing and `--help` stays fast.
+Fields that only say *how* to run (worker counts, progress, `overwrite`) are declared with `execution(...)`:
+they are left out of the identity, so the same job with other workers is still the same job. Where the output
+lies is not part of what it is, so `out` is left out too.
 """
 
 import dataclasses
@@ -31,7 +32,9 @@ class StageConfig:
 
 
 def require(condition: bool, field: str, value: object, rule: str) -> None:
-    """Raises `UserError` naming `field`, its `value` and the `rule` unless `condition` holds; called in `__post_init__`."""
+    """Raises `UserError` naming `field`, its `value` and the `rule` unless `condition` holds; called in
+    `__post_init__`.
+    """
     if not condition:
         raise UserError(f"{field}: {rule}, got {value!r}")
 
@@ -53,7 +56,9 @@ def identity(config: Any) -> dict[str, Any]:
 
 def identity_hash(config: Any) -> str:
     """SHA-256 (hex) of the identity in canonical JSON."""
-    return hashlib.sha256(json.dumps(identity(config), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(identity(config), sort_keys=True, ensure_ascii=False).encode()
+    ).hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -18,11 +18,18 @@ def progress(items: Iterable[T], label: str, *, total: int | None = None, unit: 
     if sys.stderr.isatty():
         yield from tqdm(items, desc=label, total=total, unit=unit, leave=False, dynamic_ncols=True)
         return
-    total = len(items) if total is None and hasattr(items, "__len__") else total
+    total = len(items) if total is None and isinstance(items, Sized) else total
     start = last = time.monotonic()
     for number, item in enumerate(items):
         now = time.monotonic()
         if now - last > SECONDS_BETWEEN_LINES:
             last = now
-            log.info("%s: %s%s %ss, %.0f/s", label, f"{number:,}", f" of {total:,}" if total else "", unit, number / (now - start))
+            log.info(
+                "%s: %s%s %ss, %.0f/s",
+                label,
+                f"{number:,}",
+                f" of {total:,}" if total else "",
+                unit,
+                number / (now - start),
+            )
         yield item

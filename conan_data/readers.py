@@ -1,8 +1,9 @@
 """Rows out of users' files, one by one, with nothing lost in silence.
 
-One bad byte must cost one row, never the rest of a file or the run. So every line is decoded and parsed by itself, and what cannot be
-read comes out as a `Broken` with its file, place, reason and raw text, for the caller to count and put into quarantine. Only a
-compressed stream that ends early loses its rest, which nobody can read; that, too, is one `Broken`.
+One bad byte must cost one row, never the rest of a file or the run. So every line is decoded and parsed by
+itself, and what cannot be read comes out as a `Broken` with its file, place, reason and raw text, for the
+caller to count and put into quarantine. Only a compressed stream that ends early loses its rest, which nobody
+can read; that, too, is one `Broken`.
 """
 
 import csv
@@ -37,7 +38,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A row that could not be read, or not be used: where, why (a short reason to count by), and the first `RAW_LENGTH` characters."""
+    """A row that could not be read, or not be used: where, why (a short reason to count by), and the first
+    `RAW_LENGTH` characters.
+    """
 
     file: str
     place: int
@@ -46,7 +49,10 @@ class Broken:
 
     def to_json(self) -> bytes:
         """One line for a quarantine file."""
-        return orjson.dumps({"file": self.file, "place": self.place, "reason": self.reason, "raw": self.raw}) + b"\n"
+        return (
+            orjson.dumps({"file": self.file, "place": self.place, "reason": self.reason, "raw": self.raw})
+            + b"\n"
+        )
 
 
 def broken(row: Row, reason: str) -> Broken:
@@ -55,7 +61,8 @@ def broken(row: Row, reason: str) -> Broken:
 
 
 def read_rows(path: str | Path) -> Iterator[Row | Broken]:
-    """The rows of one file, by its ending: JSON lines, Parquet, CSV or TSV (plain, .gz, .zst); or of a `datasets` folder.
+    """The rows of one file, by its ending: JSON lines, Parquet, CSV or TSV (plain, .gz, .zst); or of a
+    `datasets` folder.
 
     Raises `UserError` for a file that cannot be opened at all.
     """
@@ -104,7 +111,10 @@ def _json_row(name: str, place: int, line: bytes) -> Row | Broken:
 def _csv_rows(name: str, delimiter: str) -> Iterator[Row | Broken]:
     limit = csv.field_size_limit(1 << 30)
     try:
-        lines = (line if isinstance(line, Broken) else line.decode(errors="surrogateescape") + "\n" for line in _lines(name))
+        lines = (
+            line if isinstance(line, Broken) else line.decode(errors="surrogateescape") + "\n"
+            for line in _lines(name)
+        )
         problems: list[Broken] = []
 
         def readable() -> Iterator[str]:
@@ -170,7 +180,9 @@ def _dataset_rows(name: str) -> Iterator[Row | Broken]:
 
 
 def _lines(name: str) -> Iterator[bytes | Broken]:
-    """The lines of a file without their ends; a stream that breaks off ends in a `Broken` that holds the begun line."""
+    """The lines of a file without their ends; a stream that breaks off ends in a `Broken` that holds the
+    begun line.
+    """
     rest = b""
     first = True
     try:
@@ -198,7 +210,9 @@ def _chunks(name: str, file: BinaryIO) -> Iterator[bytes]:
 
 
 def _zstd_chunks(file: BinaryIO) -> Iterator[bytes]:
-    """The library's stream reader takes a file that breaks off for one that ends; its frame decoder says whether the frame was whole."""
+    """The library's stream reader takes a file that breaks off for one that ends; its frame decoder says
+    whether the frame was whole.
+    """
     decoder = zstandard.ZstdDecompressor().decompressobj()
     begun = False
     for chunk in iter(lambda: file.read(CHUNK), b""):

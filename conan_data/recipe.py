@@ -1,7 +1,8 @@
 """Recipes: YAML files that say, with all values written out, how an artifact or a whole path of them is made.
 
-A recipe is a mapping of stages in the order they run. A stage is named after its command, or says `command:`; its other keys are the fields of that
-command's config. The one variable is `${root}`, the folder below which the recipe writes, given by the key `root` and changed by a flag:
+A recipe is a mapping of stages in the order they run. A stage is named after its command, or says `command:`;
+its other keys are the fields of that command's config. The one variable is `${root}`, the folder below which
+the recipe writes, given by the key `root` and changed by a flag:
 
     root: runs/mine
     corpus: {command: build-corpus, input: [texts/*.jsonl], out: "${root}/corpus", languages: [en, de]}
@@ -36,15 +37,22 @@ class _Loader(yaml.SafeLoader):
         keys = [self.construct_object(key) for key, _ in node.value]
         twice = next((key for key in keys if keys.count(key) > 1), None)
         if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"key {twice!r} stands twice", node.start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {twice!r} stands twice", node.start_mark
+            )
         return super().construct_mapping(node, deep)
 
 
 # YAML 1.1 reads `no` as false, which is the code of Norwegian in every list of languages, and `1e-4` as text.
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"] for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", __import__("re").compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool",
+    __import__("re").compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
+    list("tTfF"),
+)
 
 
 def load(path: str | Path, commands: Collection[str], *, root: str | None = None) -> list[Stage]:
@@ -71,7 +79,9 @@ def pick(stages: list[Stage], command: str, *, path: str | Path, name: str | Non
         return own[0]
     names = ", ".join(stage.name for stage in stages if stage.command == command)
     if not own:
-        raise UserError(f"{path}: has no stage {name or command!r} for the command {command} ({'it has ' + names if names else 'none at all'})")
+        raise UserError(
+            f"{path}: has no stage {name or command!r} for the command {command} ({'it has ' + names if names else 'none at all'})"
+        )
     raise UserError(f"{path}: has several stages for {command} ({names}); choose one with --stage")
 
 
@@ -83,7 +93,9 @@ def nearest(name: str, known: Collection[str]) -> str:
 
 def _stage(path: str | Path, name: str, section: object, commands: Collection[str], root: str) -> Stage:
     if not isinstance(section, dict):
-        raise UserError(f"{path}: {name}: a stage is a mapping from fields to values{nearest(name, ['root', *commands])}")
+        raise UserError(
+            f"{path}: {name}: a stage is a mapping from fields to values{nearest(name, ['root', *commands])}"
+        )
     values = dict(section)
     command = values.pop("command", name)
     if command not in commands:
@@ -100,5 +112,7 @@ def _fill(value: Any, where: str, root: str) -> Any:
         try:
             return string.Template(value).substitute(root=root)
         except (KeyError, ValueError):
-            raise UserError(f"{where}: {value!r}: ${{root}} is the only variable (write $$ for a dollar sign)") from None
+            raise UserError(
+                f"{where}: {value!r}: ${{root}} is the only variable (write $$ for a dollar sign)"
+            ) from None
     return value

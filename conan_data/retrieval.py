@@ -1,10 +1,13 @@
-"""Retrieval sets: corpus, queries and relevance judgements of one split, read from the layouts in use and written in the mteb layout.
+"""Retrieval sets: corpus, queries and relevance judgements of one split, read from the layouts in use and
+written in the mteb layout.
 
-What is read: a retrieval artifact of ours; a BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/SPLIT.tsv`); the same with a split in
-the file names (`corpus.SPLIT.jsonl`, ...); JSON lines may be compressed. `translations[.SPLIT].jsonl` beside them holds the same queries in other languages.
+What is read: a retrieval artifact of ours; a BEIR folder (`corpus.jsonl`, `queries.jsonl`,
+`qrels/SPLIT.tsv`); the same with a split in the file names (`corpus.SPLIT.jsonl`, ...); JSON lines may be
+compressed. `translations[.SPLIT].jsonl` beside them holds the same queries in other languages.
 
-Kept here, so that no stage has to think of it again: ids are unique, every judgement names a known query and document, every query has a
-positive, and every document has a language and a group. Rows that break this are not lost: they come back in `broken`, with the reason.
+Kept here, so that no stage has to think of it again: ids are unique, every judgement names a known query and
+document, every query has a positive, and every document has a language and a group. Rows that break this are
+not lost: they come back in `broken`, with the reason.
 """
 
 import re
@@ -28,7 +31,9 @@ _ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 
 @dataclass(frozen=True)
 class RetrievalSplit:
-    """One split, in the schemas `CORPUS`, `QUERIES` or `XLR_QUERIES`, `QRELS`, `TRANSLATIONS` of `conan_data.tables`."""
+    """One split, in the schemas `CORPUS`, `QUERIES` or `XLR_QUERIES`, `QRELS`, `TRANSLATIONS` of
+    `conan_data.tables`.
+    """
 
     corpus: pa.Table
     queries: pa.Table
@@ -42,7 +47,9 @@ class RetrievalSplit:
     def positives(self) -> dict[str, list[str]]:
         """Document ids judged relevant (score above 0), by query id, in the order of the judgements."""
         found: dict[str, list[str]] = {}
-        for query, document, score in zip(*(self.qrels.column(name).to_pylist() for name in tables.QRELS.names), strict=True):
+        for query, document, score in zip(
+            *(self.qrels.column(name).to_pylist() for name in tables.QRELS.names), strict=True
+        ):
             if score > 0:
                 found.setdefault(query, []).append(document)
         return found
@@ -51,8 +58,9 @@ class RetrievalSplit:
 def read_retrieval(path: str | Path, split: str, *, group_regex: str = "") -> RetrievalSplit:
     """The split `split` of the set at `path` (or of `sample`).
 
-    `group_regex`: its first bracketed part, searched in a document's id, is the group of documents that carry none (`^(.*)@` makes `page@de` and `page@fr` one
-    group); without it a document is alone in its group. Raises `UserError` for a missing set, split or column, or when nothing usable is left.
+    `group_regex`: its first bracketed part, searched in a document's id, is the group of documents that carry
+    none (`^(.*)@` makes `page@de` and `page@fr` one group); without it a document is alone in its group.
+    Raises `UserError` for a missing set, split or column, or when nothing usable is left.
     """
     root = Path(resolve(path, "retrieval"))
     if not root.is_dir():
@@ -111,25 +119,41 @@ class _Reader:
     broken: list[Broken] = field(default_factory=list)
 
     def read(self) -> RetrievalSplit:
-        corpus = list(self._unique(self._find("corpus"), ("_id", "text"), lambda row: self._document(row.values)))
-        queries = {row["_id"]: row for row in self._unique(self._find("queries"), ("_id", "text"), lambda row: _query(row.values))}
+        corpus = list(
+            self._unique(self._find("corpus"), ("_id", "text"), lambda row: self._document(row.values))
+        )
+        queries = {
+            row["_id"]: row
+            for row in self._unique(self._find("queries"), ("_id", "text"), lambda row: _query(row.values))
+        }
         qrels = list(self._qrels(queries.keys(), {row["_id"] for row in corpus}))
         with_positive = {row["query-id"] for row in qrels if row["score"] > 0}
         judged = {row["query-id"] for row in qrels}
-        # A classic BEIR folder keeps the queries of all splits in one file: those that this split does not judge are not its own.
-        own = queries if self._has_own_files() else {key: row for key, row in queries.items() if key in judged}
+        # A classic BEIR folder keeps the queries of all splits in one file: those that this split does not
+        # judge are not its own.
+        own = (
+            queries if self._has_own_files() else {key: row for key, row in queries.items() if key in judged}
+        )
         kept = [row for key, row in own.items() if key in with_positive]
         place = str(self._find("queries"))
-        lost = [Broken(place, number, "no-positive", row["text"][:200]) for number, (key, row) in enumerate(own.items(), 1) if key not in with_positive]
+        lost = [
+            Broken(place, number, "no-positive", row["text"][:200])
+            for number, (key, row) in enumerate(own.items(), 1)
+            if key not in with_positive
+        ]
         num_query_rows = len(own) + sum(row.file == place for row in self.broken)
         self.broken += lost
         if not corpus or not kept:
-            raise UserError(f"{self.root}: no usable {'document' if not corpus else 'query with a positive'} in split {self.split!r}{self._why()}")
+            raise UserError(
+                f"{self.root}: no usable {'document' if not corpus else 'query with a positive'} in split {self.split!r}{self._why()}"
+            )
         kept_ids = {row["_id"] for row in kept}
         return RetrievalSplit(
             corpus=pa.Table.from_pylist(corpus, schema=tables.CORPUS),
             queries=pa.Table.from_pylist(kept, schema=tables.QUERIES),
-            qrels=pa.Table.from_pylist([row for row in qrels if row["query-id"] in kept_ids], schema=tables.QRELS),
+            qrels=pa.Table.from_pylist(
+                [row for row in qrels if row["query-id"] in kept_ids], schema=tables.QRELS
+            ),
             translations=pa.Table.from_pylist(list(self._translations(kept_ids)), schema=tables.TRANSLATIONS),
             broken=self.broken,
             num_query_rows=num_query_rows,
@@ -145,22 +169,35 @@ class _Reader:
     def _find(self, name: str) -> Path:
         found = self._find_optional(name)
         if found is None:
-            raise UserError(f"{self.root}: has neither {name}.{self.split}.jsonl[.gz|.zst] nor {name}.jsonl[.gz|.zst]")
+            raise UserError(
+                f"{self.root}: has neither {name}.{self.split}.jsonl[.gz|.zst] nor {name}.jsonl[.gz|.zst]"
+            )
         return found
 
     def _find_optional(self, name: str) -> Path | None:
-        candidates = [self.root / f"{stem}{ending}" for stem in (f"{name}.{self.split}", name) for ending in _ENDINGS]
+        candidates = [
+            self.root / f"{stem}{ending}" for stem in (f"{name}.{self.split}", name) for ending in _ENDINGS
+        ]
         return next((path for path in candidates if path.is_file()), None)
 
     def _find_qrels(self) -> Path:
         candidates = [self.root / f"qrels.{self.split}.tsv", self.root / "qrels" / f"{self.split}.tsv"]
         found = next((path for path in candidates if path.is_file()), None)
         if found is None:
-            present = sorted({*(path.name.split(".")[1] for path in self.root.glob("qrels.*.tsv")), *(path.stem for path in self.root.glob("qrels/*.tsv"))})
-            raise UserError(f"{self.root}: has no judgements for split {self.split!r}; it has {', '.join(present) or 'none'}")
+            present = sorted(
+                {
+                    *(path.name.split(".")[1] for path in self.root.glob("qrels.*.tsv")),
+                    *(path.stem for path in self.root.glob("qrels/*.tsv")),
+                }
+            )
+            raise UserError(
+                f"{self.root}: has no judgements for split {self.split!r}; it has {', '.join(present) or 'none'}"
+            )
         return found
 
-    def _unique(self, path: Path, required: tuple[str, ...], convert: Callable[[Row], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _unique(
+        self, path: Path, required: tuple[str, ...], convert: Callable[[Row], dict[str, Any]]
+    ) -> Iterator[dict[str, Any]]:
         seen: set[str] = set()
         for row in self._usable(path, required):
             identifier = str(row.values[required[0]])
@@ -171,7 +208,9 @@ class _Reader:
             yield convert(row)
 
     def _usable(self, path: Path, required: tuple[str, ...]) -> Iterator[Row]:
-        """The rows that have a non-empty text in every required field; raises `UserError` when a field is in no row at all."""
+        """The rows that have a non-empty text in every required field; raises `UserError` when a field is in
+        no row at all.
+        """
         fields_seen: set[str] = set()
         num_rows = 0
         for row in read_rows(path):
@@ -180,14 +219,23 @@ class _Reader:
                 continue
             num_rows += 1
             fields_seen.update(row.values)
-            lacking = next((name for name in required if not isinstance(row.values.get(name), str) or not row.values[name].strip()), None)
+            lacking = next(
+                (
+                    name
+                    for name in required
+                    if not isinstance(row.values.get(name), str) or not row.values[name].strip()
+                ),
+                None,
+            )
             if lacking is not None:
                 self.broken.append(broken(row, f"no-{lacking.lstrip('_')}"))
                 continue
             yield row
         absent = next((name for name in required if num_rows and name not in fields_seen), None)
         if absent is not None:
-            raise UserError(f"{path}: no row has the field {absent!r}; the fields are {', '.join(sorted(fields_seen))}")
+            raise UserError(
+                f"{path}: no row has the field {absent!r}; the fields are {', '.join(sorted(fields_seen))}"
+            )
 
     def _document(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -208,7 +256,14 @@ class _Reader:
                 self.broken.append(broken(row, "score-not-a-number"))
                 continue
             if query not in known or document not in documents:
-                self.broken.append(broken(row, "judgement-of-unknown-query" if query not in known else "judgement-of-unknown-document"))
+                self.broken.append(
+                    broken(
+                        row,
+                        "judgement-of-unknown-query"
+                        if query not in known
+                        else "judgement-of-unknown-document",
+                    )
+                )
                 continue
             yield {"query-id": query, "corpus-id": document, "score": judged}
 
@@ -222,7 +277,12 @@ class _Reader:
 
 
 def _query(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {"_id": values["_id"], "text": values["text"], "lang": _field(values, "lang") or UNKNOWN_LANGUAGE, "source_id": values["_id"]}
+    return {
+        "_id": values["_id"],
+        "text": values["text"],
+        "lang": _field(values, "lang") or UNKNOWN_LANGUAGE,
+        "source_id": values["_id"],
+    }
 
 
 def _field(values: Mapping[str, Any], name: str) -> str | None:

@@ -1,4 +1,6 @@
-"""What a path may be: a file, a folder, a glob, one of our artifacts, or the name `sample` for the texts that come with the package."""
+"""What a path may be: a file, a folder, a glob, one of our artifacts, or the name `sample` for the texts that
+come with the package.
+"""
 
 import glob
 from pathlib import Path
@@ -9,7 +11,19 @@ from conan_data.errors import UserError
 
 SAMPLE = "sample"
 SAMPLE_DIR = Path(__file__).parent / "sample"
-SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst", ".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+SUFFIXES = (
+    ".jsonl",
+    ".jsonl.gz",
+    ".jsonl.zst",
+    ".ndjson",
+    ".ndjson.gz",
+    ".ndjson.zst",
+    ".parquet",
+    ".csv",
+    ".csv.gz",
+    ".tsv",
+    ".tsv.gz",
+)
 """Endings of the files that are read as tables; whatever else lies in a folder is not data."""
 
 
@@ -23,7 +37,8 @@ def resolve(path: str | Path, kind: Literal["documents", "retrieval"]) -> str:
 def expand(inputs: tuple[str, ...] | list[str]) -> list[Path]:
     """The files behind paths, folders, globs and `sample`, each once, sorted.
 
-    A folder gives the files in it that end in one of `SUFFIXES`; a corpus artifact gives its documents. Raises `UserError` for an input that matches nothing.
+    A folder gives the files in it that end in one of `SUFFIXES`; a corpus artifact gives its documents.
+    Raises `UserError` for an input that matches nothing.
     """
     files: set[Path] = set()
     for name in inputs:
@@ -44,7 +59,11 @@ def _expand_one(name: str) -> list[Path]:
             raise UserError(f"{name}: not a readable kind of file (readable: {', '.join(SUFFIXES)})")
         return [path]
     if path.is_dir():
-        return [file for file in path.rglob("*") if file.is_file() and file.name.endswith(SUFFIXES) and not file.name.startswith(".")]
+        return [
+            file
+            for file in path.rglob("*")
+            if file.is_file() and file.name.endswith(SUFFIXES) and not file.name.startswith(".")
+        ]
     if glob.has_magic(name):
         return [Path(match) for match in glob.glob(name, recursive=True) if match.endswith(SUFFIXES)]
     raise UserError(f"{name}: no such file or directory")

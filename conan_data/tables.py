@@ -1,7 +1,9 @@
-"""The schemas of every table that crosses a stage boundary, in one place, and the check that each boundary makes.
+"""The schemas of every table that crosses a stage boundary, in one place, and the check that each boundary
+makes.
 
-Columns beyond a schema are refused rather than carried along: a table means the same thing wherever it is read. `group` names documents
-that say the same thing (translations, near duplicates); a document whose group is that of a positive is never a negative.
+Columns beyond a schema are refused rather than carried along: a table means the same thing wherever it is
+read. `group` names documents that say the same thing (translations, near duplicates); a document whose group
+is that of a positive is never a negative.
 """
 
 from pathlib import Path
@@ -16,69 +18,99 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 
 
-DOCUMENT = pa.schema([
-    _required("id", pa.string()),
-    _required("text", pa.string()),
-    _required("lang", pa.string()),
-    pa.field("lang_score", pa.float32()),
-    pa.field("title", pa.string()),
-    pa.field("url", pa.string()),
-    pa.field("source", pa.string()),
-    _required("group", pa.string()),
-])
-CORPUS = pa.schema([
-    _required("_id", pa.string()),
-    pa.field("title", pa.string()),
-    _required("text", pa.string()),
-    _required("lang", pa.string()),
-    _required("group", pa.string()),
-])
-QUERIES = pa.schema([
-    _required("_id", pa.string()),
-    _required("text", pa.string()),
-    _required("lang", pa.string()),
-    _required("source_id", pa.string()),
-])
-XLR_QUERIES = pa.schema([
-    *QUERIES,
-    pa.field("translator", pa.string()),
-    pa.field("lid", pa.string()),
-    pa.field("lid_score", pa.float32()),
-    pa.field("checks", pa.string()),
-])
-QRELS = pa.schema([
-    _required("query-id", pa.string()),
-    _required("corpus-id", pa.string()),
-    _required("score", pa.int32()),
-])
-TRANSLATIONS = pa.schema([
-    _required("query_id", pa.string()),
-    _required("lang", pa.string()),
-    _required("text", pa.string()),
-    pa.field("origin", pa.string()),
-])
-NEGATIVES = pa.schema([
-    _required("query_id", pa.string()),
-    _required("pool", pa.list_(pa.field("item", pa.struct([
-        _required("corpus_id", pa.string()),
-        _required("score", pa.float32()),
-        _required("rank", pa.int32()),
-        _required("reason", pa.string()),
-    ]), nullable=False))),
-    _required("positive_score", pa.float32()),
-    _required("checkpoint", pa.string()),
-    _required("step", pa.int64()),
-])
+DOCUMENT = pa.schema(
+    [
+        _required("id", pa.string()),
+        _required("text", pa.string()),
+        _required("lang", pa.string()),
+        pa.field("lang_score", pa.float32()),
+        pa.field("title", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("source", pa.string()),
+        _required("group", pa.string()),
+    ]
+)
+CORPUS = pa.schema(
+    [
+        _required("_id", pa.string()),
+        pa.field("title", pa.string()),
+        _required("text", pa.string()),
+        _required("lang", pa.string()),
+        _required("group", pa.string()),
+    ]
+)
+QUERIES = pa.schema(
+    [
+        _required("_id", pa.string()),
+        _required("text", pa.string()),
+        _required("lang", pa.string()),
+        _required("source_id", pa.string()),
+    ]
+)
+XLR_QUERIES = pa.schema(
+    [
+        *QUERIES,
+        pa.field("translator", pa.string()),
+        pa.field("lid", pa.string()),
+        pa.field("lid_score", pa.float32()),
+        pa.field("checks", pa.string()),
+    ]
+)
+QRELS = pa.schema(
+    [
+        _required("query-id", pa.string()),
+        _required("corpus-id", pa.string()),
+        _required("score", pa.int32()),
+    ]
+)
+TRANSLATIONS = pa.schema(
+    [
+        _required("query_id", pa.string()),
+        _required("lang", pa.string()),
+        _required("text", pa.string()),
+        pa.field("origin", pa.string()),
+    ]
+)
+NEGATIVES = pa.schema(
+    [
+        _required("query_id", pa.string()),
+        _required(
+            "pool",
+            pa.list_(
+                pa.field(
+                    "item",
+                    pa.struct(
+                        [
+                            _required("corpus_id", pa.string()),
+                            _required("score", pa.float32()),
+                            _required("rank", pa.int32()),
+                            _required("reason", pa.string()),
+                        ]
+                    ),
+                    nullable=False,
+                )
+            ),
+        ),
+        _required("positive_score", pa.float32()),
+        _required("checkpoint", pa.string()),
+        _required("step", pa.int64()),
+    ]
+)
 
 
 def check(table: pa.Table, schema: pa.Schema, where: str | Path) -> pa.Table:
     """`table` with the columns of `schema` in its order and types.
 
-    Raises `UserError` naming file, row and field for a missing or unknown column, a type that does not convert, or a null where none may be.
+    Raises `UserError` naming file, row and field for a missing or unknown column, a type that does not
+    convert, or a null where none may be.
     """
-    missing = [name for name in schema.names if name not in table.column_names and not schema.field(name).nullable]
+    missing = [
+        name for name in schema.names if name not in table.column_names and not schema.field(name).nullable
+    ]
     if missing:
-        raise UserError(f"{where}: column {missing[0]!r} is missing; it has {', '.join(table.column_names) or 'no columns'}")
+        raise UserError(
+            f"{where}: column {missing[0]!r} is missing; it has {', '.join(table.column_names) or 'no columns'}"
+        )
     unknown = [name for name in table.column_names if name not in schema.names]
     if unknown:
         raise UserError(f"{where}: column {unknown[0]!r} is not one of {', '.join(schema.names)}")

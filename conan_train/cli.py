@@ -57,4 +57,5 @@ COMMANDS = (
 
 
 def run() -> None:
+    """The program `conan-train`; ends the process with its exit code."""
     sys.exit(main("conan-train", "Trains text-embedding models, from tokenizer to exported model.", COMMANDS))

@@ -1,8 +1,9 @@
 """Documents of a corpus, with their languages, for whatever trains on plain text.
 
-Tokenizer and language model must read the same corpus in the same way, or the fertility of the one says nothing about the other. A row
-that cannot be used is counted by its reason, never skipped in silence. Which documents are held out follows from a hash of their content
-alone: not of their file, their place or the number of workers.
+Tokenizer and language model must read the same corpus in the same way, or the fertility of the one says
+nothing about the other. A row that cannot be used is counted by its reason, never skipped in silence. Which
+documents are held out follows from a hash of their content alone: not of their file, their place or the
+number of workers.
 """
 
 import hashlib
@@ -20,6 +21,8 @@ UNKNOWN = "und"
 
 @dataclass(frozen=True, slots=True)
 class Document:
+    """A text that can be trained on."""
+
     text: str
     lang: str
     place: float
@@ -46,9 +49,11 @@ def inputs(paths: Sequence[str]) -> list[Path]:
 
 
 def documents(paths: Sequence[str], tally: Tally) -> Iterator[Document]:
-    """The documents of corpus artifacts, files, folders, globs or `sample`, in the order of their files; `tally` counts along.
+    """The documents of corpus artifacts, files, folders, globs or `sample`, in the order of their files;
+    `tally` counts along.
 
-    A row needs a `text`; its language is `lang` or `metadata.lang`. Raises `UserError` for an input that holds nothing readable.
+    A row needs a `text`; its language is `lang` or `metadata.lang`. Raises `UserError` for an input that
+    holds nothing readable.
     """
     for file in sources.expand(list(paths)):
         for row in readers.read_rows(file):
@@ -60,18 +65,26 @@ def documents(paths: Sequence[str], tally: Tally) -> Iterator[Document]:
             if problem := _problem(text):
                 tally.dropped[problem] += 1
                 continue
+            assert isinstance(text, str)
             group = row.values.get("group")
-            yield Document(text, language(row), hash_place(group if isinstance(group, str) and group else text))
+            yield Document(
+                text, language(row), hash_place(group if isinstance(group, str) and group else text)
+            )
 
 
 def require_some(tally: Tally, paths: Sequence[str]) -> None:
     """Raises `UserError` when not one document could be used."""
     if not tally.kept:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common(3)) or "no rows"
-        raise UserError(f"corpus: no usable document in {', '.join(map(str, paths))} ({reasons}); documents need a field 'text'")
+        reasons = (
+            ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common(3)) or "no rows"
+        )
+        raise UserError(
+            f"corpus: no usable document in {', '.join(map(str, paths))} ({reasons}); documents need a field 'text'"
+        )
 
 
 def language(row: readers.Row) -> str:
+    """The language that a row names in `lang` or `metadata.lang`."""
     metadata = row.values.get("metadata")
     named = row.values.get("lang") or (metadata.get("lang") if isinstance(metadata, dict) else None)
     return named if isinstance(named, str) else UNKNOWN

@@ -1,6 +1,8 @@
-"""What a run came to, as a few lines to read in a terminal: rows, retrieval before and after, negatives, and where things are.
+"""What a run came to, as a few lines to read in a terminal: rows, retrieval before and after, negatives, and
+where things are.
 
-It reads the artifacts alone, never what the stages said while they ran, so it says the same of a run that was resumed or is only looked at.
+It reads the artifacts alone, never what the stages said while they ran, so it says the same of a run that was
+resumed or is only looked at.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +38,13 @@ def summarise(paths: Sequence[str | Path]) -> str:
 
 def _rows_table(artifacts: Sequence[Artifact]) -> str:
     rows = [
-        [item.dir.name, item.manifest["kind"], f"{item.rows.read:,}", f"{item.rows.kept:,}", _reasons(item.rows.dropped)]
+        [
+            item.dir.name,
+            item.manifest["kind"],
+            f"{item.rows.read:,}",
+            f"{item.rows.kept:,}",
+            _reasons(item.rows.dropped),
+        ]
         for item in artifacts
         if item.manifest["kind"] not in ("evaluation", "sentence-transformers")
     ]
@@ -46,18 +54,28 @@ def _rows_table(artifacts: Sequence[Artifact]) -> str:
 def _reasons(dropped: Mapping[str, int]) -> str:
     order = sorted(dropped.items(), key=lambda entry: (-entry[1], entry[0]))
     rest = sum(count for _, count in order[_MOST_REASONS:])
-    return ", ".join([f"{reason} {count:,}" for reason, count in order[:_MOST_REASONS]] + ([f"others {rest:,}"] if rest else []))
+    return ", ".join(
+        [f"{reason} {count:,}" for reason, count in order[:_MOST_REASONS]]
+        + ([f"others {rest:,}"] if rest else [])
+    )
 
 
 def _scores_table(group: Sequence[Evaluation]) -> str:
     """Means over queries in percent, a column an evaluation."""
-    pools = {"same-language": "same language", "cross-language": "across languages", None: "all languages in one pool"}
+    pools = {
+        "same-language": "same language",
+        "cross-language": "across languages",
+        None: "all languages in one pool",
+    }
     rows = []
     for pool, title in pools.items():
         means = [_means(one.scores, pool) for one in group]
         if any(means):
             rows += [
-                [f"{title}, {metric}", *("-" if mean is None else f"{100 * mean[metric]['value']:.1f}" for mean in means)]
+                [
+                    f"{title}, {metric}",
+                    *("-" if mean is None else f"{100 * mean[metric]['value']:.1f}" for mean in means),
+                ]
                 for metric in METRICS
             ]
     header = [f"retrieval in % ({group[0].set_name})", *(one.label for one in group)]
@@ -89,7 +107,11 @@ def _negatives(artifacts: Sequence[Artifact]) -> str:
         ):
             known = [value for value in values if value is not None]
             if known:
-                facts.append(f"mean {label} {known[0]:.3f} -> {known[-1]:.3f}" if len(known) > 1 else f"mean {label} {known[0]:.3f}")
+                facts.append(
+                    f"mean {label} {known[0]:.3f} -> {known[-1]:.3f}"
+                    if len(known) > 1
+                    else f"mean {label} {known[0]:.3f}"
+                )
         found.append(f"negatives of {item.dir.name}: {'; '.join(facts)}")
     return "\n".join(found)
 

@@ -1,6 +1,8 @@
-"""The log of a training run: JSON lines that a report draws, and that a resumed run continues as if it had never stopped.
+"""The log of a training run: JSON lines that a report draws, and that a resumed run continues as if it had
+never stopped.
 
-A run that was killed has logged steps after its last checkpoint; those are cut off when it resumes, for it will take them again.
+A run that was killed has logged steps after its last checkpoint; those are cut off when it resumes, for it
+will take them again.
 """
 
 import json
@@ -24,10 +26,18 @@ class TrainLog:
             file.write(line + "\n")
 
     def cut(self, step: int) -> None:
-        """Drops what happened after `step` steps: later steps, and refreshes that come before a step that is taken again."""
-        kept = [event for event in read_log(self.path) if event["step"] < step or (event["step"] == step and event.get("event") != "refresh")]
+        """Drops what happened after `step` steps: later steps, and refreshes that come before a step that is
+        taken again.
+        """
+        kept = [
+            event
+            for event in read_log(self.path)
+            if event["step"] < step or (event["step"] == step and event.get("event") != "refresh")
+        ]
         aside = self.path.with_suffix(".tmp")
-        aside.write_text("".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept), encoding="utf-8")
+        aside.write_text(
+            "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept), encoding="utf-8"
+        )
         os.replace(aside, self.path)
 
 

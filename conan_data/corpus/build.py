@@ -1,11 +1,14 @@
-"""`conan-data build-corpus`: raw documents in many languages to one clean, deduplicated corpus, every drop on record.
+"""`conan-data build-corpus`: raw documents in many languages to one clean, deduplicated corpus, every drop on
+record.
 
-Tasks filter their rows in parallel (`steps`); what needs all documents at once, unique ids and duplicates, happens after them, in the order
-of the input. The output is the same for any number of tasks and workers. Kept documents lie in `data/<lang>/part-00000.parquet`, drops in
-`dropped.parquet` (one row each), broken rows as they were in `quarantine.jsonl`.
+Tasks filter their rows in parallel (`steps`); what needs all documents at once, unique ids and duplicates,
+happens after them, in the order of the input. The output is the same for any number of tasks and workers.
+Kept documents lie in `data/<lang>/part-00000.parquet`, drops in `dropped.parquet` (one row each), broken rows
+as they were in `quarantine.jsonl`.
 
-Ids: the first row of an id keeps it, each further one gets `<id>~2`, `<id>~3`, ... Rows of two sources that count from 0 are different
-documents, so dropping them would lose the second source; a row that is there twice goes as a duplicate.
+Ids: the first row of an id keeps it, each further one gets `<id>~2`, `<id>~3`, ... Rows of two sources that
+count from 0 are different documents, so dropping them would lose the second source; a row that is there twice
+goes as a duplicate.
 """
 
 import logging
@@ -49,23 +52,31 @@ CACHED_SHINGLES = 4096
 def build_corpus(config: BuildCorpusConfig) -> Path:
     """Builds the corpus and returns its directory.
 
-    Raises `UserError` for a language that cannot be recognised, for input that is not there, and when nothing would be kept.
+    Raises `UserError` for a language that cannot be recognised, for input that is not there, and when nothing
+    would be kept.
     """
     LangidIdentifier(config.languages)
     files = sources.expand(config.input)
-    with artifact.building(config, kind="corpus", command="conan-data build-corpus", inputs=files, resume=True) as build:
+    with artifact.building(
+        config, kind="corpus", command="conan-data build-corpus", inputs=files, resume=True
+    ) as build:
         if build.done:
             return build.out
         folder = build.dir / f"parts-{config.num_tasks}"
         try:
             _filter(config, files, folder, logging_dir=build.work / "datatrove")
-            kept, dropped = parts.Table(folder, "kept", config.num_tasks), parts.Table(folder, "dropped", config.num_tasks)
+            kept, dropped = (
+                parts.Table(folder, "kept", config.num_tasks),
+                parts.Table(folder, "dropped", config.num_tasks),
+            )
             _check_group(config, kept)
             ids = unique_ids(kept.column("id"))
             duplicates = find_duplicates(kept, ids, config.dedup)
             drops = _all_drops(kept, dropped, ids, duplicates)
             rows = artifact.Rows(
-                read=len(kept) + len(dropped), kept=len(kept) - len(duplicates), dropped=Counter(drop["reason"] for drop in drops)
+                read=len(kept) + len(dropped),
+                kept=len(kept) - len(duplicates),
+                dropped=Counter(drop["reason"] for drop in drops),
             )
             _check_not_empty(rows)
             extra = _write_documents(kept, ids, duplicates, build.dir / "data") | {
@@ -76,7 +87,9 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
         except UserError:
             _remove_parts(build.dir)
             raise
-        pq.write_table(pa.Table.from_pylist(drops, schema=DROPPED), build.dir / "dropped.parquet", compression="zstd")
+        pq.write_table(
+            pa.Table.from_pylist(drops, schema=DROPPED), build.dir / "dropped.parquet", compression="zstd"
+        )
         quarantine(_broken_rows(dropped), build.dir / "quarantine.jsonl")
         del kept, dropped
         _remove_parts(build.dir)
@@ -84,7 +97,9 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
 
 
 def unique_ids(ids: list[str]) -> list[str]:
-    """`ids` in their order, each further holder of one with `~2`, `~3`, ... behind it, passing over ids that are taken."""
+    """`ids` in their order, each further holder of one with `~2`, `~3`, ... behind it, passing over ids that
+    are taken.
+    """
     taken = set(ids)
     seen: Counter[str] = Counter()
     unique = []
@@ -102,15 +117,21 @@ def unique_ids(ids: list[str]) -> list[str]:
 def find_duplicates(kept: parts.Table, ids: list[str], config: DedupConfig) -> dict[int, Dropped]:
     """The documents (by index) that another one stands for; `detail` is the id of that one, which is kept.
 
-    The copy of a document that is itself dropped as a near duplicate counts as a near duplicate of the same one.
+    The copy of a document that is itself dropped as a near duplicate counts as a near duplicate of the same
+    one.
     """
     log.info("looking for duplicates among %s documents", f"{len(kept):,}")
     rank = survival_rank(np.array([len(kept.text(index)) for index in range(len(kept))], dtype=np.int64), ids)
     hashes = np.frombuffer(b"".join(kept.column("exact_hash")), dtype=np.uint64).reshape(-1, 2)
     exact = exact_survivors(hashes, rank)
     keys = kept.column("band_keys")
-    compared = np.array([index for index in range(len(kept)) if exact[index] == index and keys[index] is not None], dtype=np.int64)
-    key_matrix = np.frombuffer(b"".join(keys[index] for index in compared), dtype=np.uint64).reshape(-1, config.num_bands)
+    compared = np.array(
+        [index for index in range(len(kept)) if exact[index] == index and keys[index] is not None],
+        dtype=np.int64,
+    )
+    key_matrix = np.frombuffer(b"".join(keys[index] for index in compared), dtype=np.uint64).reshape(
+        -1, config.num_bands
+    )
 
     @lru_cache(maxsize=CACHED_SHINGLES)
     def shingles_of(index: int) -> np.ndarray:
@@ -119,7 +140,9 @@ def find_duplicates(kept: parts.Table, ids: list[str], config: DedupConfig) -> d
     near = np.arange(len(kept))
     near[compared] = compared[near_survivors(key_matrix, rank[compared], shingles_of, config.threshold)]
     return {
-        index: Dropped("dedup", "exact-duplicate" if survivor == exact[index] else "near-duplicate", ids[survivor])
+        index: Dropped(
+            "dedup", "exact-duplicate" if survivor == exact[index] else "near-duplicate", ids[survivor]
+        )
         for index, survivor in enumerate(near[exact].tolist())
         if survivor != index
     }
@@ -128,11 +151,16 @@ def find_duplicates(kept: parts.Table, ids: list[str], config: DedupConfig) -> d
 def funnel(drops: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Drops counted by stage, reason and language."""
     counts = Counter((drop["stage"], drop["reason"], drop["lang"] or "") for drop in drops)
-    return [{"stage": stage, "reason": reason, "lang": lang, "rows": rows} for (stage, reason, lang), rows in sorted(counts.items())]
+    return [
+        {"stage": stage, "reason": reason, "lang": lang, "rows": rows}
+        for (stage, reason, lang), rows in sorted(counts.items())
+    ]
 
 
 def label_report(counts: Counter[str]) -> dict[str, Any]:
-    """Declared languages against sure guesses: how many were right or wrong, and which was taken for which (`declared>found`)."""
+    """Declared languages against sure guesses: how many were right or wrong, and which was taken for which
+    (`declared>found`).
+    """
     wrong = {label: count for label, count in sorted(counts.items()) if ">" in label}
     others = {label: counts[label] for label in ("right", "missing", "unknown", "unchecked")}
     return {**others, "wrong": sum(wrong.values()), "confusion": wrong}
@@ -140,11 +168,18 @@ def label_report(counts: Counter[str]) -> dict[str, Any]:
 
 def _filter(config: BuildCorpusConfig, files: list[Path], folder: Path, *, logging_dir: Path) -> None:
     """Runs the tasks whose parts are missing."""
-    executor = Executor(pipeline(config, files, folder), tasks=config.num_tasks, workers=config.workers, logging_dir=logging_dir)
+    executor = Executor(
+        pipeline(config, files, folder),
+        tasks=config.num_tasks,
+        workers=config.workers,
+        logging_dir=logging_dir,
+    )
     executor.run_ranks(parts.missing_parts(folder, config.num_tasks))
 
 
-def _all_drops(kept: parts.Table, dropped: parts.Table, ids: list[str], duplicates: dict[int, Dropped]) -> list[dict[str, Any]]:
+def _all_drops(
+    kept: parts.Table, dropped: parts.Table, ids: list[str], duplicates: dict[int, Dropped]
+) -> list[dict[str, Any]]:
     """Drops of the tasks, then the duplicates, each in the order of the input."""
     early = {name: dropped.column(name) for name in DROPPED.names}
     rows = [dict(zip(early, values, strict=True)) for values in zip(*early.values(), strict=True)]
@@ -155,7 +190,9 @@ def _all_drops(kept: parts.Table, dropped: parts.Table, ids: list[str], duplicat
     return rows
 
 
-def _write_documents(kept: parts.Table, ids: list[str], duplicates: dict[int, Dropped], folder: Path) -> dict[str, Any]:
+def _write_documents(
+    kept: parts.Table, ids: list[str], duplicates: dict[int, Dropped], folder: Path
+) -> dict[str, Any]:
     """Writes one file a language; returns documents and characters by language."""
     shutil.rmtree(folder, ignore_errors=True)
     columns = {name: kept.column(name) for name in ("lang", "lang_score", "title", "url", "source", "group")}
@@ -175,9 +212,14 @@ def _write_documents(kept: parts.Table, ids: list[str], duplicates: dict[int, Dr
                 characters[lang] += sum(map(len, texts))
                 values = {name: [column[index] for index in batch] for name, column in columns.items()}
                 values |= {"id": [ids[index] for index in batch], "text": texts}
-                values["group"] = [group or own for group, own in zip(values["group"], values["id"], strict=True)]
+                values["group"] = [
+                    group or own for group, own in zip(values["group"], values["id"], strict=True)
+                ]
                 writer.write_table(tables.check(pa.table(values), tables.DOCUMENT, path))
-    return {"kept": {lang: len(indices) for lang, indices in sorted(by_lang.items())}, "characters": characters}
+    return {
+        "kept": {lang: len(indices) for lang, indices in sorted(by_lang.items())},
+        "characters": characters,
+    }
 
 
 def _broken_rows(dropped: parts.Table) -> Iterator[Broken]:
@@ -191,7 +233,9 @@ def _check_not_empty(rows: artifact.Rows) -> None:
     if rows.read == 0:
         raise UserError("input: the files hold no rows")
     if rows.kept == 0:
-        raise UserError(f"input: no document is left ({artifact.describe(rows)}); add languages, or loosen the rules")
+        raise UserError(
+            f"input: no document is left ({artifact.describe(rows)}); add languages, or loosen the rules"
+        )
 
 
 def _check_group(config: BuildCorpusConfig, kept: parts.Table) -> None:

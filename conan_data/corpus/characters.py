@@ -1,10 +1,12 @@
-"""What kind of character each code point is, as one table, so that a text is measured by a few array operations in any script.
+"""What kind of character each code point is, as one table, so that a text is measured by a few array
+operations in any script.
 
-Rules written for English count words between spaces and look for the stop words of one language; they throw clean Chinese and Russian away.
-Here a text is cut into *units*: each letter of a script without spaces is one, and so is each run of other letters and digits. The cut is
-read off the characters themselves, so no rule needs to know the language, and texts that mix both kinds (Japanese with English names) need
-no decision. Lengths of passages are measured in letters, of which a Han, kana or Hangul character counts for three: words do not compare,
-since Korean or Finnish says in three what takes English six.
+Rules written for English count words between spaces and look for the stop words of one language; they throw
+clean Chinese and Russian away. Here a text is cut into *units*: each letter of a script without spaces is
+one, and so is each run of other letters and digits. The cut is read off the characters themselves, so no rule
+needs to know the language, and texts that mix both kinds (Japanese with English names) need no decision.
+Lengths of passages are measured in letters, of which a Han, kana or Hangul character counts for three: words
+do not compare, since Korean or Finnish says in three what takes English six.
 """
 
 import unicodedata
@@ -14,9 +16,10 @@ from functools import cache
 import numpy as np
 
 OTHER, LETTER, UNSPACED, DIGIT, SPACE, NEWLINE, SEPARATOR, STOP, WIDE_STOP, CLOSER = range(10)
-"""Kinds. `LETTER` includes marks. A `SEPARATOR` stands between the entries of a menu, a `STOP` ends a sentence before a space, a
-`WIDE_STOP` anywhere, and a `CLOSER` may stand between the end of a sentence and the space after it. `OTHER` is what remains, symbols above
-all."""
+"""Kinds. `LETTER` includes marks. A `SEPARATOR` stands between the entries of a menu, a `STOP` ends a
+sentence before a space, a `WIDE_STOP` anywhere, and a `CLOSER` may stand between the end of a sentence and
+the space after it. `OTHER` is what remains, symbols above all.
+"""
 
 UNSPACED_RANGES = (
     (0x0E00, 0x0EFF),  # Thai, Lao
@@ -30,7 +33,15 @@ UNSPACED_RANGES = (
     (0xFF66, 0xFF9F),  # half-width kana
     (0x20000, 0x3FFFF),
 )
-SYLLABLES = ((0x3005, 0x3007), (0x3031, 0x312F), (0x31A0, 0x31FF), (0x3400, 0x9FFF), (0xAC00, 0xD7A3), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+SYLLABLES = (
+    (0x3005, 0x3007),
+    (0x3031, 0x312F),
+    (0x31A0, 0x31FF),
+    (0x3400, 0x9FFF),
+    (0xAC00, 0xD7A3),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x3FFFF),
+)
 """Ranges of Han, kana and Hangul: one character stands for a syllable or a word."""
 SYLLABLE_WEIGHT = 3
 """Letters that such a character counts for."""
@@ -56,14 +67,22 @@ def kinds() -> np.ndarray:
     for start, end in UNSPACED_RANGES:
         part = table[start : end + 1]
         part[part == LETTER] = UNSPACED
-    for signs, kind in ((SEPARATORS, SEPARATOR), (STOPS, STOP), (WIDE_STOPS, WIDE_STOP), (CLOSERS, CLOSER), ("\n", NEWLINE), ("\t", SPACE)):
+    for signs, kind in (
+        (SEPARATORS, SEPARATOR),
+        (STOPS, STOP),
+        (WIDE_STOPS, WIDE_STOP),
+        (CLOSERS, CLOSER),
+        ("\n", NEWLINE),
+        ("\t", SPACE),
+    ):
         table[[ord(sign) for sign in signs]] = kind
     return table
 
 
 @cache
 def weights() -> np.ndarray:
-    """uint8 [0x110000]: what every code point adds to the length of a text, in letters; digits and signs add nothing.
+    """uint8 [0x110000]: what every code point adds to the length of a text, in letters; digits and signs add
+    nothing.
 
     Marks count, since the vowels of Indic and Thai words are marks.
     """
@@ -76,7 +95,9 @@ def weights() -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Characters:
-    """A text of N characters as arrays: code points (uint32 [N]), their kinds (uint8 [N]), and where units begin (bool [N])."""
+    """A text of N characters as arrays: code points (uint32 [N]), their kinds (uint8 [N]), and where units
+    begin (bool [N]).
+    """
 
     codes: np.ndarray
     kinds: np.ndarray

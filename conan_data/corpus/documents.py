@@ -1,8 +1,8 @@
 """A row of a user's file as a document, and the one way a document is dropped.
 
-Steps that leave documents out lose count of them sooner or later. Here no step leaves any out: one that drops a document marks it with
-stage, reason and detail, later steps pass it on untouched, and the last one writes it down. So every row that was read is either kept
-or dropped for a reason, by construction.
+Steps that leave documents out lose count of them sooner or later. Here no step leaves any out: one that drops
+a document marks it with stage, reason and detail, later steps pass it on untouched, and the last one writes
+it down. So every row that was read is either kept or dropped for a reason, by construction.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,8 +32,8 @@ class Dropped:
 def to_document(item: Row | Broken, group_field: str) -> Document:
     """The document of a row, its text normalised; one that is dropped already where the row cannot be used.
 
-    An id that is missing is `<file name>:<place>`. Metadata: file, place, declared, title, url, source, group (None: the document's own
-    id).
+    An id that is missing is `<file name>:<place>`. Metadata: file, place, declared, title, url, source, group
+    (None: the document's own id).
     """
     problem = item if isinstance(item, Broken) else _problem(item)
     metadata: dict[str, Any] = {"file": item.file, "place": item.place}
@@ -47,7 +47,9 @@ def to_document(item: Row | Broken, group_field: str) -> Document:
     for name in DETAILS:
         metadata[name] = _as_text(_first(values, name))
     metadata["group"] = _as_text(lookup(values, group_field)) if group_field else None
-    return Document(text=normalise(values["text"]), id=_as_text(values.get("id")) or own_id, metadata=metadata)
+    return Document(
+        text=normalise(values["text"]), id=_as_text(values.get("id")) or own_id, metadata=metadata
+    )
 
 
 def remaining(documents: Iterator[Document]) -> Iterator[tuple[Document, bool]]:

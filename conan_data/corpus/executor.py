@@ -1,8 +1,9 @@
 """datatrove's local executor, with the ways removed in which it loses work or hides what went wrong.
 
-As it comes, it waits for ever when a worker is killed (as the system does when memory runs out), takes a task for done by its number
-whatever was asked of it then, and prints its own log over ours. Here a killed worker ends the run with a clear message, which tasks are
-done is the caller's to say, an error in a task is raised as it is, and datatrove's log is off.
+As it comes, it waits for ever when a worker is killed (as the system does when memory runs out), takes a task
+for done by its number whatever was asked of it then, and prints its own log over ours. Here a killed worker
+ends the run with a clear message, which tasks are done is the caller's to say, an error in a task is raised
+as it is, and datatrove's log is off.
 """
 
 import concurrent.futures as futures
@@ -23,19 +24,31 @@ from conan_data.progress import progress
 class Executor(LocalPipelineExecutor):
     """Runs the given ranks of a pipeline of `tasks` tasks, `workers` at a time."""
 
-    def __init__(self, pipeline: Sequence[PipelineStep], *, tasks: int, workers: int, logging_dir: Path) -> None:
+    def __init__(
+        self, pipeline: Sequence[PipelineStep], *, tasks: int, workers: int, logging_dir: Path
+    ) -> None:
         self.pipeline: list[PipelineStep]
-        super().__init__(pipeline=list(pipeline), tasks=tasks, workers=workers, logging_dir=str(logging_dir), skip_completed=False)
+        super().__init__(
+            pipeline=list(pipeline),
+            tasks=tasks,
+            workers=workers,
+            logging_dir=str(logging_dir),
+            skip_completed=False,
+        )
 
     def run_ranks(self, ranks: Sequence[int]) -> None:
-        """Raises what a task raises, and `UserError` when a worker process is killed; the other tasks are then given up."""
+        """Raises what a task raises, and `UserError` when a worker process is killed; the other tasks are
+        then given up.
+        """
         logger.disable("datatrove")
         if self.workers == 1:
             for rank in ranks:
                 self.run_rank(rank)
             return
         context = multiprocessing.get_context("spawn")
-        pool = futures.ProcessPoolExecutor(min(self.workers, max(len(ranks), 1)), mp_context=context, initializer=_silence)
+        pool = futures.ProcessPoolExecutor(
+            min(self.workers, max(len(ranks), 1)), mp_context=context, initializer=_silence
+        )
         try:
             running = [pool.submit(self.run_rank, rank) for rank in ranks]
             for done in progress(futures.as_completed(running), "filtering", total=len(running), unit="part"):

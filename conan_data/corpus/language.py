@@ -1,12 +1,16 @@
-"""Which language a document is in: a guess, checked against itself and against the label that came with the document.
+"""Which language a document is in: a guess, checked against itself and against the label that came with the
+document.
 
-An identifier that is restricted to the configured languages always names one of them, for Swahili and for base64 too. So a guess is
-believed only where the unrestricted model, after close variants are merged, names the same language (the agreement guard) with enough
-probability; or, for languages that are hard to tell apart (Bosnian, Croatian), where the label that came with the document names it and the
-unrestricted model gives it a fair chance. Labels of crawls are wrong often enough that a sure guess overrules them; where the guess is not
-sure, a label of a configured language decides; where neither does, the document is dropped, and the reason says which case it was.
+An identifier that is restricted to the configured languages always names one of them, for Swahili and for
+base64 too. So a guess is believed only where the unrestricted model, after close variants are merged, names
+the same language (the agreement guard) with enough probability; or, for languages that are hard to tell apart
+(Bosnian, Croatian), where the label that came with the document names it and the unrestricted model gives it
+a fair chance. Labels of crawls are wrong often enough that a sure guess overrules them; where the guess is
+not sure, a label of a configured language decides; where neither does, the document is dropped, and the
+reason says which case it was.
 
-Not checked: documents in several languages (they go by the main one), and text beyond the first `SAMPLE_LENGTH` characters.
+Not checked: documents in several languages (they go by the main one), and text beyond the first
+`SAMPLE_LENGTH` characters.
 """
 
 import difflib
@@ -23,7 +27,9 @@ SAMPLE_LENGTH = 4000
 VARIANTS = {"wuu": "zh", "yue": "zh", "arz": "ar", "ary": "ar", "apc": "ar", "nn": "no"}
 """Labels that are merged into another one, unless they are configured themselves."""
 FAIR_CHANCE = 0.1
-"""Smallest probability among all languages at which a label backs a guess that the agreement guard would refuse."""
+"""Smallest probability among all languages at which a label backs a guess that the agreement guard would
+refuse.
+"""
 LABEL_ALIASES = {"nb": "no", "cmn": "zh", "zho": "zh", "arb": "ar", "iw": "he", "in": "id", "fil": "tl"}
 """Declared labels that the identifier calls otherwise."""
 NO_LANGUAGE = "zxx"
@@ -34,7 +40,8 @@ NO_LANGUAGE = "zxx"
 class Guess:
     """The most probable configured language and the most probable of all.
 
-    `score` is the first one's probability among the configured languages, `chance` among all; `open_score` is the second one's among all.
+    `score` is the first one's probability among the configured languages, `chance` among all; `open_score` is
+    the second one's among all.
     """
 
     lang: str
@@ -59,7 +66,9 @@ class Verdict:
 
 
 class Identifier(Protocol):
-    """Guesses languages of texts that hold no code; deterministic. `known` are the labels that it could ever answer."""
+    """Guesses languages of texts that hold no code; deterministic. `known` are the labels that it could ever
+    answer.
+    """
 
     known: frozenset[str]
 
@@ -81,7 +90,11 @@ class LangidIdentifier:
                     f"languages: {name!r} is no language that can be recognised; the nearest is {nearest!r}, known are {', '.join(known)}"
                 )
         self._languages = frozenset(languages)
-        self._inside = {label: merged for label in self.known if (merged := merge_variant(label, self._languages)) in self._languages}
+        self._inside = {
+            label: merged
+            for label in self.known
+            if (merged := merge_variant(label, self._languages)) in self._languages
+        }
 
     def guess(self, text: str) -> Guess:
         """The guess for a text without code; see `Guess`."""
@@ -90,11 +103,15 @@ class LangidIdentifier:
         inside = [(label, score) for label, score in ranked if label in self._inside]
         label, chance = inside[0]
         score = chance / max(sum(score for _, score in inside), 1e-30)
-        return Guess(self._inside[label], score, chance, merge_variant(open_label, self._languages), open_score)
+        return Guess(
+            self._inside[label], score, chance, merge_variant(open_label, self._languages), open_score
+        )
 
 
 def decide(guess: Guess | None, declared: str, *, languages: frozenset[str], min_score: float) -> Verdict:
-    """The language of a document with this guess (None: no text was left to guess from) and this declared label ("" where it has none)."""
+    """The language of a document with this guess (None: no text was left to guess from) and this declared
+    label ("" where it has none).
+    """
     backed = guess is not None and guess.lang == declared and guess.chance >= FAIR_CHANCE
     if guess and (guess.agrees or backed) and guess.score >= min_score:
         return Verdict(guess.lang, round(guess.score, 4))
@@ -106,7 +123,9 @@ def decide(guess: Guess | None, declared: str, *, languages: frozenset[str], min
     return Verdict("", None, "unsure-language", guess.open_lang if guess else "")
 
 
-def identify(text: str, declared: str, *, identifier: Identifier, languages: frozenset[str], min_score: float) -> Verdict:
+def identify(
+    text: str, declared: str, *, identifier: Identifier, languages: frozenset[str], min_score: float
+) -> Verdict:
     """The language of `text`, code and markup left aside."""
     prose = strip_code(text[:SAMPLE_LENGTH])
     guess = identifier.guess(prose) if prose else None
@@ -136,5 +155,7 @@ def _load_model() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    model.nb_ptc = model.nb_ptc.astype(np.float32)  # converted once, not once a text: a third faster, the same scores
+    model.nb_ptc = model.nb_ptc.astype(
+        np.float32
+    )  # converted once, not once a text: a third faster, the same scores
     return model

@@ -1,7 +1,8 @@
-"""Natural language without the code around it, for the language guess only: what is stored keeps every character.
+"""Natural language without the code around it, for the language guess only: what is stored keeps every
+character.
 
-Command names, tags and addresses are mostly English whatever the language of the page, so a guess on the raw page says `en`
-for a third of the short ones. What is left may be empty: a page of code alone has no language.
+Command names, tags and addresses are mostly English whatever the language of the page, so a guess on the raw
+page says `en` for a third of the short ones. What is left may be empty: a page of code alone has no language.
 """
 
 import re

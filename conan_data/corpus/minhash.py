@@ -1,9 +1,10 @@
-"""MinHash signatures cut into bands: similar texts share a band's key, so that only texts with an equal key need comparing.
+"""MinHash signatures cut into bands: similar texts share a band's key, so that only texts with an equal key
+need comparing.
 
-The chance that two texts of Jaccard similarity s share one of b keys of r hashes is 1 - (1 - s^r)^b (Broder 1997; Leskovec, Rajaraman
-and Ullman, "Mining of Massive Datasets", 3.4). Hash functions are multiply-shift, (a x + c) mod 2^64 with a odd, drawn from a seeded
-generator; the top bits of the minimum serve. A key is only a reason to compare; whether two texts are duplicates is decided on their
-shingles.
+The chance that two texts of Jaccard similarity s share one of b keys of r hashes is 1 - (1 - s^r)^b (Broder
+1997; Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", 3.4). Hash functions are multiply-shift,
+(a x + c) mod 2^64 with a odd, drawn from a seeded generator; the top bits of the minimum serve. A key is only
+a reason to compare; whether two texts are duplicates is decided on their shingles.
 
 Shapes: S shingles, H hashes = num_bands * rows_per_band.
 """
@@ -30,11 +31,15 @@ class MinHash:
     @classmethod
     def from_config(cls, config: DedupConfig) -> "MinHash":
         num_hashes = config.num_bands * config.rows_per_band
-        drawn = np.random.default_rng(config.seed).integers(0, 2**64, size=(2, num_hashes, 1), dtype=np.uint64)
+        drawn = np.random.default_rng(config.seed).integers(
+            0, 2**64, size=(2, num_hashes, 1), dtype=np.uint64
+        )
         return cls(drawn[0] | np.uint64(1), drawn[1], config.num_bands)
 
     def signature(self, shingles: np.ndarray) -> np.ndarray:
-        """uint32 [H] of at least one shingle (uint64 [S]): equal entries of two signatures estimate their Jaccard similarity."""
+        """uint32 [H] of at least one shingle (uint64 [S]): equal entries of two signatures estimate their
+        Jaccard similarity.
+        """
         least = np.full(len(self.factors), np.iinfo(np.uint64).max, dtype=np.uint64)
         for start in range(0, len(shingles), BLOCK):
             hashes = self.factors * shingles[start : start + BLOCK]

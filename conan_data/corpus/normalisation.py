@@ -1,7 +1,8 @@
 """One form for one text, so that the same words compare equal whatever editor, crawler or system wrote them.
 
-Only what nobody reads is changed: canonical composition (NFC), line ends, characters that do not show, and white space at the ends of
-lines. Zero-width joiners stay: Persian and the Indic scripts spell with them. The function is idempotent.
+Only what nobody reads is changed: canonical composition (NFC), line ends, characters that do not show, and
+white space at the ends of lines. Zero-width joiners stay: Persian and the Indic scripts spell with them. The
+function is idempotent.
 """
 
 import re

@@ -1,9 +1,10 @@
 """What one task leaves behind for the step that needs all documents at once.
 
-A task writes its kept documents, its drops and its counts beside their names, and moves them there when they are whole, the counts last. So
-a part is finished exactly when its counts are there, and a run that was killed continues with the parts that are missing. Documents carry
-their place in the whole input (number of the file, number of the row in it), by which all parts are put in one order that does not depend
-on the cut. Texts stay on disk, memory-mapped; in memory are about 500 bytes a document.
+A task writes its kept documents, its drops and its counts beside their names, and moves them there when they
+are whole, the counts last. So a part is finished exactly when its counts are there, and a run that was killed
+continues with the parts that are missing. Documents carry their place in the whole input (number of the file,
+number of the row in it), by which all parts are put in one order that does not depend on the cut. Texts stay
+on disk, memory-mapped; in memory are about 500 bytes a document.
 """
 
 import json
@@ -62,7 +63,9 @@ class PartWriter:
 
     def __enter__(self) -> "PartWriter":
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._writers = {name: pa.ipc.new_file(self._aside(name), schema) for name, schema in self._tables.items()}
+        self._writers = {
+            name: pa.ipc.new_file(self._aside(name), schema) for name, schema in self._tables.items()
+        }
         return self
 
     def add(self, table: str, row: dict[str, Any]) -> None:
@@ -86,7 +89,9 @@ class PartWriter:
         os.replace(aside, part_path(self._folder, "counts", self._rank))
 
     def _flush(self, name: str) -> None:
-        self._writers[name].write_batch(pa.RecordBatch.from_pylist(self._rows[name], schema=self._tables[name]))
+        self._writers[name].write_batch(
+            pa.RecordBatch.from_pylist(self._rows[name], schema=self._tables[name])
+        )
         self._rows[name].clear()
 
     def _aside(self, name: str) -> str:
@@ -94,10 +99,15 @@ class PartWriter:
 
 
 class Table:
-    """One table of all parts, in the order of the input. Columns come as lists; rows of the text column one by one, from disk."""
+    """One table of all parts, in the order of the input. Columns come as lists; rows of the text column one
+    by one, from disk.
+    """
 
     def __init__(self, folder: Path, name: str, num_parts: int) -> None:
-        tables = [pa.ipc.open_file(pa.memory_map(str(part_path(folder, name, rank)))).read_all() for rank in range(num_parts)]
+        tables = [
+            pa.ipc.open_file(pa.memory_map(str(part_path(folder, name, rank)))).read_all()
+            for rank in range(num_parts)
+        ]
         self._table = pa.concat_tables(tables)
         places = [self._table.column(key).to_numpy() for key in ("row_number", "file_number")]
         self._order = np.lexsort(places)
@@ -133,4 +143,6 @@ def sum_counts(folder: Path, num_parts: int) -> dict[str, Counter[str]]:
 
 
 def _read_counts(folder: Path, num_parts: int) -> Iterable[dict[str, dict[str, int]]]:
-    return (json.loads(part_path(folder, "counts", rank).read_text(encoding="utf-8")) for rank in range(num_parts))
+    return (
+        json.loads(part_path(folder, "counts", rank).read_text(encoding="utf-8")) for rank in range(num_parts)
+    )

@@ -1,9 +1,10 @@
 """Rules that say why a document is no use: too short, no language, boilerplate, or the same again and again.
 
-They look at lengths in units, at shares of letters, at passages between ends of sentences and separators, and at repeats, and at no word of
-any language, so they hold for every script (a cookie banner is caught by its buttons, a menu by its lines that end like no sentence). The
-first rule that a document breaks is its reason. What they cannot see: well-formed prose that is useless, such as a licence text; repeats of
-it over documents are the dedup's.
+They look at lengths in units, at shares of letters, at passages between ends of sentences and separators, and
+at repeats, and at no word of any language, so they hold for every script (a cookie banner is caught by its
+buttons, a menu by its lines that end like no sentence). The first rule that a document breaks is its reason.
+What they cannot see: well-formed prose that is useless, such as a licence text; repeats of it over documents
+are the dedup's.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,14 +12,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from conan_data.corpus.characters import CLOSER, DIGIT, LETTER, NEWLINE, SEPARATOR, SPACE, STOP, UNSPACED, WIDE_STOP, Characters, characters
+from conan_data.corpus.characters import (
+    CLOSER,
+    DIGIT,
+    LETTER,
+    NEWLINE,
+    SEPARATOR,
+    SPACE,
+    STOP,
+    UNSPACED,
+    WIDE_STOP,
+    Characters,
+    characters,
+)
 from conan_data.corpus.config import RulesConfig
 from conan_data.corpus.shingles import ngram_hashes, unit_hashes
 
 PHRASE_WORDS, PHRASE_CHARS = 5, 10
 """Units of a phrase, by the kind of script."""
-LONG_WORD = 30
-"""Letters of the longest words that one meets in prose of any language."""
+LONG_WORD = 24
+"""Letters of the longest words that are common in prose of any language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +57,9 @@ def check(text: str, config: RulesConfig) -> Drop | None:
     return None
 
 
-def _shares(text: str, chars: Characters, config: RulesConfig) -> Iterator[tuple[str, Callable[[], float], float, float]]:
+def _shares(
+    text: str, chars: Characters, config: RulesConfig
+) -> Iterator[tuple[str, Callable[[], float], float, float]]:
     """The rules on shares: reason, how the share is found, and between what it must lie."""
     yield "few-letters", lambda: letter_share(chars), config.min_letters, 1.0
     yield "long-words", lambda: long_word_share(chars), 0.0, config.max_long_words
@@ -65,7 +80,9 @@ def letter_share(chars: Characters) -> float:
 
 
 def long_word_share(chars: Characters) -> float:
-    """The share of letters and digits that stand in words of more than `LONG_WORD` of them, letters of scripts without spaces aside."""
+    """The share of letters and digits that stand in words of more than `LONG_WORD` of them, letters of
+    scripts without spaces aside.
+    """
     in_word = (chars.kinds == LETTER) | (chars.kinds == DIGIT)
     words = _sums(in_word, ~in_word)
     return int(words[words > LONG_WORD].sum()) / max(int(words.sum()), 1)
@@ -77,7 +94,9 @@ def passage_letters(chars: Characters) -> np.ndarray:
 
 
 def fragment_line_share(chars: Characters, config: RulesConfig) -> float:
-    """The share of lines with letters that are shorter than a sentence and do not end like one; 0 for texts of few lines."""
+    """The share of lines with letters that are shorter than a sentence and do not end like one; 0 for texts
+    of few lines.
+    """
     newlines = chars.kinds == NEWLINE
     lines = _sums(chars.letters, newlines)
     ended = _sums(_sentence_ends(chars) & _last_of_line(chars), newlines) > 0
@@ -110,9 +129,13 @@ def _sums(values: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 
 def _sentence_ends(chars: Characters) -> np.ndarray:
-    """bool [N]: signs that end a sentence; a `STOP` does only before white space (closing signs aside), so not the dot of `3.14`."""
+    """bool [N]: signs that end a sentence; a `STOP` does only before white space (closing signs aside), so
+    not the dot of `3.14`.
+    """
     following = _following(chars, chars.kinds == CLOSER)
-    return (chars.kinds == WIDE_STOP) | ((chars.kinds == STOP) & ((following == SPACE) | (following == NEWLINE)))
+    return (chars.kinds == WIDE_STOP) | (
+        (chars.kinds == STOP) & ((following == SPACE) | (following == NEWLINE))
+    )
 
 
 def _last_of_line(chars: Characters) -> np.ndarray:
@@ -123,4 +146,6 @@ def _last_of_line(chars: Characters) -> np.ndarray:
 def _following(chars: Characters, skipped: np.ndarray) -> np.ndarray:
     """uint8 [N]: the kind of the next character that is not `skipped`; after the last one, a line end."""
     places = np.flatnonzero(np.append(~skipped, True))
-    return np.append(chars.kinds, np.uint8(NEWLINE))[places[np.searchsorted(places, np.arange(1, len(skipped) + 1))]]
+    return np.append(chars.kinds, np.uint8(NEWLINE))[
+        places[np.searchsorted(places, np.arange(1, len(skipped) + 1))]
+    ]

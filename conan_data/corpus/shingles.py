@@ -1,12 +1,13 @@
 """A text as a set of hashed n-grams: what MinHash estimates on, and what the exact similarity is taken of.
 
-Splitting at white space leaves a Chinese page with no n-gram at all, and then every Chinese duplicate stays. Shingles here are runs of
-`ngram` units: words, or letters of scripts without spaces (see `characters`). Case, punctuation and white space do not count. A text of
-fewer units has no shingle: it is compared by its exact hash only.
+Splitting at white space leaves a Chinese page with no n-gram at all, and then every Chinese duplicate stays.
+Shingles here are runs of `ngram` units: words, or letters of scripts without spaces (see `characters`). Case,
+punctuation and white space do not count. A text of fewer units has no shingle: it is compared by its exact
+hash only.
 
-Hashes are of 64 bits. A unit is the polynomial of its mixed code points, an n-gram a linear combination of its units, and each is mixed
-(Steele et al. 2014, "Fast splittable pseudorandom number generators", the finaliser): accidental collisions are rare, deliberate ones are
-not guarded against.
+Hashes are of 64 bits. A unit is the polynomial of its mixed code points, an n-gram a linear combination of
+its units, and each is mixed (Steele et al. 2014, "Fast splittable pseudorandom number generators", the
+finaliser): accidental collisions are rare, deliberate ones are not guarded against.
 
 Shapes: N characters, U units, S shingles.
 """

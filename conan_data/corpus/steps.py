@@ -1,7 +1,7 @@
 """The datatrove pipeline of one task: read, find the language, apply the rules, fingerprint, write the part.
 
-Every step passes on every document, the dropped ones too (see `documents`). A task takes a share of the rows that depends on their number
-alone, so that each row belongs to exactly one task for any number of tasks.
+Every step passes on every document, the dropped ones too (see `documents`). A task takes a share of the rows
+that depends on their number alone, so that each row belongs to exactly one task for any number of tasks.
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,9 @@ def pipeline(config: BuildCorpusConfig, files: list[Path], folder: Path) -> list
 
 
 def shares(num_files: int, num_tasks: int) -> list[list[tuple[int, int, int]]]:
-    """For each task its (file, share, number of shares of that file); whole files where there are enough of them."""
+    """For each task its (file, share, number of shares of that file); whole files where there are enough of
+    them.
+    """
     cuts = -(-num_tasks // num_files)
     units = [(file, share, cuts) for file in range(num_files) for share in range(cuts)]
     return [units[task::num_tasks] for task in range(num_tasks)]
@@ -79,17 +81,33 @@ class FindLanguage(PipelineStep):
         for document, is_in in remaining(data):
             if is_in:
                 declared = merge_variant(document.metadata["declared"], self.languages)
-                verdict = identify(document.text, declared, identifier=identifier, languages=self.languages, min_score=self.min_score)
+                verdict = identify(
+                    document.text,
+                    declared,
+                    identifier=identifier,
+                    languages=self.languages,
+                    min_score=self.min_score,
+                )
                 document.metadata |= {"lang": verdict.lang, "lang_score": verdict.score}
-                document.metadata["label"] = compare_label(declared, verdict, known=declared in identifier.known)
+                document.metadata["label"] = compare_label(
+                    declared, verdict, known=declared in identifier.known
+                )
                 if verdict.reason:
                     document.metadata["dropped"] = Dropped("language", verdict.reason, verdict.detail)
             yield document
 
 
 def compare_label(declared: str, verdict: Verdict, *, known: bool) -> str:
-    """`right`, `missing`, `unknown` (no label that the identifier knows), `unchecked` (the guess was unsure), or `<declared>><found>`."""
-    found = verdict.lang if verdict.score is not None else verdict.detail if verdict.reason == "other-language" else ""
+    """`right`, `missing`, `unknown` (no label that the identifier knows), `unchecked` (the guess was unsure),
+    or `<declared>><found>`.
+    """
+    found = (
+        verdict.lang
+        if verdict.score is not None
+        else verdict.detail
+        if verdict.reason == "other-language"
+        else ""
+    )
     if not declared:
         return "missing"
     if not known:
@@ -155,7 +173,13 @@ class WritePart(PipelineStep):
                 if drop := found.get("dropped"):
                     part.add(
                         "dropped",
-                        place | {"stage": drop.stage, "reason": drop.reason, "detail": drop.detail or None, "raw": drop.raw or None},
+                        place
+                        | {
+                            "stage": drop.stage,
+                            "reason": drop.reason,
+                            "detail": drop.detail or None,
+                            "raw": drop.raw or None,
+                        },
                     )
                 else:
                     names = ("lang_score", *DETAILS, "group", "exact_hash", "band_keys")

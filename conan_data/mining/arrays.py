@@ -1,8 +1,9 @@
-"""A retrieval set as integers: what selection works on, and what a training run keeps in memory of a set of millions.
+"""A retrieval set as integers: what selection works on, and what a training run keeps in memory of a set of
+millions.
 
-Comparing ids and texts for each of a hundred million candidates is what makes mining slow and large; here each id, group and text is
-turned into a row number or a code once. Two texts have the same code if they are equal up to case and white space (a 64-bit hash
-decides).
+Comparing ids and texts for each of a hundred million candidates is what makes mining slow and large; here
+each id, group and text is turned into a row number or a code once. Two texts have the same code if they are
+equal up to case and white space (a 64-bit hash decides).
 """
 
 import hashlib
@@ -21,7 +22,9 @@ _TEXTS_A_CHUNK = 8192
 
 @dataclass(frozen=True)
 class RetrievalArrays:
-    """Q queries, N documents, E positives in compressed rows. Rows are those of the set's queries and corpus tables."""
+    """Q queries, N documents, E positives in compressed rows. Rows are those of the set's queries and corpus
+    tables.
+    """
 
     positive_offsets: np.ndarray
     """int64 [Q + 1]: the positives of query q are at `positive_offsets[q]` to `positive_offsets[q + 1]`."""
@@ -53,7 +56,9 @@ class RetrievalArrays:
         owners, groups = self.positive_owners(), self.groups[self.positive_rows]
         alone = np.bincount(owners[groups < 0], minlength=self.num_queries)
         pairs = np.unique(np.stack((owners, groups))[:, groups >= 0], axis=1)
-        return alone + np.bincount(pairs[0], weights=members[pairs[1]], minlength=self.num_queries).astype(np.int64)
+        return alone + np.bincount(pairs[0], weights=members[pairs[1]], minlength=self.num_queries).astype(
+            np.int64
+        )
 
     def take_queries(self, rows: np.ndarray) -> "RetrievalArrays":
         """The same documents, and the queries at `rows` in that order."""
@@ -71,7 +76,9 @@ class RetrievalArrays:
 
 
 def retrieval_arrays(data: RetrievalSplit) -> RetrievalArrays:
-    """The arrays of one split. A positive is a judgement above 0; raises `UserError` for one of an unknown query or document."""
+    """The arrays of one split. A positive is a judgement above 0; raises `UserError` for one of an unknown
+    query or document.
+    """
     offsets, rows = _positives(data)
     languages = pc.dictionary_encode(data.queries.column("lang")).combine_chunks()
     return RetrievalArrays(
@@ -85,15 +92,24 @@ def retrieval_arrays(data: RetrievalSplit) -> RetrievalArrays:
 
 
 def document_texts(corpus: pa.Table) -> Iterator[str]:
-    """Title and text of each document as one string, as mteb joins them: with a space, and without one where there is no title."""
+    """Title and text of each document as one string, as mteb joins them: with a space, and without one where
+    there is no title.
+    """
     for batch in corpus.select(["title", "text"]).to_batches(max_chunksize=_TEXTS_A_CHUNK):
-        for title, text in zip(batch.column("title").to_pylist(), batch.column("text").to_pylist(), strict=True):
+        for title, text in zip(
+            batch.column("title").to_pylist(), batch.column("text").to_pylist(), strict=True
+        ):
             yield f"{title or ''} {text}".strip()
 
 
 def text_codes(texts: Iterator[str]) -> np.ndarray:
     """int32 [n]: equal for texts that are equal up to case and white space."""
-    hashes = (hashlib.blake2b(" ".join(text.casefold().split()).encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts)
+    hashes = (
+        hashlib.blake2b(
+            " ".join(text.casefold().split()).encode("utf-8", "surrogatepass"), digest_size=8
+        ).digest()
+        for text in texts
+    )
     _, codes = np.unique(np.frombuffer(b"".join(hashes), np.uint64), return_inverse=True)
     return codes.astype(np.int32)
 
@@ -113,7 +129,9 @@ def _rows_of(ids: pa.ChunkedArray, known: pa.ChunkedArray, field: str) -> np.nda
     rows = pc.index_in(ids, value_set=known)
     if rows.null_count:
         unknown = ids[pc.index(rows.is_null(), True).as_py()].as_py()
-        raise UserError(f"qrels: {field} {unknown!r} is not in the set; remove the judgement, or add what it names")
+        raise UserError(
+            f"qrels: {field} {unknown!r} is not in the set; remove the judgement, or add what it names"
+        )
     return rows.to_numpy().astype(np.int64)
 
 

@@ -7,7 +7,17 @@ from typing import Literal
 from conan_data.config import StageConfig, execution, require
 from conan_data.errors import UserError
 
-_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_UNITS = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +41,12 @@ class SelectionConfig:
         require(self.pool_size >= 1, "pool_size", self.pool_size, "must be at least 1")
         require(self.skip >= 0, "skip", self.skip, "must not be negative")
         require(self.depth > self.skip, "depth", self.depth, f"must be larger than skip ({self.skip})")
-        require(self.reference in ("highest", "mean", "lowest"), "reference", self.reference, "must be highest, mean or lowest")
+        require(
+            self.reference in ("highest", "mean", "lowest"),
+            "reference",
+            self.reference,
+            "must be highest, mean or lowest",
+        )
         for name, value in [
             ("margin", self.margin),
             *((f"margin_by_language.{key}", value) for key, value in self.margin_by_language.items()),
@@ -48,9 +63,13 @@ class MineConfig(StageConfig):
     split: str = "train"
     """Split of the set that is mined."""
     group_regex: str = ""
-    """Regular expression whose first bracketed part, searched in a document's id, is the group of documents that carry none."""
+    """Regular expression whose first bracketed part, searched in a document's id, is the group of documents
+    that carry none.
+    """
     model: str
-    """Encoder: a sentence-transformers model (folder, or Hub id with an optional @revision) or a checkpoint of this project."""
+    """Encoder: a sentence-transformers model (folder, or Hub id with an optional @revision) or a checkpoint
+    of this project.
+    """
     select: SelectionConfig = field(default_factory=SelectionConfig)
     """Filters and pool size."""
     max_length: int | None = None
@@ -66,12 +85,19 @@ class MineConfig(StageConfig):
     device: str = "auto"
     """Where to encode and search: auto, cpu, cuda, cuda:1, mps."""
     memory: str = execution("2GB")
-    """Working memory of the search, beside the model and the texts (2GB, 500MB, 1.5GiB); the result does not depend on it."""
+    """Working memory of the search, beside the model and the texts (2GB, 500MB, 1.5GiB); the result does not
+    depend on it.
+    """
     keep_embeddings: bool = False
     """Publish the vectors of the queries and the documents with the negatives."""
 
     def __post_init__(self) -> None:
-        require(self.max_length is None or self.max_length >= 1, "max_length", self.max_length, "must be at least 1")
+        require(
+            self.max_length is None or self.max_length >= 1,
+            "max_length",
+            self.max_length,
+            "must be at least 1",
+        )
         require(self.batch_tokens >= 1, "batch_tokens", self.batch_tokens, "must be at least 1")
         require(self.shard_size >= 1, "shard_size", self.shard_size, "must be at least 1")
         parse_memory(self.memory)

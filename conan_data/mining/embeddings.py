@@ -1,13 +1,16 @@
-"""Vectors on disk: half-precision shards that are mapped into memory, written so that a killed run loses one shard at most.
+"""Vectors on disk: half-precision shards that are mapped into memory, written so that a killed run loses one
+shard at most.
 
-A corpus does not fit into memory, and encoding it is the expensive part of mining, so it has to survive a crash. A cache that survives
-is also a cache that can lie: the same file name, other weights. The invariant: a shard is used again only if its *key* is the same, a
-hash of the encoder's fingerprint, the kind (query or document) and the texts themselves, in order; and if its bytes are the ones that
-were written. A shard appears whole (written aside, renamed, then listed in `shards.json`), and everything that is not listed is encoded
+A corpus does not fit into memory, and encoding it is the expensive part of mining, so it has to survive a
+crash. A cache that survives is also a cache that can lie: the same file name, other weights. The invariant: a
+shard is used again only if its *key* is the same, a hash of the encoder's fingerprint, the kind (query or
+document) and the texts themselves, in order; and if its bytes are the ones that were written. A shard appears
+whole (written aside, renamed, then listed in `shards.json`), and everything that is not listed is encoded
 again.
 
-Shards are encoded one by one, so a resumed run writes the same bytes as an uninterrupted one. Values are float16 of unit vectors: the dot
-product of two of them has no rounding error in float64 (see `search`), and is within about 2**-10 of the one before rounding.
+Shards are encoded one by one, so a resumed run writes the same bytes as an uninterrupted one. Values are
+float16 of unit vectors: the dot product of two of them has no rounding error in float64 (see `search`), and
+is within about 2**-10 of the one before rounding.
 """
 
 import hashlib
@@ -51,11 +54,15 @@ class Embeddings:
         assert all(array.dtype == np.float16 and array.shape[1:] == (dimension,) for array in arrays)
         self.dimension = dimension
         self._arrays = [array for array in arrays if len(array)]
-        self._starts = np.concatenate(([0], np.cumsum([len(array) for array in self._arrays], dtype=np.int64)))
+        self._starts = np.concatenate(
+            ([0], np.cumsum([len(array) for array in self._arrays], dtype=np.int64))
+        )
 
     @classmethod
     def open(cls, directory: Path, *, fingerprint: str | None = None) -> "Embeddings":
-        """Maps a finished store; raises `UserError` when it is unfinished or damaged, or of an encoder with another `fingerprint`."""
+        """Maps a finished store; raises `UserError` when it is unfinished or damaged, or of an encoder with
+        another `fingerprint`.
+        """
         header = _read_header(directory)
         if header is None or not header["complete"]:
             raise UserError(f"{directory}: holds no finished embeddings (see {HEADER}); encode again")
@@ -63,7 +70,10 @@ class Embeddings:
             raise UserError(
                 f"{directory}: its vectors are of encoder {header['fingerprint'][:12]}, not of {fingerprint[:12]}; encode again"
             )
-        return cls([_map(directory, shard, header["dimension"]) for shard in header["shards"]], dimension=header["dimension"])
+        return cls(
+            [_map(directory, shard, header["dimension"]) for shard in header["shards"]],
+            dimension=header["dimension"],
+        )
 
     @classmethod
     def from_array(cls, vectors_ND: np.ndarray) -> "Embeddings":
@@ -75,15 +85,21 @@ class Embeddings:
         return int(self._starts[-1])
 
     def blocks(self, rows: int) -> Iterator[tuple[int, np.ndarray]]:
-        """(first row, float16 [<= rows, D]) in order; views of the map, not copies. A block does not cross a shard."""
+        """(first row, float16 [<= rows, D]) in order; views of the map, not copies. A block does not cross a
+        shard.
+        """
         for array, start in zip(self._arrays, self._starts.tolist()):
             for offset in range(0, len(array), rows):
                 yield start + offset, array[offset : offset + rows]
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
-        """float16 [*rows.shape, D]: a copy of the vectors at `rows` (integers from 0 to len(self) - 1, any shape)."""
+        """float16 [*rows.shape, D]: a copy of the vectors at `rows` (integers from 0 to len(self) - 1, any
+        shape).
+        """
         wanted = np.asarray(rows, np.int64)
-        assert wanted.size == 0 or (wanted.min() >= 0 and wanted.max() < len(self)), "a row outside of the embeddings"
+        assert wanted.size == 0 or (wanted.min() >= 0 and wanted.max() < len(self)), (
+            "a row outside of the embeddings"
+        )
         if len(self._arrays) == 1:
             return np.asarray(self._arrays[0][wanted])
         out = np.empty((*wanted.shape, self.dimension), np.float16)
@@ -111,10 +127,11 @@ def encode_to_shards(
     kind: Kind,
     shard_size: int = 16384,
 ) -> Embeddings:
-    """Encodes `texts` into `directory`, `shard_size` at a time, and maps the result; shards that are there and still valid are kept.
+    """Encodes `texts` into `directory`, `shard_size` at a time, and maps the result; shards that are there
+    and still valid are kept.
 
-    `ids` name the texts in messages. Raises `UserError` for a missing text or a vector that is not finite or not of length 1; what an
-    encoder raises passes through, and the shards before it stay.
+    `ids` name the texts in messages. Raises `UserError` for a missing text or a vector that is not finite or
+    not of length 1; what an encoder raises passes through, and the shards before it stay.
     """
     directory.mkdir(parents=True, exist_ok=True)
     old = _read_header(directory)
@@ -129,7 +146,9 @@ def encode_to_shards(
     shards: list[Shard] = []
     pairs = zip(_chunks(texts, shard_size), _chunks(ids, shard_size), strict=True)
     num_shards = -(-len(texts) // shard_size) if isinstance(texts, Sized) else None
-    for number, (chunk, names) in enumerate(progress(pairs, f"encoding {kind}s", total=num_shards, unit="shard")):
+    for number, (chunk, names) in enumerate(
+        progress(pairs, f"encoding {kind}s", total=num_shards, unit="shard")
+    ):
         key = _key(encoder, kind, chunk, names)
         shard = cached.pop(_file_name(number, key), None)
         if shard is None or shard.key != key or not _is_intact(directory, shard):
@@ -144,9 +163,13 @@ def encode_to_shards(
     return Embeddings.open(directory, fingerprint=encoder.fingerprint)
 
 
-def _encode_shard(encoder: Encoder, texts: list[str], ids: list[str], directory: Path, *, kind: Kind, key: str, number: int) -> Shard:
+def _encode_shard(
+    encoder: Encoder, texts: list[str], ids: list[str], directory: Path, *, kind: Kind, key: str, number: int
+) -> Shard:
     vectors = encoder.encode(texts, kind=kind)
-    assert vectors.shape == (len(texts), encoder.dimension), f"the encoder gave {vectors.shape} for {len(texts)} texts"
+    assert vectors.shape == (len(texts), encoder.dimension), (
+        f"the encoder gave {vectors.shape} for {len(texts)} texts"
+    )
     _check_vectors(vectors, lambda row: f"{kind} {ids[row]!r}")
     path = directory / _file_name(number, key)
     aside = path.with_name(path.name + ".partial")
@@ -164,7 +187,9 @@ def _check_vectors(vectors_BD: np.ndarray, name: Callable[[int], str]) -> None:
     bad = ~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)
     if bad.any():
         row = int(np.argmax(bad))
-        raise UserError(f"{name(row)}: its vector has length {lengths[row]:.4g}, not 1; remove the text, or repair the model")
+        raise UserError(
+            f"{name(row)}: its vector has length {lengths[row]:.4g}, not 1; remove the text, or repair the model"
+        )
 
 
 def _chunks(values: Texts, size: int) -> Iterator[list[str]]:
@@ -178,8 +203,12 @@ def _chunks(values: Texts, size: int) -> Iterator[list[str]]:
 
 
 def _key(encoder: Encoder, kind: Kind, texts: list[str], ids: list[str]) -> str:
-    """SHA-256 (hex) over what a shard's vectors depend on; each text is hashed with its length, so that their borders count."""
-    digest = hashlib.sha256(json.dumps([FORMAT, encoder.fingerprint, encoder.dimension, kind, len(texts)]).encode())
+    """SHA-256 (hex) over what a shard's vectors depend on; each text is hashed with its length, so that their
+    borders count.
+    """
+    digest = hashlib.sha256(
+        json.dumps([FORMAT, encoder.fingerprint, encoder.dimension, kind, len(texts)]).encode()
+    )
     for text, name in zip(texts, ids, strict=True):
         if not isinstance(text, str):
             raise UserError(f"{kind} {name!r}: has no text")
@@ -210,12 +239,16 @@ def _map(directory: Path, shard: Shard, dimension: int) -> np.ndarray:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); encode again") from error
     if array.dtype != np.float16 or array.shape != (shard.rows, dimension):
-        raise UserError(f"{path}: holds {array.dtype} {array.shape}, not float16 {(shard.rows, dimension)}; encode again")
+        raise UserError(
+            f"{path}: holds {array.dtype} {array.shape}, not float16 {(shard.rows, dimension)}; encode again"
+        )
     return array
 
 
 def _read_header(directory: Path) -> dict[str, Any] | None:
-    """`shards.json` with its shards as objects; None when it is missing, unreadable or of another format, so that nothing of it is used."""
+    """`shards.json` with its shards as objects; None when it is missing, unreadable or of another format, so
+    that nothing of it is used.
+    """
     try:
         header = json.loads((directory / HEADER).read_text(encoding="utf-8"))
         if header["format"] != FORMAT:
@@ -227,5 +260,7 @@ def _read_header(directory: Path) -> dict[str, Any] | None:
 
 def _write_header(directory: Path, header: dict[str, Any], shards: Sequence[Shard]) -> None:
     aside = directory / (HEADER + ".partial")
-    aside.write_text(json.dumps({**header, "shards": [asdict(shard) for shard in shards]}, indent=1), encoding="utf-8")
+    aside.write_text(
+        json.dumps({**header, "shards": [asdict(shard) for shard in shards]}, indent=1), encoding="utf-8"
+    )
     os.replace(aside, directory / HEADER)

@@ -1,9 +1,11 @@
 """The encoder that mining and evaluation share, and how one is loaded.
 
-Mined negatives are only as good as the claim "these vectors are that model's". Two things break the claim silently: a cache that is
-keyed by a model's name while its weights have changed, and a checkpoint of a half-finished soft mask that is read as if it were causal.
-So an encoder carries a *fingerprint* of everything that its vectors depend on, and a folder with a contract file (`conan.json`) is only
-read by the loader that its `format` names. Loaders are found as entry points (`conan_data.encoders`): this package knows no model code.
+Mined negatives are only as good as the claim "these vectors are that model's". Two things break the claim
+silently: a cache that is keyed by a model's name while its weights have changed, and a checkpoint of a
+half-finished soft mask that is read as if it were causal. So an encoder carries a *fingerprint* of everything
+that its vectors depend on, and a folder with a contract file (`conan.json`) is only read by the loader that
+its `format` names. Loaders are found as entry points (`conan_data.encoders`): this package knows no model
+code.
 
 Not in the fingerprint: device, batch size and library versions, which change the last bits of a vector.
 """
@@ -55,30 +57,39 @@ def load_encoder(
     device: str = "auto",
     prompts: Mapping[Kind, str] | None = None,
 ) -> Encoder:
-    """The encoder at a folder, or of a Hub id with an optional `@revision`; a folder may be an artifact that holds its model in `model/`.
+    """The encoder at a folder, or of a Hub id with an optional `@revision`; a folder may be an artifact that
+    holds its model in `model/`.
 
-    `batch_tokens` bounds one forward pass, padding included; `prompts` replaces the model's own. Raises `UserError` when there is no
-    such model, when the folder is a checkpoint whose loader is not installed, or when it cannot read `max_length` tokens.
+    `batch_tokens` bounds one forward pass, padding included; `prompts` replaces the model's own. Raises
+    `UserError` when there is no such model, when the folder is a checkpoint whose loader is not installed, or
+    when it cannot read `max_length` tokens.
     """
     folder = Path(model)
     if (folder / MANIFEST).is_file() and (folder / MODEL_FOLDER).is_dir():
         folder = folder / MODEL_FOLDER
         if not (folder / CONTRACT).is_file() and not (folder / "modules.json").is_file():
-            raise UserError(f"{model}: its model has neither {CONTRACT} nor modules.json, so it is no encoder; train one from it first")
+            raise UserError(
+                f"{model}: its model has neither {CONTRACT} nor modules.json, so it is no encoder; train one from it first"
+            )
     if (folder / CONTRACT).is_file():
         if prompts:
             raise UserError(
                 f"{folder}: its {CONTRACT} fixes the prompts; leave {' and '.join(sorted(f'{kind}_prompt' for kind in prompts))} out"
             )
-        return _load_checkpoint(folder, max_length=max_length, batch_tokens=batch_tokens, device=resolve_device(device))
+        return _load_checkpoint(
+            folder, max_length=max_length, batch_tokens=batch_tokens, device=resolve_device(device)
+        )
     from conan_data.mining.sentence_transformer import load_sentence_transformer
 
     name = str(folder) if folder.is_dir() else str(model)
-    return load_sentence_transformer(name, max_length=max_length, batch_tokens=batch_tokens, device=device, prompts=dict(prompts or {}))
+    return load_sentence_transformer(
+        name, max_length=max_length, batch_tokens=batch_tokens, device=device, prompts=dict(prompts or {})
+    )
 
 
 def fingerprint_folder(folder: Path, *, settings: Mapping[str, object]) -> str:
-    """SHA-256 (hex) over the weights, tokenizer and JSON files of a model folder and over `settings` (plain JSON values).
+    """SHA-256 (hex) over the weights, tokenizer and JSON files of a model folder and over `settings` (plain
+    JSON values).
 
     Documentation, hidden files and the weights of other backends (onnx, openvino) are left out.
     """
@@ -86,7 +97,12 @@ def fingerprint_folder(folder: Path, *, settings: Mapping[str, object]) -> str:
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         hidden = any(part.startswith(".") for part in parts)
-        if path.is_file() and path.suffix in _WEIGHTS_AND_SETTINGS and not hidden and parts[0] not in _OTHER_BACKENDS:
+        if (
+            path.is_file()
+            and path.suffix in _WEIGHTS_AND_SETTINGS
+            and not hidden
+            and parts[0] not in _OTHER_BACKENDS
+        ):
             with open(path, "rb") as file:
                 hashes["/".join(parts)] = hashlib.file_digest(file, "sha256").hexdigest()
     record = {"files": hashes, "settings": dict(settings)}
@@ -102,7 +118,9 @@ def resolve_device(device: str) -> str:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]}); try --device auto") from error
+        raise UserError(
+            f"device: {device!r} cannot be used here ({str(error).splitlines()[0]}); try --device auto"
+        ) from error
     return device
 
 
@@ -114,5 +132,7 @@ def _load_checkpoint(folder: Path, **options: object) -> Encoder:
         raise UserError(f"{contract}: not a contract file: it has no 'format' ({error})") from error
     found = list(entry_points(group=ENTRY_POINTS, name=name))
     if not found:
-        raise UserError(f"{contract}: nothing that is installed loads the format {name!r}; install the package that wrote it (conan-embed)")
+        raise UserError(
+            f"{contract}: nothing that is installed loads the format {name!r}; install the package that wrote it (conan-embed)"
+        )
     return found[0].load()(folder, **options)

@@ -1,6 +1,7 @@
 """A stand-in for an `Encoder`: deterministic, instant, and it fails when it is told to.
 
-Texts with words in common get vectors that are close, so that search and mining can be followed by eye and tested without a model.
+Texts with words in common get vectors that are close, so that search and mining can be followed by eye and
+tested without a model.
 """
 
 import hashlib
@@ -12,9 +13,11 @@ from conan_data.mining.encoder import Kind
 
 
 class HashEncoder:
-    """Each word is a fixed random direction, a text the sum of its words; an empty text is a direction of its own.
+    """Each word is a fixed random direction, a text the sum of its words; an empty text is a direction of its
+    own.
 
-    `fail_on` names calls (from 0) that raise `PlantedError`; `calls` records the texts of every call, failed ones included.
+    `fail_on` names calls (from 0) that raise `PlantedError`; `calls` records the texts of every call, failed
+    ones included.
     """
 
     def __init__(self, *, dimension: int = 64, salt: str = "", fail_on: Collection[int] = ()) -> None:
@@ -29,8 +32,14 @@ class HashEncoder:
         self.calls.append((kind, list(texts)))
         if call in self._fail_on:
             raise PlantedError(f"call {call} fails, as it was told to")
-        sums = np.array([np.sum([self._direction(word) for word in text.split() or [""]], axis=0) for text in texts])
-        return (sums / np.linalg.norm(sums, axis=1, keepdims=True)).astype(np.float32).reshape(len(texts), self.dimension)
+        sums = np.array(
+            [np.sum([self._direction(word) for word in text.split() or [""]], axis=0) for text in texts]
+        )
+        return (
+            (sums / np.linalg.norm(sums, axis=1, keepdims=True))
+            .astype(np.float32)
+            .reshape(len(texts), self.dimension)
+        )
 
     def _direction(self, word: str) -> np.ndarray:
         digest = hashlib.blake2b(f"{self._salt} {word.casefold()}".encode(), digest_size=8).digest()

@@ -1,8 +1,9 @@
 """`conan-data mine`: hard negatives for every query of a retrieval set, published as an artifact.
 
-The artifact says which vectors it comes from (the encoder's fingerprint is the `checkpoint` of each row) and what the filters did, in
-numbers that show at a glance whether a threshold fits: the scores of positives and negatives by language, and how full the pools are.
-The vectors are kept below the partial directory until everything is published, so that an interrupted run does not encode again.
+The artifact says which vectors it comes from (the encoder's fingerprint is the `checkpoint` of each row) and
+what the filters did, in numbers that show at a glance whether a threshold fits: the scores of positives and
+negatives by language, and how full the pools are. The vectors are kept below the partial directory until
+everything is published, so that an interrupted run does not encode again.
 """
 
 import logging
@@ -37,7 +38,11 @@ _QUERIES_A_ROW_GROUP = 8192
 def mine(config: MineConfig) -> Path:
     """Mines and publishes; returns the artifact's directory. Only queries with a pool are in it."""
     with artifact.building(
-        config, kind=KIND, command="conan-data mine", inputs=[resolve(config.data, "retrieval"), _model_input(config.model)], resume=True
+        config,
+        kind=KIND,
+        command="conan-data mine",
+        inputs=[resolve(config.data, "retrieval"), _model_input(config.model)],
+        resume=True,
     ) as build:
         if build.done:
             return build.out
@@ -47,7 +52,9 @@ def mine(config: MineConfig) -> Path:
         encoder = _open_encoder(config, device)
         searcher = ExactSearcher(memory=parse_memory(config.memory), device=device)
         # Asked before hours of encoding: this raises where the memory cannot do.
-        searcher.batch_size(dimension=encoder.dimension, k=config.select.depth + int(arrays.num_answers().max(initial=0)))
+        searcher.batch_size(
+            dimension=encoder.dimension, k=config.select.depth + int(arrays.num_answers().max(initial=0))
+        )
         pools = mine_pools(
             encoder,
             arrays,
@@ -67,7 +74,9 @@ def mine(config: MineConfig) -> Path:
 
 
 def write_negatives(path: Path, pools: Pools, data: RetrievalSplit, *, checkpoint: str, step: int) -> None:
-    """Writes `tables.NEGATIVES`, one row for each query that has a pool, in the order of the queries, a few thousand queries at a time."""
+    """Writes `tables.NEGATIVES`, one row for each query that has a pool, in the order of the queries, a few
+    thousand queries at a time.
+    """
     document_ids = data.corpus.column("_id").combine_chunks()
     query_ids = data.queries.column("_id").combine_chunks()
     filled = np.flatnonzero(pools.sizes)
@@ -87,7 +96,9 @@ def write_negatives(path: Path, pools: Pools, data: RetrievalSplit, *, checkpoin
 
 
 def report(pools: Pools, arrays: RetrievalArrays, data: RetrievalSplit) -> dict[str, Any]:
-    """What the filters did, for the manifest: candidates by reason, pool sizes, and the spread of scores by query language."""
+    """What the filters did, for the manifest: candidates by reason, pool sizes, and the spread of scores by
+    query language.
+    """
     sizes, counts = np.unique(pools.sizes, return_counts=True)
     by_language = {}
     for code, language in enumerate(arrays.languages):
@@ -113,7 +124,11 @@ def _rows(pools: Pools) -> artifact.Rows:
     dropped = {"no-positive": int(unanswered.sum()), "no-negative-left": int((~filled & ~unanswered).sum())}
     if pools.num_short:
         log.warning("%d of %d queries have fewer negatives than pool_size", pools.num_short, len(filled))
-    return artifact.Rows(read=len(filled), kept=int(filled.sum()), dropped={reason: count for reason, count in dropped.items() if count})
+    return artifact.Rows(
+        read=len(filled),
+        kept=int(filled.sum()),
+        dropped={reason: count for reason, count in dropped.items() if count},
+    )
 
 
 def _pool_column(pools: Pools, rows: np.ndarray, document_ids: pa.Array) -> pa.Array:
@@ -144,7 +159,13 @@ def _open_encoder(config: MineConfig, device: str) -> Encoder:
         prompts["query"] = config.query_prompt
     if config.document_prompt is not None:
         prompts["document"] = config.document_prompt
-    return load_encoder(config.model, max_length=config.max_length, batch_tokens=config.batch_tokens, device=device, prompts=prompts)
+    return load_encoder(
+        config.model,
+        max_length=config.max_length,
+        batch_tokens=config.batch_tokens,
+        device=device,
+        prompts=prompts,
+    )
 
 
 def _model_input(model: str) -> str:

@@ -1,12 +1,13 @@
 """Mining itself, without files of its own: vectors and integer arrays in, pools of negatives out.
 
-`conan-data mine` and the refresh of negatives during training are this one function, so what is mined before training and what is mined
-in the middle of it differ in the model only. Nothing here knows a model or a table: an `Encoder` gives vectors, a `Searcher`
-candidates, `selection` decides.
+`conan-data mine` and the refresh of negatives during training are this one function, so what is mined before
+training and what is mined in the middle of it differ in the model only. Nothing here knows a model or a
+table: an `Encoder` gives vectors, a `Searcher` candidates, `selection` decides.
 
-The number of candidates that a query needs is `depth` plus its answers, which stand at the top of its list and are taken out. One query
-with a thousand translations must not make the search a thousand wider for all, so queries are searched in the order of their number of
-answers, and pools do not depend on who is searched with whom.
+The number of candidates that a query needs is `depth` plus its answers, which stand at the top of its list
+and are taken out. One query with a thousand translations must not make the search a thousand wider for all,
+so queries are searched in the order of their number of answers, and pools do not depend on who is searched
+with whom.
 """
 
 from pathlib import Path
@@ -37,21 +38,33 @@ def mine_pools(
     searcher: Searcher,
     shard_size: int = 16384,
 ) -> Pools:
-    """Encodes queries and documents into `directory/queries` and `directory/corpus` and mines a pool for each query of `arrays`.
+    """Encodes queries and documents into `directory/queries` and `directory/corpus` and mines a pool for each
+    query of `arrays`.
 
-    Texts and ids are in the order of the rows of `arrays`. An interrupted run goes on where it stopped; see `embeddings` for what is
-    used again.
+    Texts and ids are in the order of the rows of `arrays`. An interrupted run goes on where it stopped; see
+    `embeddings` for what is used again.
     """
-    queries = encode_to_shards(encoder, query_texts, query_ids, directory / "queries", kind="query", shard_size=shard_size)
-    documents = encode_to_shards(encoder, document_texts, document_ids, directory / "corpus", kind="document", shard_size=shard_size)
+    queries = encode_to_shards(
+        encoder, query_texts, query_ids, directory / "queries", kind="query", shard_size=shard_size
+    )
+    documents = encode_to_shards(
+        encoder, document_texts, document_ids, directory / "corpus", kind="document", shard_size=shard_size
+    )
     return pools_of_vectors(queries, documents, arrays, selection, searcher=searcher)
 
 
 def pools_of_vectors(
-    queries: Embeddings, documents: Embeddings, arrays: RetrievalArrays, selection: SelectionConfig, *, searcher: Searcher
+    queries: Embeddings,
+    documents: Embeddings,
+    arrays: RetrievalArrays,
+    selection: SelectionConfig,
+    *,
+    searcher: Searcher,
 ) -> Pools:
     """A pool for each query, in the order of `queries`; see `selection` for what is in it."""
-    assert (len(queries), len(documents)) == (arrays.num_queries, arrays.num_documents), "the vectors are not those of the arrays"
+    assert (len(queries), len(documents)) == (arrays.num_queries, arrays.num_documents), (
+        "the vectors are not those of the arrays"
+    )
     positive_scores_Q = reduce_positive_scores(
         pair_scores(queries, documents, arrays.positive_owners(), arrays.positive_rows),
         arrays.positive_offsets,
@@ -68,7 +81,9 @@ def pools_of_vectors(
     num_answers_Q = arrays.num_answers()
     answerable = np.flatnonzero(np.diff(arrays.positive_offsets) > 0)
     order = answerable[np.argsort(num_answers_Q[answerable], kind="stable")]
-    for block, k in _query_blocks(order, selection.depth + num_answers_Q, searcher, dimension=documents.dimension):
+    for block, k in _query_blocks(
+        order, selection.depth + num_answers_Q, searcher, dimension=documents.dimension
+    ):
         hits = searcher.search(queries.gather(block), documents, k=k)
         for part in _slices(len(block), max(1, _CANDIDATES_A_BLOCK // k)):
             rows = block[part]
@@ -91,7 +106,9 @@ def pools_of_vectors(
     return pools
 
 
-def _query_blocks(order: np.ndarray, widths_Q: np.ndarray, searcher: Searcher, *, dimension: int) -> list[tuple[np.ndarray, int]]:
+def _query_blocks(
+    order: np.ndarray, widths_Q: np.ndarray, searcher: Searcher, *, dimension: int
+) -> list[tuple[np.ndarray, int]]:
     """(query rows, candidates) of each search, every block one pass of the searcher.
 
     `widths_Q[order]` ascends, so a block is as wide as its last query.
@@ -101,8 +118,12 @@ def _query_blocks(order: np.ndarray, widths_Q: np.ndarray, searcher: Searcher, *
     while start < len(order):
         size = len(order) - start
         # Wide queries are kept apart from narrow ones: a block at most doubles the narrowest search in it.
-        size = min(size, int(np.searchsorted(widths_Q[order[start:]], 2 * widths_Q[order[start]], side="right")))
-        while size > max(1, searcher.batch_size(dimension=dimension, k=int(widths_Q[order[start + size - 1]]))):
+        size = min(
+            size, int(np.searchsorted(widths_Q[order[start:]], 2 * widths_Q[order[start]], side="right"))
+        )
+        while size > max(
+            1, searcher.batch_size(dimension=dimension, k=int(widths_Q[order[start + size - 1]]))
+        ):
             size = -(-size // 2)
         blocks.append((order[start : start + size], int(widths_Q[order[start + size - 1]])))
         start += size
@@ -111,7 +132,10 @@ def _query_blocks(order: np.ndarray, widths_Q: np.ndarray, searcher: Searcher, *
 
 def _margins(arrays: RetrievalArrays, selection: SelectionConfig) -> np.ndarray:
     """float64 [Q]: the margin for each query's language."""
-    by_language = np.array([selection.margin_by_language.get(language, selection.margin) for language in arrays.languages], np.float64)
+    by_language = np.array(
+        [selection.margin_by_language.get(language, selection.margin) for language in arrays.languages],
+        np.float64,
+    )
     return by_language[arrays.query_languages]
 
 

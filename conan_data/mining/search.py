@@ -1,21 +1,25 @@
 """Exact nearest documents by cosine, whose result does not depend on how it was computed.
 
-A matrix product in float32 rounds differently with the shape of its blocks, the number of threads and the device. With near duplicates
-in a corpus that decides who is in the top k, so "the same command" gives other negatives on another machine. What is guaranteed here:
-for given float16 vectors, ids, order and scores are always the same, to the bit, for every block size, memory bound, thread count and
-device. A score is the dot product of the float16 vectors without any rounding error, rounded once to float32; the order is (score
+A matrix product in float32 rounds differently with the shape of its blocks, the number of threads and the
+device. With near duplicates in a corpus that decides who is in the top k, so "the same command" gives other
+negatives on another machine. What is guaranteed here: for given float16 vectors, ids, order and scores are
+always the same, to the bit, for every block size, memory bound, thread count and device. A score is the dot
+product of the float16 vectors without any rounding error, rounded once to float32; the order is (score
 descending, row ascending).
 
-How: a float16 number is a multiple of 2**-24, so a product of two is a multiple of 2**-48, and for vectors of length about 1 no partial
-sum exceeds 2: float64 holds all of them exactly, in any order. A whole search in float64 is slow, so a float32 product first screens
-the documents, and the best k + `SPARE` of each query are scored again in float64. Every document that was left out has a float32 score
-of at most the cutoff; if the k-th exact score is over cutoff + the error bound of the float32 product, nothing is missing. Queries for
-which that does not hold (many equal or almost equal scores around rank k) are searched again in float64 as a whole.
+How: a float16 number is a multiple of 2**-24, so a product of two is a multiple of 2**-48, and for vectors of
+length about 1 no partial sum exceeds 2: float64 holds all of them exactly, in any order. A whole search in
+float64 is slow, so a float32 product first screens the documents, and the best k + `SPARE` of each query are
+scored again in float64. Every document that was left out has a float32 score of at most the cutoff; if the
+k-th exact score is over cutoff + the error bound of the float32 product, nothing is missing. Queries for
+which that does not hold (many equal or almost equal scores around rank k) are searched again in float64 as a
+whole.
 
-Memory: working arrays stay under the bound that is given; not counted are the result, the mapped files (the system may drop their pages
-at any time) and what torch allocates when it is first used.
+Memory: working arrays stay under the bound that is given; not counted are the result, the mapped files (the
+system may drop their pages at any time) and what torch allocates when it is first used.
 
-Legend: Q queries, B queries of one pass, T queries of a tile, N documents, C documents of a block, M candidates, D dimensions.
+Legend: Q queries, B queries of one pass, T queries of a tile, N documents, C documents of a block, M
+candidates, D dimensions.
 """
 
 import logging
@@ -57,7 +61,9 @@ class Searcher(Protocol):
         ...
 
     def search(self, queries_QD: np.ndarray, documents: Embeddings, *, k: int) -> Hits:
-        """The `k` documents with the highest score for each query; `queries_QD` is float16, of length about 1."""
+        """The `k` documents with the highest score for each query; `queries_QD` is float16, of length about
+        1.
+        """
         ...
 
 
@@ -72,10 +78,11 @@ class Plan:
 
 
 def plan(memory: int, *, dimension: int, num_candidates: int, device: str) -> Plan:
-    """The largest sizes that keep the working arrays under `memory` bytes; raises `UserError` when the smallest do not.
+    """The largest sizes that keep the working arrays under `memory` bytes; raises `UserError` when the
+    smallest do not.
 
-    A block costs its float16, float32 and float64 forms; a tile its scores and the candidates of two steps; a query of the pass its
-    candidates and result.
+    A block costs its float16, float32 and float64 forms; a tile its scores and the candidates of two steps; a
+    query of the pass its candidates and result.
     """
     kind = torch.device(device).type
     block, tile = _MAX_BLOCK.get(kind, 8192), _MAX_TILE.get(kind, 256)
@@ -100,7 +107,12 @@ def plan(memory: int, *, dimension: int, num_candidates: int, device: str) -> Pl
         raise UserError(
             f"memory: {memory:,} bytes are not enough for {num_candidates} candidates of dimension {dimension}; give at least {needed:,}"
         )
-    return Plan(batch=batch, tile=min(tile, batch), block=block, bytes=block_bytes() + tile_bytes() + batch * per_query)
+    return Plan(
+        batch=batch,
+        tile=min(tile, batch),
+        block=block,
+        bytes=block_bytes() + tile_bytes() + batch * per_query,
+    )
 
 
 class ExactSearcher:
@@ -126,7 +138,9 @@ class ExactSearcher:
         sizes = self._plan(documents.dimension, min(k + SPARE, len(documents)))
         for start in range(0, len(queries_QD), sizes.batch):
             part = slice(start, start + sizes.batch)
-            hits.scores[part], hits.rows[part] = self._search_batch(queries_QD[part], documents, k=k, sizes=sizes)
+            hits.scores[part], hits.rows[part] = self._search_batch(
+                queries_QD[part], documents, k=k, sizes=sizes
+            )
         return hits
 
     def _plan(self, dimension: int, num_candidates: int) -> Plan:
@@ -141,25 +155,38 @@ class ExactSearcher:
         for tile in _tiles(len(queries_BD), sizes.tile):
             screened_TM = scores_BM[tile].cpu()
             exact_TM = self._score(queries_BD[tile], documents, rows_BM[tile].cpu())
-            keys_Bk[tile] = _keys(exact_TM.float(), rows_BM[tile].cpu()).sort(dim=1, descending=True).values[:, :k]
+            keys_Bk[tile] = (
+                _keys(exact_TM.float(), rows_BM[tile].cpu()).sort(dim=1, descending=True).values[:, :k]
+            )
             kth_T = _decode(keys_Bk[tile, -1])[0].double()
             as_promised_T = ((screened_TM.double() - exact_TM).abs() <= bound).all(dim=1)
             complete_B[tile] = as_promised_T & (kth_T > screened_TM.min(dim=1).values.double() + bound)
         if num_candidates < len(documents) and not complete_B.all():
             doubtful = torch.nonzero(~complete_B).flatten()
-            log.debug("%d of %d queries have too many close scores at rank %d: searched in float64", len(doubtful), len(complete_B), k)
-            keys_Bk[doubtful] = self._search_exactly(queries_BD[doubtful.numpy()], documents, k=k, sizes=sizes)
+            log.debug(
+                "%d of %d queries have too many close scores at rank %d: searched in float64",
+                len(doubtful),
+                len(complete_B),
+                k,
+            )
+            keys_Bk[doubtful] = self._search_exactly(
+                queries_BD[doubtful.numpy()], documents, k=k, sizes=sizes
+            )
         scores_Bk, rows_Bk = _decode(keys_Bk)
         return Hits(scores_Bk.numpy(), rows_Bk.numpy())
 
     def _screen(
         self, queries_BD: np.ndarray, documents: Embeddings, *, num_candidates: int, sizes: Plan
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """float32 scores and int64 rows [B, M] of the best candidates by a float32 product, in no particular order."""
+        """float32 scores and int64 rows [B, M] of the best candidates by a float32 product, in no particular
+        order.
+        """
         scores_BM = torch.full((len(queries_BD), num_candidates), -torch.inf, device=self.device)
         rows_BM = torch.zeros((len(queries_BD), num_candidates), dtype=torch.int32, device=self.device)
         num_blocks = -(-len(documents) // sizes.block)
-        for start, block in progress(documents.blocks(sizes.block), "searching", total=num_blocks, unit="block"):
+        for start, block in progress(
+            documents.blocks(sizes.block), "searching", total=num_blocks, unit="block"
+        ):
             documents_CD = _tensor(block, self.device).float()
             for tile in _tiles(len(queries_BD), sizes.tile):
                 scores_TC = _tensor(queries_BD[tile], self.device).float() @ documents_CD.T
@@ -176,7 +203,9 @@ class ExactSearcher:
         queries_TD1 = _tensor(queries_TD, self._exact_device).double().unsqueeze(2)
         return torch.bmm(documents_TMD, queries_TD1).squeeze(2).cpu()
 
-    def _search_exactly(self, queries_BD: np.ndarray, documents: Embeddings, *, k: int, sizes: Plan) -> torch.Tensor:
+    def _search_exactly(
+        self, queries_BD: np.ndarray, documents: Embeddings, *, k: int, sizes: Plan
+    ) -> torch.Tensor:
         """int64 [B, k]: the keys of the best documents, descending, all scored in float64."""
         keys_Bk = torch.full((len(queries_BD), k), torch.iinfo(torch.int64).min, device=self._exact_device)
         for start, block in documents.blocks(sizes.block):
@@ -189,22 +218,27 @@ class ExactSearcher:
         return keys_Bk.cpu()
 
 
-def pair_scores(queries: Embeddings, documents: Embeddings, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
+def pair_scores(
+    queries: Embeddings, documents: Embeddings, query_rows: np.ndarray, document_rows: np.ndarray
+) -> np.ndarray:
     """float32 [n]: the exact scores of n (query, document) pairs, equal to the bit to those of a search."""
     scores = np.empty(len(query_rows), np.float32)
     for start in range(0, len(query_rows), 1024):
         part = slice(start, start + 1024)
-        products = queries.gather(query_rows[part]).astype(np.float64) * documents.gather(document_rows[part]).astype(np.float64)
+        products = queries.gather(query_rows[part]).astype(np.float64) * documents.gather(
+            document_rows[part]
+        ).astype(np.float64)
         scores[part] = products.sum(axis=1) + 0.0
     return scores
 
 
 def error_bound(dimension: int, device: str) -> float:
-    """How far a float32 dot product of two float16 unit vectors can be from the exact one, with the rounding of the latter to float32.
+    """How far a float32 dot product of two float16 unit vectors can be from the exact one, with the rounding
+    of the latter to float32.
 
-    The products are exact in float32, so only the D - 1 additions round, each by at most 2**-24 of a partial sum (at most 1.02 for
-    lengths within 1% of 1). The matrix units of a GPU cut off instead of rounding and align to the largest term: eight times as much is
-    allowed there.
+    The products are exact in float32, so only the D - 1 additions round, each by at most 2**-24 of a partial
+    sum (at most 1.02 for lengths within 1% of 1). The matrix units of a GPU cut off instead of rounding and
+    align to the largest term: eight times as much is allowed there.
     """
     return (1.05 * dimension + 4) * 2.0**-24 * (8 if device.startswith("cuda") else 1)
 
@@ -215,14 +249,18 @@ def _tiles(num_rows: int, size: int) -> Iterator[slice]:
 
 
 def _tensor(array: np.ndarray, device: str) -> torch.Tensor:
-    """A copy of what is mapped for reading, which must not be shared with torch; other arrays are shared on the CPU."""
+    """A copy of what is mapped for reading, which must not be shared with torch; other arrays are shared on
+    the CPU.
+    """
     return torch.from_numpy(array if array.flags.writeable else np.array(array)).to(device)
 
 
 def _keys(scores: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """int64 keys whose order is (score ascending, row descending): the largest key is the best hit, and no two are equal.
+    """int64 keys whose order is (score ascending, row descending): the largest key is the best hit, and no
+    two are equal.
 
-    The bits of a float32, read as an integer, order like the number when those of negative numbers are flipped; -0.0 is made 0.0 first.
+    The bits of a float32, read as an integer, order like the number when those of negative numbers are
+    flipped; -0.0 is made 0.0 first.
     """
     bits = (scores + 0.0).view(torch.int32)
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)

@@ -1,28 +1,34 @@
 """Which of a query's nearest documents are taken as negatives: a pure function of integer arrays.
 
-The nearest documents that are not labelled are where the hard negatives are, and the unlabelled answers too. A pool that holds answers
-teaches the model to push them away, so every filter errs on the side of dropping, and a pool is never filled up with random documents:
-a query with few candidates left has a short pool, and the counts say why. In this order, each candidate counted under the first reason
-that applies:
+The nearest documents that are not labelled are where the hard negatives are, and the unlabelled answers too.
+A pool that holds answers teaches the model to push them away, so every filter errs on the side of dropping,
+and a pool is never filled up with random documents: a query with few candidates left has a short pool, and
+the counts say why. In this order, each candidate counted under the first reason that applies:
 
 1. `known-positive`: it is labelled as an answer.
-2. `same-group`: it says the same as an answer (its translation, its near duplicate). Together these are the *answers*; the rank of a
-   candidate is its place (from 0) among those that are no answers, so that `skip` and `depth` mean the same for one positive as for
+2. `same-group`: it says the same as an answer (its translation, its near duplicate). Together these are the
+   *answers*; the rank of a
+   candidate is its place (from 0) among those that are no answers, so that `skip` and `depth` mean the same
+   for one positive as for
    twenty-five.
-3. `false-negative`: it scores over the threshold, so it is likely to be an answer that nobody labelled (NV-Retriever's TopK-PercPos).
-4. `rank-window`: its rank is below `skip`. Candidates from rank `depth` on are not looked at, and not counted.
-5. `duplicate-text`: its text is that of a positive or of a candidate with a better rank, whatever became of that one.
+3. `false-negative`: it scores over the threshold, so it is likely to be an answer that nobody labelled
+   (NV-Retriever's TopK-PercPos).
+4. `rank-window`: its rank is below `skip`. Candidates from rank `depth` on are not looked at, and not
+   counted.
+5. `duplicate-text`: its text is that of a positive or of a candidate with a better rank, whatever became of
+   that one.
 6. `beyond-pool`: the pool is full.
 
-The positive score of a query with several positives is the *highest* by default. A set with one answer a language has answers that the
-model cannot find yet; with the lowest, or the mean, such an answer pulls the threshold below everything that is hard, and each label
-that is added empties the pool further. With the highest, the rule for one positive is unchanged by adding another, unless that one is
-found more easily still. The other answers, and what equals them, are excluded by the first two filters anyway. `lowest` is the cautious
-choice where positives are few and labels incomplete.
+The positive score of a query with several positives is the *highest* by default. A set with one answer a
+language has answers that the model cannot find yet; with the lowest, or the mean, such an answer pulls the
+threshold below everything that is hard, and each label that is added empties the pool further. With the
+highest, the rule for one positive is unchanged by adding another, unless that one is found more easily still.
+The other answers, and what equals them, are excluded by the first two filters anyway. `lowest` is the
+cautious choice where positives are few and labels incomplete.
 
-The threshold is s - (1 - margin) * |s| for a positive score s: margin * s for the usual s > 0, and still below s where it is negative
-(margin * s would lie above it there, and let everything through). A query without a positive gets no pool: nothing can be said of its
-candidates.
+The threshold is s - (1 - margin) * |s| for a positive score s: margin * s for the usual s > 0, and still
+below s where it is negative (margin * s would lie above it there, and let everything through). A query
+without a positive gets no pool: nothing can be said of its candidates.
 
 Legend: Q queries, K candidates of a query, P places in a pool, N documents.
 """
@@ -33,7 +39,15 @@ from typing import Literal
 
 import numpy as np
 
-REASONS = ("kept:rank", "known-positive", "same-group", "false-negative", "rank-window", "duplicate-text", "beyond-pool")
+REASONS = (
+    "kept:rank",
+    "known-positive",
+    "same-group",
+    "false-negative",
+    "rank-window",
+    "duplicate-text",
+    "beyond-pool",
+)
 """What becomes of a candidate; the first is what stands in a pool."""
 _KEPT, _POSITIVE, _GROUP, _FALSE, _WINDOW, _DUPLICATE, _BEYOND = range(len(REASONS))
 _NOT_LOOKED_AT = 255
@@ -81,8 +95,9 @@ def select(
 ) -> Pools:
     """Pools of the candidates `rows_QK` (int32, best first, -1 for none) with their scores.
 
-    The positives of query q are `positive_rows[positive_offsets[q]:positive_offsets[q + 1]]`. `groups_N` and `texts_N` are int codes of
-    the documents' groups and texts, -1 for none. A row of `thresholds_Q` is NaN exactly where the query has no positive.
+    The positives of query q are `positive_rows[positive_offsets[q]:positive_offsets[q + 1]]`. `groups_N` and
+    `texts_N` are int codes of the documents' groups and texts, -1 for none. A row of `thresholds_Q` is NaN
+    exactly where the query has no positive.
     """
     num_queries = len(rows_QK)
     valid_QK = rows_QK >= 0
@@ -131,8 +146,12 @@ def thresholds(positive_scores_Q: np.ndarray, margins_Q: np.ndarray) -> np.ndarr
     return (scores - (1 - margins_Q) * np.abs(scores)).astype(np.float32)
 
 
-def reduce_positive_scores(scores: np.ndarray, offsets: np.ndarray, *, reference: Literal["highest", "mean", "lowest"]) -> np.ndarray:
-    """float32 [Q]: one score a query from those of its positives (`scores[offsets[q]:offsets[q + 1]]`); NaN for none."""
+def reduce_positive_scores(
+    scores: np.ndarray, offsets: np.ndarray, *, reference: Literal["highest", "mean", "lowest"]
+) -> np.ndarray:
+    """float32 [Q]: one score a query from those of its positives (`scores[offsets[q]:offsets[q + 1]]`); NaN
+    for none.
+    """
     sizes = np.diff(offsets)
     reduced = np.full(len(sizes), np.nan, np.float32)
     filled = sizes > 0
@@ -151,7 +170,9 @@ def add_counts(total: dict[str, int], more: Mapping[str, int]) -> None:
 
 
 def _contains(owners: np.ndarray, codes: np.ndarray, wanted_QK: np.ndarray) -> np.ndarray:
-    """bool [Q, K]: whether (query, wanted code) is among the (owner, code) pairs; a negative code equals nothing."""
+    """bool [Q, K]: whether (query, wanted code) is among the (owner, code) pairs; a negative code equals
+    nothing.
+    """
     known = codes >= 0
     if not known.any():
         return np.zeros(wanted_QK.shape, bool)
@@ -167,5 +188,7 @@ def _repeats(codes_QK: np.ndarray) -> np.ndarray:
     order_QK = np.argsort(codes_QK, axis=1, kind="stable")
     sorted_QK = np.take_along_axis(codes_QK, order_QK, axis=1)
     again_QK = np.zeros(codes_QK.shape, bool)
-    np.put_along_axis(again_QK, order_QK[:, 1:], (sorted_QK[:, 1:] == sorted_QK[:, :-1]) & (sorted_QK[:, 1:] >= 0), axis=1)
+    np.put_along_axis(
+        again_QK, order_QK[:, 1:], (sorted_QK[:, 1:] == sorted_QK[:, :-1]) & (sorted_QK[:, 1:] >= 0), axis=1
+    )
     return again_QK

@@ -1,9 +1,9 @@
 """Any sentence-transformers model as an `Encoder`.
 
-sentence-transformers cuts batches by a number of texts, so that one long text pads a whole batch to its length and the memory of a
-forward pass is unknown before it runs. Here texts are sorted by their number of tokens and a batch holds as many as fit into a budget
-of padded tokens. Prompts are the model's own by default; an asymmetric model (a router) is told which side it encodes. No remote code
-is run.
+sentence-transformers cuts batches by a number of texts, so that one long text pads a whole batch to its
+length and the memory of a forward pass is unknown before it runs. Here texts are sorted by their number of
+tokens and a batch holds as many as fit into a budget of padded tokens. Prompts are the model's own by
+default; an asymmetric model (a router) is told which side it encodes. No remote code is run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,13 +18,18 @@ from transformers import PreTrainedTokenizerBase
 from conan_data.errors import UserError
 from conan_data.mining.encoder import Kind, fingerprint_folder, resolve_device
 
-_PROMPT_NAMES: dict[Kind, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
+_PROMPT_NAMES: dict[Kind, tuple[str, ...]] = {
+    "query": ("query",),
+    "document": ("document", "passage", "corpus"),
+}
 _TEXTS_A_CHUNK = 1024
 
 
 @dataclass(frozen=True)
 class SentenceTransformerEncoder:
-    """`fingerprint` is of the files that `model` was loaded from; `prompts` are put before the texts of each kind."""
+    """`fingerprint` is of the files that `model` was loaded from; `prompts` are put before the texts of each
+    kind.
+    """
 
     model: SentenceTransformer
     prompts: dict[Kind, str]
@@ -36,9 +41,17 @@ class SentenceTransformerEncoder:
         prompt = self.prompts[kind]
         vectors_BD = np.empty((len(texts), self.dimension), np.float32)
         encode = self.model.encode_query if kind == "query" else self.model.encode_document
-        for rows in batches(count_tokens(self.model, [prompt + text for text in texts]), batch_tokens=self.batch_tokens):
+        for rows in batches(
+            count_tokens(self.model, [prompt + text for text in texts]), batch_tokens=self.batch_tokens
+        ):
             batch = [texts[row] for row in rows]
-            vectors_BD[rows] = encode(batch, prompt=prompt, batch_size=len(batch), show_progress_bar=False, normalize_embeddings=True)
+            vectors_BD[rows] = encode(
+                batch,
+                prompt=prompt,
+                batch_size=len(batch),
+                show_progress_bar=False,
+                normalize_embeddings=True,
+            )
         return vectors_BD
 
 
@@ -54,7 +67,9 @@ def load_sentence_transformer(
         loaded.max_seq_length = max_length
     dimension = loaded.get_embedding_dimension()
     if dimension is None:
-        raise UserError(f"model: {model!r} does not say how many dimensions its vectors have; add a pooling module to it")
+        raise UserError(
+            f"model: {model!r} does not say how many dimensions its vectors have; add a pooling module to it"
+        )
     prompts = {kind: prompts.get(kind, _own_prompt(loaded, kind)) for kind in _PROMPT_NAMES}
     settings = {"prompts": prompts, "max_length": loaded.max_seq_length, "dimension": dimension}
     return SentenceTransformerEncoder(
@@ -67,20 +82,26 @@ def load_sentence_transformer(
 
 
 def count_tokens(model: SentenceTransformer, texts: Sequence[str]) -> np.ndarray:
-    """int64 [len(texts)]: tokens that the model reads of each text; UTF-8 bytes where its tokenizer is not of transformers."""
+    """int64 [len(texts)]: tokens that the model reads of each text; UTF-8 bytes where its tokenizer is not of
+    transformers.
+    """
     limit = model.max_seq_length or np.iinfo(np.int64).max
     tokenizer = model.tokenizer
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
         return np.minimum(np.array([len(text.encode()) for text in texts], np.int64), limit)
     lengths: list[int] = []
     for start in range(0, len(texts), _TEXTS_A_CHUNK):
-        chunk = tokenizer(list(texts[start : start + _TEXTS_A_CHUNK]), return_attention_mask=False, verbose=False)["input_ids"]
+        chunk = tokenizer(
+            list(texts[start : start + _TEXTS_A_CHUNK]), return_attention_mask=False, verbose=False
+        )["input_ids"]
         lengths.extend(len(ids) for ids in chunk)
     return np.minimum(np.array(lengths, np.int64), limit)
 
 
 def batches(lengths: np.ndarray, *, batch_tokens: int) -> Iterator[np.ndarray]:
-    """Row numbers of batches, longest texts first; rows x longest of a batch is at most `batch_tokens`, or the batch is a single text."""
+    """Row numbers of batches, longest texts first; rows x longest of a batch is at most `batch_tokens`, or
+    the batch is a single text.
+    """
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
@@ -90,7 +111,9 @@ def batches(lengths: np.ndarray, *, batch_tokens: int) -> Iterator[np.ndarray]:
 
 
 def _own_prompt(model: SentenceTransformer, kind: Kind) -> str:
-    """The prompt that the model has for this kind, else none; its default prompt is for neither kind in particular and is not used."""
+    """The prompt that the model has for this kind, else none; its default prompt is for neither kind in
+    particular and is not used.
+    """
     return next((prompt for name in _PROMPT_NAMES[kind] if (prompt := model.prompts.get(name))), "")
 
 
@@ -101,12 +124,20 @@ def _load(model: str, *, device: str) -> tuple[SentenceTransformer, Path]:
     else:
         name, _, revision = model.partition("@")
         if name.count("/") != 1:
-            raise UserError(f"model: {model!r} is neither a folder nor a Hub id (owner/name, with @revision if need be)")
+            raise UserError(
+                f"model: {model!r} is neither a folder nor a Hub id (owner/name, with @revision if need be)"
+            )
     try:
         loaded = SentenceTransformer(name, revision=revision or None, device=device, trust_remote_code=False)
-        folder = model if revision is None else snapshot_download(name, revision=revision or None, local_files_only=True)
+        folder = (
+            model
+            if revision is None
+            else snapshot_download(name, revision=revision or None, local_files_only=True)
+        )
     except (OSError, ValueError) as error:
-        raise UserError(f"model: {model!r} cannot be loaded as a sentence-transformers model ({_first_line(error)})") from error
+        raise UserError(
+            f"model: {model!r} cannot be loaded as a sentence-transformers model ({_first_line(error)})"
+        ) from error
     return loaded, Path(folder)
 
 

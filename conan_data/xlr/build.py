@@ -1,9 +1,11 @@
-"""Builds a cross-lingual retrieval set: the queries of an existing set in a mix of languages, over its passages as they are.
+"""Builds a cross-lingual retrieval set: the queries of an existing set in a mix of languages, over its
+passages as they are.
 
-The rows that are counted are versions of queries: `read` = query rows that could not be used + (query, language) pairs that were chosen +
-queries that can be had in no language of the mix. Each is kept, or dropped for one reason, and every refused translation is in
-`dropped.jsonl`, every unusable row (of queries, passages, judgements or translations) in `quarantine.jsonl`. A query's id in the result
-is `<id>@<language>`, for its own language too: no two versions share one, whatever the ids look like.
+The rows that are counted are versions of queries: `read` = query rows that could not be used + (query,
+language) pairs that were chosen + queries that can be had in no language of the mix. Each is kept, or dropped
+for one reason, and every refused translation is in `dropped.jsonl`, every unusable row (of queries, passages,
+judgements or translations) in `quarantine.jsonl`. A query's id in the result is `<id>@<language>`, for its
+own language too: no two versions share one, whatever the ids look like.
 """
 
 import logging
@@ -41,7 +43,9 @@ NO_TRANSLATION = "no-translation"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A query in one language: its own (`is_source`), or one to translate it into; `language` is empty where the mix has none for it."""
+    """A query in one language: its own (`is_source`), or one to translate it into; `language` is empty where
+    the mix has none for it.
+    """
 
     query: dict[str, Any]
     language: str
@@ -61,13 +65,16 @@ class Outcome:
 def build_xlr(config: BuildXlrConfig) -> Path:
     """Publishes the set, an artifact of kind `retrieval`, and returns where it is.
 
-    Raises `UserError` for an unknown language, a missing key or input, an endpoint that does not work, or when nothing is left.
+    Raises `UserError` for an unknown language, a missing key or input, an endpoint that does not work, or
+    when nothing is left.
     """
     for language in config.mix:
         english_name(language)
     data = resolve(config.data, "retrieval")
     inputs = [data, config.table.path] if config.translator == "table" and config.table.path else [data]
-    with artifact.building(config, kind="retrieval", command=COMMAND, inputs=inputs, resume=config.translator == "endpoint") as build:
+    with artifact.building(
+        config, kind="retrieval", command=COMMAND, inputs=inputs, resume=config.translator == "endpoint"
+    ) as build:
         if build.done:
             return build.out
         if config.translator == "endpoint":
@@ -81,34 +88,53 @@ def build_xlr(config: BuildXlrConfig) -> Path:
         (build.dir / ANSWERS).unlink(missing_ok=True)
         broken_queries = _broken_queries(split)
         reasons = broken_queries + Counter(row["reason"] for row in outcome.dropped)
-        rows = artifact.Rows(read=broken_queries.total() + len(versions), kept=len(outcome.kept), dropped=reasons)
-        extra = {**_extra(config, versions, outcome, result), "broken_rows": _broken_rows([*split.broken, *broken_translations])}
+        rows = artifact.Rows(
+            read=broken_queries.total() + len(versions), kept=len(outcome.kept), dropped=reasons
+        )
+        extra = {
+            **_extra(config, versions, outcome, result),
+            "broken_rows": _broken_rows([*split.broken, *broken_translations]),
+        }
         return build.publish(rows=rows, extra=extra)
 
 
 def assign(config: BuildXlrConfig, split: RetrievalSplit, translator: Translator) -> list[Version]:
-    """The versions to make, query by query as they stand in the set, each query's languages in alphabetical order."""
+    """The versions to make, query by query as they stand in the set, each query's languages in alphabetical
+    order.
+    """
     mix = normalise(config.mix)
-    matched: dict[str, str | None] = {label: match(label, mix) for label in set(split.queries.column("lang").to_pylist())}
+    matched: dict[str, str | None] = {
+        label: match(label, mix) for label in set(split.queries.column("lang").to_pylist())
+    }
     versions: list[Version] = []
     for query in split.queries.to_pylist():
         own = matched[query["lang"]]
         available = translator.available(query["_id"])
         if available is not None and own is not None:
             available |= {own}
-        chosen = choose(query["_id"], mix, count=config.languages_per_query, seed=config.seed, available=available)
+        chosen = choose(
+            query["_id"], mix, count=config.languages_per_query, seed=config.seed, available=available
+        )
         versions += [Version(query, language, language == own) for language in sorted(chosen)]
         if not chosen:
-            versions.append(Version(query, query["lang"], True) if config.unmatched == "source" else Version(query, "", False))
+            versions.append(
+                Version(query, query["lang"], True)
+                if config.unmatched == "source"
+                else Version(query, "", False)
+            )
     for language in sorted(mix.keys() - {version.language for version in versions}):
         log.warning("mix: no query can be had in %s, or none was chosen", language)
     return versions
 
 
-def _translator(config: BuildXlrConfig, split: RetrievalSplit, directory: Path) -> tuple[Translator, list[Broken]]:
+def _translator(
+    config: BuildXlrConfig, split: RetrievalSplit, directory: Path
+) -> tuple[Translator, list[Broken]]:
     if config.translator == "endpoint":
         return EndpointTranslator(config.endpoint, directory / ANSWERS), []
-    rows, refused = read_table(config.table.path) if config.table.path else (split.translations.to_pylist(), [])
+    rows, refused = (
+        read_table(config.table.path) if config.table.path else (split.translations.to_pylist(), [])
+    )
     if not rows:
         raise UserError(
             f"{config.table.path or config.data}: has no translations of split {config.split!r}; give table.path, or translator endpoint"
@@ -134,7 +160,9 @@ def _translate(config: BuildXlrConfig, versions: list[Version], translator: Tran
                 _take(next(answers), version, checker, outcome)
     if not outcome.kept:
         reasons = Counter(row["reason"] for row in outcome.dropped)
-        raise UserError(f"{config.data}: no query is left ({', '.join(f'{reason} {count:,}' for reason, count in reasons.most_common())})")
+        raise UserError(
+            f"{config.data}: no query is left ({', '.join(f'{reason} {count:,}' for reason, count in reasons.most_common())})"
+        )
     return outcome
 
 
@@ -142,13 +170,21 @@ def _take(answer: Translation | Failure, version: Version, checker: Checker, out
     if isinstance(answer, Failure):
         outcome.dropped.append(_drop(version, answer.reason))
         return
-    checked = checker.check(answer.text, version.language, source=version.query["text"], source_language=version.query["lang"])
+    checked = checker.check(
+        answer.text, version.language, source=version.query["text"], source_language=version.query["lang"]
+    )
     if checked.reason:
         outcome.dropped.append(_drop(version, checked.reason, answer))
         return
     row = _row(version, answer.text)
     outcome.kept.append(
-        {**row, "translator": answer.translator, "lid": checked.lid, "lid_score": checked.lid_score, "checks": " ".join(checked.passed)}
+        {
+            **row,
+            "translator": answer.translator,
+            "lid": checked.lid,
+            "lid_score": checked.lid_score,
+            "checks": " ".join(checked.passed),
+        }
     )
 
 
@@ -175,12 +211,21 @@ def _drop(version: Version, reason: str, answer: Translation | None = None) -> d
 
 
 def _result(outcome: Outcome, split: RetrievalSplit) -> RetrievalSplit:
-    rows = pa.Table.from_pylist(outcome.kept, schema=pa.schema([*tables.XLR_QUERIES, pa.field("origin", pa.string())]))
-    return replace(split, queries=rows.drop_columns(["origin"]), qrels=expand(split.qrels, split.corpus, rows))
+    rows = pa.Table.from_pylist(
+        outcome.kept, schema=pa.schema([*tables.XLR_QUERIES, pa.field("origin", pa.string())])
+    )
+    return replace(
+        split, queries=rows.drop_columns(["origin"]), qrels=expand(split.qrels, split.corpus, rows)
+    )
 
 
 def _write(
-    directory: Path, config: BuildXlrConfig, result: RetrievalSplit, outcome: Outcome, broken: list[Broken], translator: str
+    directory: Path,
+    config: BuildXlrConfig,
+    result: RetrievalSplit,
+    outcome: Outcome,
+    broken: list[Broken],
+    translator: str,
 ) -> None:
     write_split(directory, config.written_split, result)
     write_card(
@@ -196,7 +241,9 @@ def _write(
         file.writelines(orjson.dumps(row) + b"\n" for row in outcome.dropped)
 
 
-def _extra(config: BuildXlrConfig, versions: list[Version], outcome: Outcome, result: RetrievalSplit) -> dict[str, Any]:
+def _extra(
+    config: BuildXlrConfig, versions: list[Version], outcome: Outcome, result: RetrievalSplit
+) -> dict[str, Any]:
     kept = _counts(result.queries)
     dropped: dict[str, Counter[str]] = {}
     for row in outcome.dropped:
@@ -207,8 +254,12 @@ def _extra(config: BuildXlrConfig, versions: list[Version], outcome: Outcome, re
         "queries_by_language": kept,
         "mix_asked": normalise(config.mix),
         "mix_reached": {language: count / len(outcome.kept) for language, count in kept.items()},
-        "chosen_by_language": dict(sorted(Counter(version.language for version in versions if version.language).items())),
-        "dropped_by_language": {language: dict(sorted(reasons.items())) for language, reasons in sorted(dropped.items())},
+        "chosen_by_language": dict(
+            sorted(Counter(version.language for version in versions if version.language).items())
+        ),
+        "dropped_by_language": {
+            language: dict(sorted(reasons.items())) for language, reasons in sorted(dropped.items())
+        },
         "corpus_by_language": _counts(result.corpus),
         "judgements": result.qrels.num_rows,
     }

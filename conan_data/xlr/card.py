@@ -1,4 +1,6 @@
-"""The data card of a cross-lingual set: the front matter by which `datasets` and mteb find its parts, and what it holds in numbers."""
+"""The data card of a cross-lingual set: the front matter by which `datasets` and mteb find its parts, and
+what it holds in numbers.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +13,13 @@ from conan_data.retrieval import UNKNOWN_LANGUAGE, dataset_configs
 
 
 def write_card(
-    directory: Path, *, split: str, translator: str, by_language: Mapping[str, int], num_documents: int, num_judgements: int
+    directory: Path,
+    *,
+    split: str,
+    translator: str,
+    by_language: Mapping[str, int],
+    num_documents: int,
+    num_judgements: int,
 ) -> None:
     """Writes `README.md`."""
     front: dict[str, Any] = {
@@ -46,4 +54,6 @@ queries = load_dataset("PATH", "queries", split="{split}")
 judgements = load_dataset("PATH", "default", split="{split}")
 ```
 """
-    (directory / "README.md").write_text(f"---\n{yaml.safe_dump(front, sort_keys=True, allow_unicode=True)}---\n\n{body}", encoding="utf-8")
+    (directory / "README.md").write_text(
+        f"---\n{yaml.safe_dump(front, sort_keys=True, allow_unicode=True)}---\n\n{body}", encoding="utf-8"
+    )

@@ -1,19 +1,21 @@
-"""What is refused as a translation: an empty one, the source again, one of an unlikely length, and one in another language than asked
-for.
+"""What is refused as a translation: an empty one, the source again, one of an unlikely length, and one in
+another language than asked for.
 
-Language identification errs often on short technical texts, where most words are names, and a rule that asks it for proof would throw
-away good translations in bulk. So the burden of proof lies the other way: a translation is refused only where another language wins a
-choice of two against the one asked for, with probability `max_rival`. The rivals are the source language, and the language that the
-identifier would choose from all it knows. Between close relatives (Indonesian and Malay, Portuguese and Galician) such a choice is seldom
-sure, so no list of relatives is needed.
+Language identification errs often on short technical texts, where most words are names, and a rule that asks
+it for proof would throw away good translations in bulk. So the burden of proof lies the other way: a
+translation is refused only where another language wins a choice of two against the one asked for, with
+probability `max_rival`. The rivals are the source language, and the language that the identifier would choose
+from all it knows. Between close relatives (Indonesian and Malay, Portuguese and Galician) such a choice is
+seldom sure, so no list of relatives is needed.
 
-Measured on 13,415 human translations of one-line command descriptions in 37 languages, with max_rival 0.95: 16 are refused (0.12%), most
-of them not translated at all; English sources offered as translations are refused by 97%, translations into a third language by 99%.
-The unrestricted guess alone, believed from 0.5 on, refuses 105, nearly all of them good (half of them Indonesian taken for Malay).
+Measured on 13,415 human translations of one-line command descriptions in 37 languages, with max_rival 0.95:
+16 are refused (0.12%), most of them not translated at all; English sources offered as translations are
+refused by 97%, translations into a third language by 99%. The unrestricted guess alone, believed from 0.5 on,
+refuses 105, nearly all of them good (half of them Indonesian taken for Malay).
 
-Lengths are compared in columns on a terminal (East Asian wide characters count two) with 3 added to both sides, so that one bound serves
-all scripts and short texts: 14 of the same 13,415 are outside 0.2 to 4, and say less or more than their source. Not checked: whether the
-meaning is right, and which script Chinese is in.
+Lengths are compared in columns on a terminal (East Asian wide characters count two) with 3 added to both
+sides, so that one bound serves all scripts and short texts: 14 of the same 13,415 are outside 0.2 to 4, and
+say less or more than their source. Not checked: whether the meaning is right, and which script Chinese is in.
 """
 
 import logging
@@ -33,7 +35,9 @@ SLACK = 3
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The outcome for one translation: why it is refused ("" where it is not), the checks it passed, and the identifier's first guess."""
+    """The outcome for one translation: why it is refused ("" where it is not), the checks it passed, and the
+    identifier's first guess.
+    """
 
     reason: str
     passed: tuple[str, ...] = ()
@@ -82,7 +86,11 @@ class Checker:
         guess = target.guess(prose)
         if guess.agrees:
             return guess, {}
-        rivals = {} if guess.open_lang == NO_LANGUAGE else {guess.open_lang: _share(guess.open_score, guess.chance)}
+        rivals = (
+            {}
+            if guess.open_lang == NO_LANGUAGE
+            else {guess.open_lang: _share(guess.open_score, guess.chance)}
+        )
         source = _identifier_of(origin)
         if source is not None and origin not in (guess.lang, guess.open_lang):
             rivals[origin] = _share(source.guess(prose).chance, guess.chance)
@@ -93,7 +101,10 @@ class Checker:
         identifier = _identifier_of(language)
         if identifier is None and language not in self._unknown:
             self._unknown.add(language)
-            log.warning("%s: the identifier does not know this language, so its translations are not checked for it", language)
+            log.warning(
+                "%s: the identifier does not know this language, so its translations are not checked for it",
+                language,
+            )
         return identifier
 
 

@@ -1,7 +1,8 @@
-"""What decides a cross-lingual retrieval set: the set it comes from, the languages asked for, who translates, and what is refused.
+"""What decides a cross-lingual retrieval set: the set it comes from, the languages asked for, who translates,
+and what is refused.
 
-Where an endpoint listens, how hard it is pressed and how its faults are met is no part of the identity: a run that was interrupted may go
-on against another address, or with more patience, and keeps every answer it has.
+Where an endpoint listens, how hard it is pressed and how its faults are met is no part of the identity: a run
+that was interrupted may go on against another address, or with more patience, and keeps every answer it has.
 """
 
 import dataclasses
@@ -25,7 +26,9 @@ class TableConfig:
     """Translations that exist already, such as those made by people."""
 
     path: str = ""
-    """File with query_id, lang, text and maybe origin (JSON lines, Parquet, CSV, TSV); empty: the translations beside the set's queries."""
+    """File with query_id, lang, text and maybe origin (JSON lines, Parquet, CSV, TSV); empty: the
+    translations beside the set's queries.
+    """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,9 +52,13 @@ class EndpointConfig:
     max_retries: int = execution(6)
     """How often a request is sent again after a time-out, 429, 5xx or an unreadable answer."""
     backoff: float = execution(1.0)
-    """Seconds before the first retry; they double with each one, up to 60, and never undercut what the server asks for."""
+    """Seconds before the first retry; they double with each one, up to 60, and never undercut what the server
+    asks for.
+    """
     max_failures: int = execution(0)
-    """Requests that may stay without a usable answer, and are dropped, before the run stops (it can be continued)."""
+    """Requests that may stay without a usable answer, and are dropped, before the run stops (it can be
+    continued).
+    """
 
     def __post_init__(self) -> None:
         require(
@@ -92,8 +99,15 @@ class ChecksConfig:
 
     def __post_init__(self) -> None:
         require(0.5 <= self.max_rival <= 1, "checks.max_rival", self.max_rival, "must be between 0.5 and 1")
-        require(0 <= self.min_length_ratio < 1, "checks.min_length_ratio", self.min_length_ratio, "must be at least 0 and below 1")
-        require(self.max_length_ratio > 1, "checks.max_length_ratio", self.max_length_ratio, "must be above 1")
+        require(
+            0 <= self.min_length_ratio < 1,
+            "checks.min_length_ratio",
+            self.min_length_ratio,
+            "must be at least 0 and below 1",
+        )
+        require(
+            self.max_length_ratio > 1, "checks.max_length_ratio", self.max_length_ratio, "must be above 1"
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,11 +127,15 @@ class BuildXlrConfig(StageConfig):
     languages_per_query: int = 1
     """Languages that each query gets, fewer where the translator has fewer."""
     unmatched: Literal["drop", "source"] = "drop"
-    """A query that can be had in no language of the mix: dropped (`no-translation`), or kept as it is in its own language."""
+    """A query that can be had in no language of the mix: dropped (`no-translation`), or kept as it is in its
+    own language.
+    """
     seed: int = 0
     """Seed of the choice of languages."""
     group_regex: str = ""
-    """Regular expression whose first bracketed part, in a document's id, names its group, such as ^(.*)@ for page@de and page@fr."""
+    """Regular expression whose first bracketed part, in a document's id, names its group, such as ^(.*)@ for
+    page@de and page@fr.
+    """
     table: TableConfig = dataclasses.field(default_factory=TableConfig)
     """Translations that exist already."""
     endpoint: EndpointConfig = dataclasses.field(default_factory=EndpointConfig)
@@ -128,13 +146,28 @@ class BuildXlrConfig(StageConfig):
     def __post_init__(self) -> None:
         require(bool(self.mix), "mix", self.mix, "name at least one language with its share")
         for language, share in self.mix.items():
-            require(_TAG.fullmatch(language) is not None, "mix", language, "must be a language code such as de or zh_TW")
+            require(
+                _TAG.fullmatch(language) is not None,
+                "mix",
+                language,
+                "must be a language code such as de or zh_TW",
+            )
             require(0 < share < math.inf, f"mix.{language}", share, "must be above 0")
         same = [name.lower().replace("-", "_") for name in self.mix]
         require(len(set(same)) == len(same), "mix", sorted(self.mix), "names a language twice")
-        require(self.translator in ("table", "endpoint"), "translator", self.translator, "must be table or endpoint")
+        require(
+            self.translator in ("table", "endpoint"),
+            "translator",
+            self.translator,
+            "must be table or endpoint",
+        )
         require(self.unmatched in ("drop", "source"), "unmatched", self.unmatched, "must be drop or source")
-        require(self.languages_per_query >= 1, "languages_per_query", self.languages_per_query, "must be at least 1")
+        require(
+            self.languages_per_query >= 1,
+            "languages_per_query",
+            self.languages_per_query,
+            "must be at least 1",
+        )
         require(
             self.languages_per_query <= len(self.mix),
             "languages_per_query",
@@ -143,7 +176,12 @@ class BuildXlrConfig(StageConfig):
         )
         for field in ("split", "out_split"):
             value = getattr(self, field)
-            require(re.fullmatch(r"\w*", value) is not None, field, value, "must be letters, digits and underscores")
+            require(
+                re.fullmatch(r"\w*", value) is not None,
+                field,
+                value,
+                "must be letters, digits and underscores",
+            )
         require(bool(self.split), "split", self.split, "must not be empty")
         if self.translator == "endpoint":
             require(
@@ -152,7 +190,12 @@ class BuildXlrConfig(StageConfig):
                 self.endpoint.base_url,
                 "is needed for translator endpoint, such as http://localhost:8000/v1",
             )
-            require(bool(self.endpoint.model), "endpoint.model", self.endpoint.model, "is needed for translator endpoint")
+            require(
+                bool(self.endpoint.model),
+                "endpoint.model",
+                self.endpoint.model,
+                "is needed for translator endpoint",
+            )
 
     @property
     def written_split(self) -> str:

@@ -1,8 +1,10 @@
-"""Language labels: which ones exist, what they are called, and which language of the mix a label of the data stands for.
+"""Language labels: which ones exist, what they are called, and which language of the mix a label of the data
+stands for.
 
-Labels in the wild differ in form (`zh-tw`, `zh_TW`) and in depth (`pt`, `pt_BR`). A label belongs to the language of the mix that is
-written the same, or else to its language without script and region: with the mix {zh, zh_TW}, `zh-TW` counts for `zh_TW`, `zh` and
-`zh_CN` for `zh`; with {zh} alone all three count for `zh`. The other way round nothing is assumed: `pt` is not known to be `pt_BR`.
+Labels in the wild differ in form (`zh-tw`, `zh_TW`) and in depth (`pt`, `pt_BR`). A label belongs to the
+language of the mix that is written the same, or else to its language without script and region: with the mix
+{zh, zh_TW}, `zh-TW` counts for `zh_TW`, `zh` and `zh_CN` for `zh`; with {zh} alone all three count for `zh`.
+The other way round nothing is assumed: `pt` is not known to be `pt_BR`.
 """
 
 import difflib
@@ -25,7 +27,9 @@ def english_name(label: str) -> str:
     primary, *rest = label.replace("-", "_").split("_")
     if primary.lower() not in names:
         nearest = _nearest(primary.lower(), names)
-        raise UserError(f"mix: {label!r} is not a language code; the nearest is {nearest!r} ({names[nearest]})")
+        raise UserError(
+            f"mix: {label!r} is not a language code; the nearest is {nearest!r} ({names[nearest]})"
+        )
     if not rest:
         return names[primary.lower()]
     try:
@@ -33,7 +37,9 @@ def english_name(label: str) -> str:
     except (UnknownLocaleError, ValueError):
         name = None
     if name is None:
-        raise UserError(f"mix: {label!r} is not a known variant of {names[primary.lower()]}; the nearest is {primary.lower()!r}")
+        raise UserError(
+            f"mix: {label!r} is not a known variant of {names[primary.lower()]}; the nearest is {primary.lower()!r}"
+        )
     return name
 
 
@@ -56,7 +62,9 @@ def _names() -> Mapping[str, str]:
 
 
 def _nearest(code: str, names: Mapping[str, str]) -> str:
-    """What was meant: the language of that name, the main language of the country of that code, or the code most alike."""
+    """What was meant: the language of that name, the main language of the country of that code, or the code
+    most alike.
+    """
     from babel import Locale, UnknownLocaleError
 
     by_name = {name.lower(): known for known, name in names.items()}
@@ -68,4 +76,6 @@ def _nearest(code: str, names: Mapping[str, str]) -> str:
         country = ""
     if country in names:
         return country
-    return difflib.get_close_matches(code, sorted(names, key=lambda known: (len(known), known)), n=1, cutoff=0.0)[0]
+    return difflib.get_close_matches(
+        code, sorted(names, key=lambda known: (len(known), known)), n=1, cutoff=0.0
+    )[0]

@@ -1,10 +1,12 @@
-"""Which languages a query is asked in: a weighted choice without replacement that depends on nothing but the query itself.
+"""Which languages a query is asked in: a weighted choice without replacement that depends on nothing but the
+query itself.
 
-Drawn from one random stream, a query that is added or moved would change the languages of all that follow, and every translation already
-paid for. Here each (seed, query, language) has its own uniform number u from a hash, and a query takes the languages with the largest
-u^(1/w). That is sampling without replacement with weights w (Efraimidis and Spirakis, 2006, "Weighted random sampling with a reservoir"):
-the first language is i with probability w_i / sum(w), the next is chosen likewise among the rest. A language that is not to be had for a
-query leaves the order of the others as it was.
+Drawn from one random stream, a query that is added or moved would change the languages of all that follow,
+and every translation already paid for. Here each (seed, query, language) has its own uniform number u from a
+hash, and a query takes the languages with the largest u^(1/w). That is sampling without replacement with
+weights w (Efraimidis and Spirakis, 2006, "Weighted random sampling with a reservoir"): the first language is
+i with probability w_i / sum(w), the next is chosen likewise among the rest. A language that is not to be had
+for a query leaves the order of the others as it was.
 """
 
 import hashlib
@@ -18,10 +20,17 @@ def normalise(mix: Mapping[str, float]) -> dict[str, float]:
     return {language: mix[language] / total for language in sorted(mix)}
 
 
-def choose(query_id: str, mix: Mapping[str, float], *, count: int, seed: int, available: frozenset[str] | None = None) -> tuple[str, ...]:
-    """Up to `count` languages of `mix`, the most wanted first; None for `available` means that any can be had."""
+def choose(
+    query_id: str, mix: Mapping[str, float], *, count: int, seed: int, available: frozenset[str] | None = None
+) -> tuple[str, ...]:
+    """Up to `count` languages of `mix`, the most wanted first; None for `available` means that any can be
+    had.
+    """
     candidates = [language for language in mix if available is None or language in available]
-    ranked = sorted(candidates, key=lambda language: (-math.log(_uniform(seed, query_id, language)) / mix[language], language))
+    ranked = sorted(
+        candidates,
+        key=lambda language: (-math.log(_uniform(seed, query_id, language)) / mix[language], language),
+    )
     return tuple(ranked[:count])
 
 

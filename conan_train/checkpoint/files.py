@@ -1,8 +1,9 @@
 """When a checkpoint counts as whole, and which ones stay.
 
-A machine that dies while it saves leaves half a file, and a disk may lose what was never flushed. So a checkpoint is written beside its
-name, flushed, closed by `meta.json` with the hashes of the other files, and renamed; one that does not match its hashes is as good as
-absent. Removing old checkpoints counts only whole ones, so that the last one that can be loaded is never removed.
+A machine that dies while it saves leaves half a file, and a disk may lose what was never flushed. So a
+checkpoint is written beside its name, flushed, closed by `meta.json` with the hashes of the other files, and
+renamed; one that does not match its hashes is as good as absent. Removing old checkpoints counts only whole
+ones, so that the last one that can be loaded is never removed.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ _NAME = re.compile(r"step-(\d{8,})")
 
 
 def checkpoint_name(step: int) -> str:
+    """Name of the folder of a checkpoint after `step` steps; names of one length sort as their steps."""
     return f"step-{step:08d}"
 
 
@@ -50,7 +52,9 @@ def verify(checkpoint: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{checkpoint}: not a whole checkpoint ({META} is missing or damaged)") from None
     if meta.get("format") != FORMAT:
-        raise UserError(f"{checkpoint}: written in format {meta.get('format')!r}, this version reads {FORMAT}")
+        raise UserError(
+            f"{checkpoint}: written in format {meta.get('format')!r}, this version reads {FORMAT}"
+        )
     for name, expected in listed.items():
         path = checkpoint / name
         if not path.is_file():
@@ -61,7 +65,9 @@ def verify(checkpoint: Path) -> dict[str, Any]:
 
 
 def latest_checkpoint(directory: str | Path) -> Path | None:
-    """The newest whole checkpoint in `directory`, None if there is none; damaged ones are passed over with a warning."""
+    """The newest whole checkpoint in `directory`, None if there is none; damaged ones are passed over with a
+    warning.
+    """
     for checkpoint in _newest_first(Path(directory)):
         try:
             verify(checkpoint)
@@ -73,9 +79,11 @@ def latest_checkpoint(directory: str | Path) -> Path | None:
 
 
 def prune_checkpoints(directory: str | Path, *, keep: int) -> None:
-    """Removes what is older than the newest `keep` whole checkpoints, and what a killed run left half written.
+    """Removes what is older than the newest `keep` whole checkpoints, and what a killed run left half
+    written.
 
-    Every checkpoint that counts is read and compared with its hashes; where fewer than `keep` are whole, nothing is removed.
+    Every checkpoint that counts is read and compared with its hashes; where fewer than `keep` are whole,
+    nothing is removed.
     """
     assert keep >= 1, "one checkpoint at least has to stay"
     for partial in Path(directory).glob("step-*.partial"):
@@ -99,7 +107,11 @@ def _is_whole(checkpoint: Path) -> bool:
 def _newest_first(directory: Path) -> list[Path]:
     if not directory.is_dir():
         return []
-    steps = {int(match[1]): path for path in directory.iterdir() if (match := _NAME.fullmatch(path.name)) and path.is_dir()}
+    steps = {
+        int(match[1]): path
+        for path in directory.iterdir()
+        if (match := _NAME.fullmatch(path.name)) and path.is_dir()
+    }
     return [steps[step] for step in sorted(steps, reverse=True)]
 
 

@@ -1,4 +1,6 @@
-"""The random number generators of a training process: Python's, numpy's, torch's on the CPU and on every CUDA device."""
+"""The random number generators of a training process: Python's, numpy's, torch's on the CPU and on every CUDA
+device.
+"""
 
 import random
 from typing import Any
@@ -12,7 +14,10 @@ def generator_states() -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     version, words, gauss = random.getstate()
     legacy = np.random.get_state(legacy=False)
     assert isinstance(legacy, dict)
-    numpy_state = {**legacy, "state": {"key": legacy["state"]["key"].tolist(), "pos": int(legacy["state"]["pos"])}}
+    numpy_state = {
+        **legacy,
+        "state": {"key": legacy["state"]["key"].tolist(), "pos": int(legacy["state"]["pos"])},
+    }
     tensors = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors |= {f"cuda:{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
@@ -20,7 +25,9 @@ def generator_states() -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 
 
 def restore_generators(states: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
-    """Sets all generators to what `generator_states` returned; states of CUDA devices that are not here are left out."""
+    """Sets all generators to what `generator_states` returned; states of CUDA devices that are not here are
+    left out.
+    """
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
     numpy_state = states["numpy"]

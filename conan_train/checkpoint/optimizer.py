@@ -1,7 +1,8 @@
 """An optimizer's state by parameter name, as tensors and JSON.
 
-torch's own `state_dict` numbers the parameters, so a model whose parameters come in another order loads the moments of the wrong ones in
-silence. Names cannot be confused, and a state that does not belong to the model is refused.
+torch's own `state_dict` numbers the parameters, so a model whose parameters come in another order loads the
+moments of the wrong ones in silence. Names cannot be confused, and a state that does not belong to the model
+is refused.
 """
 
 from typing import Any
@@ -11,11 +12,18 @@ import torch
 from conan_data.errors import UserError
 
 
-def optimizer_state(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """`optimizer`'s state as JSON (parameter groups, scalars) and as tensors under the keys `<entry>/<parameter>`."""
+def optimizer_state(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """`optimizer`'s state as JSON (parameter groups, scalars) and as tensors under the keys
+    `<entry>/<parameter>`.
+    """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = [
-        {**{key: value for key, value in group.items() if key != "params"}, "params": [names[id(item)] for item in group["params"]]}
+        {
+            **{key: value for key, value in group.items() if key != "params"},
+            "params": [names[id(item)] for item in group["params"]],
+        }
         for group in optimizer.param_groups
     ]
     tensors: dict[str, torch.Tensor] = {}
@@ -34,7 +42,10 @@ def optimizer_state(model: torch.nn.Module, optimizer: torch.optim.Optimizer) ->
 
 
 def restore_optimizer(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], tensors: dict[str, torch.Tensor]
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    tensors: dict[str, torch.Tensor],
 ) -> None:
     """Puts a saved state into `optimizer`, which was made over the same groups of the same parameters.
 
@@ -45,8 +56,12 @@ def restore_optimizer(
     here = [[names[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
     saved = [group["params"] for group in state["groups"]]
     if here != saved:
-        other = sorted({name for group in here for name in group} ^ {name for group in saved for name in group})
-        raise UserError(f"the checkpoint's optimizer is over other parameters ({', '.join(other[:3]) or 'grouped otherwise'})")
+        other = sorted(
+            {name for group in here for name in group} ^ {name for group in saved for name in group}
+        )
+        raise UserError(
+            f"the checkpoint's optimizer is over other parameters ({', '.join(other[:3]) or 'grouped otherwise'})"
+        )
     for group, values in zip(optimizer.param_groups, state["groups"], strict=True):
         for key, value in values.items():
             if key != "params":
@@ -56,6 +71,8 @@ def restore_optimizer(
     for full, value in tensors.items():
         key, name = full.split("/", 1)
         parameter = parameters[name]
-        optimizer.state.setdefault(parameter, {})[key] = value if full in on_cpu else value.to(parameter.device)
+        optimizer.state.setdefault(parameter, {})[key] = (
+            value if full in on_cpu else value.to(parameter.device)
+        )
     for name, entries in state["scalars"].items():
         optimizer.state.setdefault(parameters[name], {}).update(entries)

@@ -1,10 +1,12 @@
 """Training state that survives kill -9 and continues bit by bit, without pickle.
 
-A run that resumes with anything reset (a moment, a generator, the place in the data) is another run, and no curve shows it. So a
-checkpoint holds all that the next step depends on: weights, optimizer state by parameter name, every random number generator, and what the caller
-adds (`extra`, `arrays`). Tensors are safetensors, the rest is JSON. Which checkpoint is whole is decided in `files`.
+A run that resumes with anything reset (a moment, a generator, the place in the data) is another run, and no
+curve shows it. So a checkpoint holds all that the next step depends on: weights, optimizer state by parameter
+name, every random number generator, and what the caller adds (`extra`, `arrays`). Tensors are safetensors,
+the rest is JSON. Which checkpoint is whole is decided in `files`.
 
-In a distributed run one process saves, for unsharded parameters; generators of the others are theirs to restore.
+In a distributed run one process saves, for unsharded parameters; generators of the others are theirs to
+restore.
 """
 
 import json
@@ -52,10 +54,11 @@ def save_checkpoint(
     arrays: Mapping[str, torch.Tensor] | None = None,
     keep: int | None = None,
 ) -> Path:
-    """Writes `<directory>/step-<step>/` and returns it; with `keep`, all but the newest `keep` whole ones are removed after that.
+    """Writes `<directory>/step-<step>/` and returns it; with `keep`, all but the newest `keep` whole ones are
+    removed after that.
 
-    `directory` is the folder of the checkpoints; `step` is the number of steps done; `model` is the bare module, not its distributed
-    wrapper; `extra` is JSON. A parameter that is shared is written once.
+    `directory` is the folder of the checkpoints; `step` is the number of steps done; `model` is the bare
+    module, not its distributed wrapper; `extra` is JSON. A parameter that is shared is written once.
     """
     directory = Path(directory)
     partial = directory / f"{checkpoint_name(step)}.partial"
@@ -76,8 +79,11 @@ def save_checkpoint(
     return sealed
 
 
-def load_checkpoint(path: str | Path, *, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None = None) -> Loaded:
-    """Puts the state at `path` into `model`, `optimizer` and the generators (without `optimizer`: into `model` alone).
+def load_checkpoint(
+    path: str | Path, *, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None = None
+) -> Loaded:
+    """Puts the state at `path` into `model`, `optimizer` and the generators (without `optimizer`: into
+    `model` alone).
 
     Raises `UserError` when the checkpoint is damaged, or is one of another model or optimizer.
     """
@@ -87,7 +93,9 @@ def load_checkpoint(path: str | Path, *, model: torch.nn.Module, optimizer: torc
     try:
         load_model(model, path / MODEL)
     except RuntimeError as error:
-        raise UserError(f"{path}: holds the weights of another model ({' '.join(str(error).split())[:200]})") from error
+        raise UserError(
+            f"{path}: holds the weights of another model ({' '.join(str(error).split())[:200]})"
+        ) from error
     if optimizer is not None:
         try:
             restore_optimizer(model, optimizer, state["optimizer"], _read(path / OPTIMIZER))

@@ -1,15 +1,17 @@
 """BM25 for any script: the baseline that a trained model has to beat, and should beat across languages.
 
-The usual tokenizer of BM25 takes runs of `\\w`, at least two long. That reads a Chinese sentence as one word, and tears Hindi and Thai
-words apart at vowel signs, which `\\w` of the standard library does not count. Here combining marks belong to words, and a run of a
-script without spaces becomes its overlapping pairs of characters. There are no stop words and no stemming: both would favour the
-languages that have them.
+The usual tokenizer of BM25 takes runs of `\\w`, at least two long. That reads a Chinese sentence as one word,
+and tears Hindi and Thai words apart at vowel signs, which `\\w` of the standard library does not count. Here
+combining marks belong to words, and a run of a script without spaces becomes its overlapping pairs of
+characters. There are no stop words and no stemming: both would favour the languages that have them.
 
-Documents that share no token with a query are not retrieved at all; ordering them by id would give them credit by luck.
+Documents that share no token with a query are not retrieved at all; ordering them by id would give them
+credit by luck.
 """
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -25,12 +27,20 @@ TOKENIZATION = (
     "lower case; runs of letters, digits and marks of at least 2 characters; runs of scripts without spaces as overlapping pairs of "
     "characters (or their single one); no stop words, no stemming"
 )
+# It sets itself to DEBUG when it is imported, and then writes a line for every index.
+logging.getLogger("bm25s").setLevel(logging.WARNING)
 _RUN = regex.compile(r"[\w\p{M}]+")
 
 
 def fingerprint() -> str:
     """Changes whenever the ranking would."""
-    settings = {"method": "lucene", "k1": K1, "b": B, "tokenization": TOKENIZATION, "bm25s": bm25s.__version__}
+    settings = {
+        "method": "lucene",
+        "k1": K1,
+        "b": B,
+        "tokenization": TOKENIZATION,
+        "bm25s": bm25s.__version__,
+    }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
@@ -63,7 +73,10 @@ class BM25Ranker:
             return [documents[:0] for _ in queries]
         index = bm25s.BM25(method="lucene", k1=K1, b=B)
         index.index((corpus, ids), create_empty_token=False, show_progress=False)
-        return [documents[_best(index, [ids[token] for token in self._queries[row] if token in ids], depth)] for row in queries]
+        return [
+            documents[_best(index, [ids[token] for token in self._queries[row] if token in ids], depth)]
+            for row in queries
+        ]
 
 
 def _best(index: bm25s.BM25, query: list[int], depth: int) -> np.ndarray:

@@ -10,10 +10,14 @@ BM25 = "bm25"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(StageConfig):
-    """Score a model's retrieval for every pair of query and document language, and in one pool of all languages."""
+    """Score a model's retrieval for every pair of query and document language, and in one pool of all
+    languages.
+    """
 
     model: str
-    """Embedder or language-model artifact, sentence-transformers folder or Hub id (with an optional @revision), or `bm25`."""
+    """Embedder or language-model artifact, sentence-transformers folder or Hub id (with an optional
+    @revision), or `bm25`.
+    """
     data: str
     """Retrieval set (a directory), or `sample`."""
     split: str = "dev"
@@ -45,10 +49,17 @@ class EvaluateConfig(StageConfig):
         require(bool(self.model), "model", self.model, "name a model, or bm25")
         require(self.pools in ("all", "pairs", "mixed"), "pools", self.pools, "must be all, pairs or mixed")
         require(self.min_queries >= 1, "min_queries", self.min_queries, "must be at least 1")
-        require(self.max_length is None or self.max_length >= 1, "max_length", self.max_length, "must be at least 1")
+        require(
+            self.max_length is None or self.max_length >= 1,
+            "max_length",
+            self.max_length,
+            "must be at least 1",
+        )
         require(self.batch_tokens >= 1, "batch_tokens", self.batch_tokens, "must be at least 1")
         require(self.bootstrap >= 0, "bootstrap", self.bootstrap, "must not be negative")
         require(self.seed >= 0, "seed", self.seed, "must not be negative")
         if self.model == BM25:
             for field in ("max_length", "query_prompt", "document_prompt"):
-                require(getattr(self, field) is None, field, getattr(self, field), "bm25 has none; leave it out")
+                require(
+                    getattr(self, field) is None, field, getattr(self, field), "bm25 has none; leave it out"
+                )

@@ -1,13 +1,15 @@
-"""Scores a model's retrieval by language pair, and says by which protocol: `scores.json`, and a row a query and pool in `queries.parquet`.
+"""Scores a model's retrieval by language pair, and says by which protocol: `scores.json`, and a row a query
+and pool in `queries.parquet`.
 
-Two numbers of the same name are only comparable under the same pools, judgements, metrics and tie rule, so all of these are written
-beside the numbers. The rows a query carries allow paired comparisons of two models later, which are far sharper than comparing two
-intervals.
+Two numbers of the same name are only comparable under the same pools, judgements, metrics and tie rule, so
+all of these are written beside the numbers. The rows a query carries allow paired comparisons of two models
+later, which are far sharper than comparing two intervals.
 """
 
+import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,14 @@ from conan_data.retrieval import read_retrieval
 from conan_data.sources import resolve
 from conan_train.evaluation.bm25 import TOKENIZATION, BM25Ranker
 from conan_train.evaluation.config import BM25, EvaluateConfig
-from conan_train.evaluation.evaluation_set import EvaluationSet, Pool, evaluation_set, judged_in, language_pools, mixed_pool
+from conan_train.evaluation.evaluation_set import (
+    EvaluationSet,
+    Pool,
+    evaluation_set,
+    judged_in,
+    language_pools,
+    mixed_pool,
+)
 from conan_train.evaluation.groups import Scored, pool_record, summarise_pools
 from conan_train.evaluation.metrics import DEFINITIONS, DEPTH, METRICS, per_query
 from conan_train.evaluation.ranking import EncoderRanker, Model, Ranker, find_model, open_encoder
@@ -36,6 +45,7 @@ PROTOCOL = {
     "name": "language-pairs-1",
     "pools": "a pool a pair of languages: queries of one, all documents of the other; `mixed`: all queries, all documents",
     "queries": "a query counts in a pool where it has a positive; others are counted as `num_without_positive`",
+    "positives": "documents judged above 0, and the documents of their groups, which say the same thing",
     "metrics": DEFINITIONS,
     "ties": "score descending, then document id ascending",
     "intervals": "95%, percentile bootstrap over source queries (a query and its translations are drawn together)",
@@ -50,18 +60,34 @@ def evaluate(config: EvaluateConfig) -> Path:
     """
     model = find_model(config.model)
     data_path = resolve(config.data, "retrieval")
-    with artifact.building(config, kind=KIND, command="conan-train evaluate", inputs=[*_model_inputs(model), data_path]) as build:
+    with artifact.building(
+        config, kind=KIND, command="conan-train evaluate", inputs=[*_model_inputs(model), data_path]
+    ) as build:
         if build.done:
             print(score_table(json.loads((build.out / SCORES).read_text(encoding="utf-8"))))
             return build.out
-        data = evaluation_set(read_retrieval(data_path, config.split, group_regex=config.group_regex), translations=config.translations)
+        data = evaluation_set(
+            read_retrieval(data_path, config.split, group_regex=config.group_regex),
+            translations=config.translations,
+        )
         pools, skipped = _pools(data, config)
         ranker = _ranker(model, config, data, build.work)
         scored = score_pools(pools, data, ranker)
-        record = _record(scored, skipped, model=model, fingerprint=ranker.fingerprint, config=config)
-        (build.dir / SCORES).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        record = _record(
+            scored,
+            skipped,
+            model=model,
+            fingerprint=ranker.fingerprint,
+            data_hash=data_hash(build.header),
+            config=config,
+        )
+        (build.dir / SCORES).write_text(
+            json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         pq.write_table(_per_query_table(scored, data), build.dir / PER_QUERY, compression="zstd")
-        extra = {key: record[key] for key in ("model", "model_kind", "fingerprint", "split", "mixed", "summary")}
+        extra = {
+            key: record[key] for key in ("model", "model_kind", "fingerprint", "split", "mixed", "summary")
+        }
         build.publish(rows=_rows(data, scored), extra={**extra, "protocol": PROTOCOL["name"]})
         print(score_table(record))
         return build.out
@@ -75,11 +101,25 @@ def score_pools(pools: Sequence[Pool], data: EvaluationSet, ranker: Ranker) -> l
         groups.setdefault(pool.document_language, []).append(pool)
     for members in progress(list(groups.values()), "ranking", unit="pool"):
         queries = np.unique(np.concatenate([pool.queries for pool in members]))
-        rankings = dict(zip(queries.tolist(), ranker.rank(queries, members[0].documents, depth=DEPTH), strict=True))
+        rankings = dict(
+            zip(queries.tolist(), ranker.rank(queries, members[0].documents, depth=DEPTH), strict=True)
+        )
         for pool in members:
-            values_QM = per_query([rankings[query].tolist() for query in pool.queries.tolist()], judged_in(pool, data.judged))
-            scored.append(Scored(pool, values_QM, [data.queries.sources[query] for query in pool.queries.tolist()]))
+            values_QM = per_query(
+                [rankings[query].tolist() for query in pool.queries.tolist()], judged_in(pool, data.judged)
+            )
+            scored.append(
+                Scored(pool, values_QM, [data.queries.sources[query] for query in pool.queries.tolist()])
+            )
     return scored
+
+
+def data_hash(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of what identifies the set that was scored, wherever it lies: of two evaluations with one
+    hash the numbers compare.
+    """
+    entry = {key: value for key, value in manifest["inputs"][-1].items() if key != "path"}
+    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
 
 
 def _model_inputs(model: Model) -> list[str]:
@@ -95,7 +135,11 @@ def _pools(data: EvaluationSet, config: EvaluateConfig) -> tuple[list[Pool], lis
     if config.pools != "mixed":
         pools, skipped = language_pools(data, min_queries=config.min_queries)
         if skipped:
-            log.info("%d pairs of languages have fewer than %d queries (min_queries) and are left out", len(skipped), config.min_queries)
+            log.info(
+                "%d pairs of languages have fewer than %d queries (min_queries) and are left out",
+                len(skipped),
+                config.min_queries,
+            )
     if config.pools != "pairs":
         pools.append(mixed_pool(data))
     if not pools:
@@ -112,7 +156,15 @@ def _ranker(model: Model, config: EvaluateConfig, data: EvaluationSet, work: Pat
     return EncoderRanker(open_encoder(model, config), data, work, device=config.device)
 
 
-def _record(scored: Sequence[Scored], skipped: Sequence[Pool], *, model: Model, fingerprint: str, config: EvaluateConfig) -> dict[str, Any]:
+def _record(
+    scored: Sequence[Scored],
+    skipped: Sequence[Pool],
+    *,
+    model: Model,
+    fingerprint: str,
+    data_hash: str,
+    config: EvaluateConfig,
+) -> dict[str, Any]:
     pairs = [item for item in scored if item.pool.is_pair]
     mixed = [item for item in scored if not item.pool.is_pair]
     samples = {"num_samples": config.bootstrap, "seed": config.seed}
@@ -122,10 +174,15 @@ def _record(scored: Sequence[Scored], skipped: Sequence[Pool], *, model: Model, 
         "model_kind": model.kind,
         "fingerprint": fingerprint,
         "data": config.data,
+        "data_hash": data_hash,
         "split": config.split,
         "pairs": [pool_record(item, **samples) for item in pairs],
         "skipped_pairs": [
-            {"query_language": pool.query_language, "document_language": pool.document_language, "num_queries": len(pool.queries)}
+            {
+                "query_language": pool.query_language,
+                "document_language": pool.document_language,
+                "num_queries": len(pool.queries),
+            }
             for pool in skipped
         ],
         "mixed": pool_record(mixed[0], **samples) if mixed else None,
@@ -140,7 +197,9 @@ def _per_query_table(scored: Sequence[Scored], data: EvaluationSet) -> pa.Table:
         {
             "query_id": [data.queries.ids[query] for item in scored for query in item.pool.queries.tolist()],
             "source_id": [source for item in scored for source in item.sources],
-            "query_language": [data.queries.languages[query] for item in scored for query in item.pool.queries.tolist()],
+            "query_language": [
+                data.queries.languages[query] for item in scored for query in item.pool.queries.tolist()
+            ],
             "document_language": [scored[place].pool.document_language for place in pool_of.tolist()],
             **{name: values_QM[:, column] for column, name in enumerate(METRICS)},
         }

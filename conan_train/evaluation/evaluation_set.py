@@ -1,9 +1,9 @@
 """A retrieval split as rows and numbers, and the pools of candidates it is scored in.
 
-A score in a pool of all languages mixes two abilities: finding the right text and preferring the right language. So each pair of
-languages is a pool of its own: the queries of one language, and as candidates *all* documents of the other, not only the judged ones. Of
-a query's judgements only those in the pool count. A query without a positive there has no score in that pool; it is left out of it and
-counted.
+A score in a pool of all languages mixes two abilities: finding the right text and preferring the right
+language. So each pair of languages is a pool of its own: the queries of one language, and as candidates *all*
+documents of the other, not only the judged ones. Of a query's judgements only those in the pool count. A
+query without a positive there has no score in that pool; it is left out of it and counted.
 
 Documents are in the order of their ids, so that a row number breaks ties as the id would.
 """
@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from conan_data.mining.arrays import document_texts
 from conan_data.retrieval import RetrievalSplit
+from conan_data.xlr.judgements import expand
 
 ANY = "*"
 """Language of the pool that holds all languages."""
@@ -24,7 +26,9 @@ ANY = "*"
 
 @dataclass(frozen=True)
 class Queries:
-    """The rows of all queries, translations included, in the order of their ids; `sources` is the query that each was translated from."""
+    """The rows of all queries, translations included, in the order of their ids; `sources` is the query that
+    each was translated from.
+    """
 
     ids: list[str]
     texts: list[str]
@@ -55,7 +59,9 @@ class EvaluationSet:
 
 @dataclass(frozen=True)
 class Pool:
-    """One pair of languages (or `ANY`, `ANY`): the rows of its queries and documents, and how many queries have no positive there."""
+    """One pair of languages (or `ANY`, `ANY`): the rows of its queries and documents, and how many queries
+    have no positive there.
+    """
 
     query_language: str
     document_language: str
@@ -69,8 +75,11 @@ class Pool:
 
 
 def evaluation_set(split: RetrievalSplit, *, translations: bool) -> EvaluationSet:
-    """The rows of `split`; with `translations`, the queries in other languages that it holds too are asked as queries of their own."""
-    rows = sorted(split.queries.to_pylist() + (_translated(split) if translations else []), key=lambda row: row["_id"])
+    """The rows of `split`; with `translations`, the queries in other languages that it holds too are asked as
+    queries of their own.
+    """
+    own = [{**row, "origin": row["_id"]} for row in split.queries.to_pylist()]
+    rows = sorted(own + (_translated(split) if translations else []), key=lambda row: row["_id"])
     queries = Queries(
         ids=[row["_id"] for row in rows],
         texts=[row["text"] for row in rows],
@@ -85,7 +94,8 @@ def evaluation_set(split: RetrievalSplit, *, translations: bool) -> EvaluationSe
     )
     row_of = {identifier: row for row, identifier in enumerate(documents.ids)}
     judged: dict[str, dict[int, int]] = {}
-    for row in split.qrels.to_pylist():
+    versions = pa.table({name: [row[name] for row in rows] for name in ("_id", "origin")})
+    for row in expand(split.qrels, split.corpus, versions).to_pylist():
         if row["score"] > 0:
             judged.setdefault(row["query-id"], {})[row_of[row["corpus-id"]]] = row["score"]
     refused = _refused(split, "queries")
@@ -95,14 +105,15 @@ def evaluation_set(split: RetrievalSplit, *, translations: bool) -> EvaluationSe
     return EvaluationSet(
         queries=queries,
         documents=documents,
-        judged=[judged[row["_id"] if row["_id"] in judged else row["source_id"]] for row in rows],
+        judged=[judged[row["_id"]] for row in rows],
         num_read=len(rows) + refused.total(),
         dropped=dict(refused),
     )
 
 
 def language_pools(data: EvaluationSet, *, min_queries: int) -> tuple[list[Pool], list[Pool]]:
-    """The pools of all pairs of languages with at least `min_queries` queries that have a positive there, and those with fewer (but any).
+    """The pools of all pairs of languages with at least `min_queries` queries that have a positive there, and
+    those with fewer (but any).
 
     Both in the order of (document language, query language).
     """
@@ -110,12 +121,16 @@ def language_pools(data: EvaluationSet, *, min_queries: int) -> tuple[list[Pool]
     large: list[Pool] = []
     small: list[Pool] = []
     for document_language in sorted(set(languages.tolist())):
-        found = np.array([any(languages[row] == document_language for row in positives) for positives in data.judged])
+        found = np.array(
+            [any(languages[row] == document_language for row in positives) for positives in data.judged]
+        )
         documents = np.flatnonzero(languages == document_language)
         for query_language in sorted(set(data.queries.languages.tolist())):
             asked = data.queries.languages == query_language
             queries = np.flatnonzero(asked & found)
-            pool = Pool(query_language, document_language, queries, documents, int(asked.sum()) - len(queries))
+            pool = Pool(
+                query_language, document_language, queries, documents, int(asked.sum()) - len(queries)
+            )
             if len(queries):
                 (large if len(queries) >= min_queries else small).append(pool)
     return large, small
@@ -129,17 +144,30 @@ def mixed_pool(data: EvaluationSet) -> Pool:
 def judged_in(pool: Pool, judged: Sequence[Mapping[int, int]]) -> list[dict[int, int]]:
     """The judgements of the pool's queries, restricted to its documents."""
     inside = set(pool.documents.tolist())
-    return [{row: score for row, score in judged[query].items() if row in inside} for query in pool.queries.tolist()]
+    return [
+        {row: score for row, score in judged[query].items() if row in inside}
+        for query in pool.queries.tolist()
+    ]
 
 
 def _translated(split: RetrievalSplit) -> list[dict[str, str]]:
-    """Translations as query rows, named `QUERY@LANG` (`QUERY@LANG#2` where there is another in the same language)."""
+    """Translations as query rows, named `QUERY@LANG` (`QUERY@LANG#2` where there is another in the same
+    language).
+    """
     rows, seen = [], Counter[tuple[str, str]]()
     for row in split.translations.to_pylist():
         key = (row["query_id"], row["lang"])
         seen[key] += 1
         suffix = f"#{seen[key]}" if seen[key] > 1 else ""
-        rows.append({"_id": f"{key[0]}@{key[1]}{suffix}", "text": row["text"], "lang": row["lang"], "source_id": row["query_id"]})
+        rows.append(
+            {
+                "_id": f"{key[0]}@{key[1]}{suffix}",
+                "text": row["text"],
+                "lang": row["lang"],
+                "source_id": row["query_id"],
+                "origin": row["query_id"],
+            }
+        )
     return rows
 
 

@@ -1,8 +1,10 @@
-"""Many pairs of languages in a few numbers, each with its name, because there are two honest means and they differ.
+"""Many pairs of languages in a few numbers, each with its name, because there are two honest means and they
+differ.
 
-`macro` counts every pair of languages once, `by_query` every query of every pair once. With few queries in a rare language the first is
-noisy, with many in one language the second is about that language. Both are given for groups that answer different questions: the same
-language, across languages, and whether English is the one asked, the one searched, or not there at all.
+`macro` counts every pair of languages once, `by_query` every query of every pair once. With few queries in a
+rare language the first is noisy, with many in one language the second is about that language. Both are given
+for groups that answer different questions: the same language, across languages, and whether English is the
+one asked, the one searched, or not there at all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +52,9 @@ def pool_record(scored: Scored, *, num_samples: int, seed: int) -> dict[str, Any
 
 
 def summarise_pools(scored: Sequence[Scored], *, num_samples: int, seed: int) -> dict[str, Any]:
-    """The groups that have a pool: `num_pairs`, `num_queries` (a query counts once a pair), `macro`, `by_query` (with intervals)."""
+    """The groups that have a pool: `num_pairs`, `num_queries` (a query counts once a pair), `macro`,
+    `by_query` (with intervals).
+    """
     found = {}
     for name, belongs in GROUPS.items():
         members = [item for item in scored if belongs(item.pool.query_language, item.pool.document_language)]
@@ -68,9 +72,15 @@ def summarise_pools(scored: Sequence[Scored], *, num_samples: int, seed: int) ->
     return found
 
 
-def mean_record(values_QM: np.ndarray, sources: Sequence[str], *, num_samples: int, seed: int) -> dict[str, dict[str, float | None]]:
+def mean_record(
+    values_QM: np.ndarray, sources: Sequence[str], *, num_samples: int, seed: int
+) -> dict[str, dict[str, float | None]]:
     """Metric to `value`, `low` and `high`; the ends are None where no interval could be drawn."""
     ends = interval(values_QM, sources, num_samples=num_samples, seed=seed)
-    low, high = ([None] * len(METRICS), [None] * len(METRICS)) if ends is None else (ends[0].tolist(), ends[1].tolist())
+    low, high = (
+        ([None] * len(METRICS), [None] * len(METRICS))
+        if ends is None
+        else (ends[0].tolist(), ends[1].tolist())
+    )
     means = values_QM.mean(axis=0).tolist()
     return {name: {"value": means[i], "low": low[i], "high": high[i]} for i, name in enumerate(METRICS)}

@@ -1,9 +1,9 @@
 """How sure a mean over queries is: percentile bootstrap intervals.
 
-A query and its translations fail together. To draw them one by one would count one hard question as many and make the interval too
-narrow, so what is drawn is the source query, with all values that belong to it. In the pool of one pair of languages a source has one
-query, and this is the usual bootstrap over queries. What it covers is the choice of queries, not the choice of documents, nor the seed of
-a training run.
+A query and its translations fail together. To draw them one by one would count one hard question as many and
+make the interval too narrow, so what is drawn is the source query, with all values that belong to it. In the
+pool of one pair of languages a source has one query, and this is the usual bootstrap over queries. What it
+covers is the choice of queries, not the choice of documents, nor the seed of a training run.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,11 @@ _BATCH_NUMBERS = 1 << 22
 """Numbers drawn at a time, which bounds the memory."""
 
 
-def interval(values_QM: np.ndarray, sources: Sequence[str], *, num_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Lower and upper ends [M] of the 95% intervals of the means over Q, drawn by `sources` (one label a row).
+def interval(
+    values_QM: np.ndarray, sources: Sequence[str], *, num_samples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Lower and upper ends [M] of the 95% intervals of the means over Q, drawn by `sources` (one label a
+    row).
 
     None where there is nothing to draw: fewer than two sources, or no samples asked for.
     """

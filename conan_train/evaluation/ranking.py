@@ -1,8 +1,9 @@
-"""Who ranks: an encoder by the dot product of its vectors, or BM25. Both promise a total order: score descending, then id ascending.
+"""Who ranks: an encoder by the dot product of its vectors, or BM25. Both promise a total order: score
+descending, then id ascending.
 
-An encoder's texts are encoded once, to half-precision shards that are mapped into memory, and searched exactly in every pool. The model
-that a name stands for is found here too: the `model/` folder of a training run, an exported artifact, or whatever sentence-transformers
-loads.
+An encoder's texts are encoded once, to half-precision shards that are mapped into memory, and searched
+exactly in every pool. The model that a name stands for is found here too: the `model/` folder of a training
+run, an exported artifact, or whatever sentence-transformers loads.
 """
 
 from dataclasses import dataclass
@@ -32,7 +33,9 @@ class Ranker(Protocol):
     """Changes whenever the order would."""
 
     def rank(self, queries: np.ndarray, documents: np.ndarray, *, depth: int) -> list[np.ndarray]:
-        """For each of the query rows, at most `depth` of the document rows, best first; `documents` is ascending."""
+        """For each of the query rows, at most `depth` of the document rows, best first; `documents` is
+        ascending.
+        """
         ...
 
 
@@ -50,14 +53,22 @@ class EncoderRanker:
 
     def __init__(self, encoder: Encoder, data: EvaluationSet, work: Path, *, device: str) -> None:
         self.fingerprint = encoder.fingerprint
-        self._queries = encode_to_shards(encoder, data.queries.texts, data.queries.ids, work / "queries", kind="query")
-        self._documents = encode_to_shards(encoder, data.documents.texts, data.documents.ids, work / "documents", kind="document")
+        self._queries = encode_to_shards(
+            encoder, data.queries.texts, data.queries.ids, work / "queries", kind="query"
+        )
+        self._documents = encode_to_shards(
+            encoder, data.documents.texts, data.documents.ids, work / "documents", kind="document"
+        )
         self._searcher = ExactSearcher(memory=SEARCH_MEMORY, device=device)
 
     def rank(self, queries: np.ndarray, documents: np.ndarray, *, depth: int) -> list[np.ndarray]:
         """See `Ranker`."""
         everything = len(documents) == len(self._documents)
-        candidates = self._documents if everything else Embeddings([self._documents.gather(documents)], dimension=self._documents.dimension)
+        candidates = (
+            self._documents
+            if everything
+            else Embeddings([self._documents.gather(documents)], dimension=self._documents.dimension)
+        )
         hits = self._searcher.search(self._queries.gather(queries), candidates, k=depth)
         return [documents[places] for places in hits.rows]
 
@@ -76,7 +87,9 @@ def find_model(name: str) -> Model:
 
 
 def open_encoder(model: Model, config: EvaluateConfig) -> Encoder:
-    """The encoder of a model that is not BM25; a language model is read as it was trained: causal, and the mean of its states."""
+    """The encoder of a model that is not BM25; a language model is read as it was trained: causal, and the
+    mean of its states.
+    """
     folder = model.folder
     if model.kind == LANGUAGE_MODEL and folder is not None and not (folder / CONTRACT).is_file():
         return _language_model_encoder(folder, config)
@@ -88,7 +101,11 @@ def open_encoder(model: Model, config: EvaluateConfig) -> Encoder:
     # A checkpoint's loader knows no "auto".
     device = resolve_device(config.device)
     return load_encoder(
-        folder or model.name, max_length=config.max_length, batch_tokens=config.batch_tokens, device=device, prompts=prompts
+        folder or model.name,
+        max_length=config.max_length,
+        batch_tokens=config.batch_tokens,
+        device=device,
+        prompts=prompts,
     )
 
 
@@ -98,7 +115,11 @@ def _language_model_encoder(folder: Path, config: EvaluateConfig) -> Encoder:
     from conan_train.model.encoder import CheckpointEncoder
     from conan_train.model.tokenization import load_tokenizer
 
-    contract = EncodingContract(query_prompt=config.query_prompt or "", document_prompt=config.document_prompt or "")
+    contract = EncodingContract(
+        query_prompt=config.query_prompt or "", document_prompt=config.document_prompt or ""
+    )
     embedder = Embedder.from_language_model(folder, contract, alpha=0.0)
     embedder.to(resolve_device(config.device))
-    return CheckpointEncoder(embedder, load_tokenizer(folder), max_length=config.max_length, batch_tokens=config.batch_tokens)
+    return CheckpointEncoder(
+        embedder, load_tokenizer(folder), max_length=config.max_length, batch_tokens=config.batch_tokens
+    )

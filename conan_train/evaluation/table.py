@@ -11,16 +11,27 @@ MOST_PAIRS = 12
 
 
 def score_table(record: Mapping[str, Any]) -> str:
-    """`record` is the content of `scores.json`; metrics in percent, with the ends of the interval for the first of them."""
-    rows = [_row(name, group["num_queries"], _pairs(group["num_pairs"]), group["by_query"]) for name, group in record["summary"].items()]
+    """`record` is the content of `scores.json`; metrics in percent, with the ends of the interval for the
+    first of them.
+    """
+    rows = [
+        _row(name, group["num_queries"], _pairs(group["num_pairs"]), group["by_query"])
+        for name, group in record["summary"].items()
+    ]
     pairs = record["pairs"]
     if len(pairs) <= MOST_PAIRS:
-        rows += [_row(f"{pair['query_language']} -> {pair['document_language']}", *_counts(pair), pair["scores"]) for pair in pairs]
+        rows += [
+            _row(f"{pair['query_language']} -> {pair['document_language']}", *_counts(pair), pair["scores"])
+            for pair in pairs
+        ]
     if record["mixed"]:
         rows.append(_row("all languages in one pool", *_counts(record["mixed"]), record["mixed"]["scores"]))
     title = f"{record['model']} on {record['data']} ({record['split']}), protocol {record['protocol']['name']}, mean over queries in %"
     body = tabulate(
-        rows, headers=["queries -> documents", "queries", "searched", *METRICS], colalign=("left", "right", "right"), disable_numparse=True
+        rows,
+        headers=["queries -> documents", "queries", "searched", *METRICS],
+        colalign=("left", "right", "right"),
+        disable_numparse=True,
     )
     notes = []
     if len(pairs) > MOST_PAIRS:
@@ -39,11 +50,20 @@ def _pairs(number: int) -> str:
 
 
 def _row(name: str, num_queries: int, searched: str, scores: Mapping[str, Any]) -> list[str]:
-    return [name, f"{num_queries:,}", searched, *(_score(scores[metric], with_interval=metric == METRICS[0]) for metric in METRICS)]
+    return [
+        name,
+        f"{num_queries:,}",
+        searched,
+        *(_score(scores[metric], with_interval=metric == METRICS[0]) for metric in METRICS),
+    ]
 
 
 def _score(score: Mapping[str, float | None], *, with_interval: bool) -> str:
     value, low, high = score["value"], score["low"], score["high"]
     assert value is not None
-    ends = f" [{100 * low:.1f}, {100 * high:.1f}]" if with_interval and low is not None and high is not None else ""
+    ends = (
+        f" [{100 * low:.1f}, {100 * high:.1f}]"
+        if with_interval and low is not None and high is not None
+        else ""
+    )
     return f"{100 * value:.1f}{ends}"

@@ -1,4 +1,6 @@
-"""The model card: what a stranger needs to use the model rightly, and the front matter by which the Hub files it."""
+"""The model card: what a stranger needs to use the model rightly, and the front matter by which the Hub files
+it.
+"""
 
 from pathlib import Path
 
@@ -15,16 +17,29 @@ TAGS = ("sentence-transformers", "sentence-similarity", "feature-extraction", "c
 
 
 def model_card(
-    name: str, config: ExportConfig, contract: EncodingContract, *, trained: Artifact, dimension: int, num_parameters: int
+    name: str,
+    config: ExportConfig,
+    contract: EncodingContract,
+    *,
+    trained: Artifact,
+    dimension: int,
+    num_parameters: int,
 ) -> str:
     """README.md of an exported model; `trained` is the artifact it was made from."""
-    front: dict[str, object] = {"library_name": "sentence-transformers", "pipeline_tag": "sentence-similarity", "tags": list(TAGS)}
+    front: dict[str, object] = {
+        "library_name": "sentence-transformers",
+        "pipeline_tag": "sentence-similarity",
+        "tags": list(TAGS),
+    }
     if config.languages:
         front["language"] = list(config.languages)
     if config.license:
         front["license"] = config.license
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
     )
     return environment.get_template(TEMPLATE).render(
         front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(),

@@ -14,7 +14,8 @@ class ExportConfig(StageConfig):
     name: str = ""
     """Name of the model in its card; empty: the name of the output folder."""
     dims: tuple[int, ...] = ()
-    """Shorter vector sizes that the model was trained for (Matryoshka); the card documents how to use them."""
+    """Shorter vector sizes that the model was trained for (Matryoshka); the card documents how to use them.
+    """
     languages: tuple[str, ...] = ()
     """Languages that the card lists, as ISO codes."""
     license: str = ""

@@ -1,7 +1,8 @@
-"""Writes a trained model as a folder that the world can load, and refuses to publish one that is not the model that was trained.
+"""Writes a trained model as a folder that the world can load, and refuses to publish one that is not the
+model that was trained.
 
-Only a model whose mask has arrived at bidirectional has a plain form: the masks before that exist in no other tool, and a folder saved on
-the way would silently load as something else.
+Only a model whose mask has arrived at bidirectional has a plain form: the masks before that exist in no other
+tool, and a folder saved on the way would silently load as something else.
 """
 
 import dataclasses
@@ -27,7 +28,8 @@ MODEL_FOLDER = "model"
 def export(config: ExportConfig) -> Path:
     """Writes an artifact of kind "sentence-transformers", its rows being the golden texts.
 
-    Raises `UserError` for a model that is no embedder, has no plain form, or does not give the same vectors after loading.
+    Raises `UserError` for a model that is no embedder, has no plain form, or does not give the same vectors
+    after loading.
     """
     trained = artifact.open_artifact(config.model, kind="embedder")
     with artifact.building(config, kind=KIND, command="conan-train export", inputs=[trained.dir]) as build:
@@ -37,15 +39,24 @@ def export(config: ExportConfig) -> Path:
         embedder, tokenizer = Embedder.load(folder), load_tokenizer(folder)
         _check(embedder, config)
         write_folder(embedder, tokenizer, build.dir, work=build.work)
-        # In float32, whatever the weights are stored in: the comparison is about the model, not about rounding.
+        # In float32, whatever the weights are stored in: the comparison is about the model, not about
+        # rounding.
         golden_ND = golden_vectors(CheckpointEncoder(Embedder.load(folder, dtype=torch.float32), tokenizer))
         check_folder(build.dir, golden_ND)
         write_contract_file(embedder, build.dir, golden=golden_record(golden_ND), dims=config.dims)
         name = config.name or build.out.name
-        facts = {"dimension": embedder.dimension, "num_parameters": sum(parameter.numel() for parameter in embedder.parameters())}
+        facts = {
+            "dimension": embedder.dimension,
+            "num_parameters": sum(parameter.numel() for parameter in embedder.parameters()),
+        }
         card = model_card(name, config, embedder.contract, trained=trained, **facts)
         (build.dir / "README.md").write_text(card, encoding="utf-8")
-        extra = {**facts, "name": name, "contract": dataclasses.asdict(embedder.contract), "dims": sorted(config.dims, reverse=True)}
+        extra = {
+            **facts,
+            "name": name,
+            "contract": dataclasses.asdict(embedder.contract),
+            "dims": sorted(config.dims, reverse=True),
+        }
         return build.publish(rows=artifact.Rows(read=len(TEXTS), kept=len(TEXTS)), extra=extra)
 
 
@@ -56,4 +67,6 @@ def _check(embedder: Embedder, config: ExportConfig) -> None:
             "form; train it until the mask's schedule ends, or shorten the schedule"
         )
     if too_large := [size for size in config.dims if size >= embedder.dimension]:
-        raise UserError(f"dims: must be smaller than the model's {embedder.dimension} dimensions, got {too_large[0]}")
+        raise UserError(
+            f"dims: must be smaller than the model's {embedder.dimension} dimensions, got {too_large[0]}"
+        )

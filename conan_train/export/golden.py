@@ -1,7 +1,7 @@
 """Golden embeddings: a few texts with the vectors that the trainer gives them, kept beside the weights.
 
-Every wrong prompt, padding side, tokenizer or mask gives plausible vectors. With these anyone can check, in any program that claims to
-run the model, whether it is the same model: encode the texts, compare the numbers.
+Every wrong prompt, padding side, tokenizer or mask gives plausible vectors. With these anyone can check, in
+any program that claims to run the model, whether it is the same model: encode the texts, compare the numbers.
 """
 
 from typing import Any, Literal
@@ -19,7 +19,10 @@ TEXTS: tuple[tuple[Literal["query", "document"], str], ...] = (
     ("query", "कैसे देखें"),
     ("document", "ls -la prints every entry of a directory, hidden ones included, with its size and owner."),
     ("document", "يعرض هذا الأمر كل الملفات الموجودة في المجلد مع حجمها."),
-    ("document", "Die Größe steht in der fünften Spalte.\n\n`du -sh *` adds up what lies below each folder. " * 4),
+    (
+        "document",
+        "Die Größe steht in der fünften Spalte.\n\n`du -sh *` adds up what lies below each folder. " * 4,
+    ),
 )
 """(kind, text): several scripts, and lengths that differ, so that a batch of them is padded."""
 

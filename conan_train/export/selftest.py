@@ -1,7 +1,8 @@
 """What a stranger will get: the folder is loaded as anyone would, and must give the trainer's vectors.
 
-Two failures are silent otherwise: a model that loads causal (an architecture or version that ignores the switch), and tokens or prompts
-that differ by one. The first is tested by effect, the second by comparing vectors, one by one and in one padded batch.
+Two failures are silent otherwise: a model that loads causal (an architecture or version that ignores the
+switch), and tokens or prompts that differ by one. The first is tested by effect, the second by comparing
+vectors, one by one and in one padded batch.
 """
 
 from pathlib import Path
@@ -18,22 +19,29 @@ from conan_train.model.tokenization import encode_texts, load_tokenizer
 
 def check_folder(directory: Path, golden_ND: np.ndarray) -> None:
     """Raises `UserError` unless the folder loads plainly, sees its future, and gives `golden_ND` for `TEXTS`."""
-    model = SentenceTransformer(str(directory), device="cpu", trust_remote_code=False, local_files_only=True).float()
+    model = SentenceTransformer(
+        str(directory), device="cpu", trust_remote_code=False, local_files_only=True
+    ).float()
     backbone = model[0].auto_model
-    assert isinstance(backbone, PreTrainedModel), "the folder was written with a transformer as its first module"
+    assert isinstance(backbone, PreTrainedModel), (
+        "the folder was written with a transformer as its first module"
+    )
     check_bidirectional(backbone)
     _check_truncation(model, directory)
     for padded in (False, True):
         difference = float(np.abs(_encode(model, padded=padded) - golden_ND).max())
         if not difference <= TOLERANCE:
+            how = "one padded batch" if padded else "text by text"
             raise UserError(
-                f"{directory}: sentence-transformers gives other vectors than the trainer "
-                f"({'one padded batch' if padded else 'text by text'}, largest difference {difference:.2g}, allowed {TOLERANCE:.0e}); not published"
+                f"{directory}: sentence-transformers gives other vectors than the trainer ({how}, largest difference {difference:.2g}, "
+                f"allowed {TOLERANCE:.0e}); not published"
             )
 
 
 def _check_truncation(model: SentenceTransformer, directory: Path) -> None:
-    """A text of one token too many: its tokens must be those of the trainer, with the last one cut and EOS kept."""
+    """A text of one token too many: its tokens must be those of the trainer, with the last one cut and EOS
+    kept.
+    """
     limit = model.max_seq_length
     assert limit is not None, "the folder was written with a maximum length"
     text = " ".join(["a"] * (limit + 1))
@@ -51,5 +59,7 @@ def _encode(model: SentenceTransformer, *, padded: bool) -> np.ndarray:
     vectors_ND = np.empty((len(TEXTS), model.get_embedding_dimension() or 0), np.float32)
     for kind, encode in (("query", model.encode_query), ("document", model.encode_document)):
         rows = [row for row, (wanted, _) in enumerate(TEXTS) if wanted == kind]
-        vectors_ND[rows] = encode([TEXTS[row][1] for row in rows], batch_size=len(rows) if padded else 1, show_progress_bar=False)
+        vectors_ND[rows] = encode(
+            [TEXTS[row][1] for row in rows], batch_size=len(rows) if padded else 1, show_progress_bar=False
+        )
     return vectors_ND

@@ -20,13 +20,21 @@ class FinetuneConfig(StageConfig):
     split: str = "train"
     """Split of the set that is trained on."""
     group_regex: str = ""
-    """Regular expression whose first bracketed part, searched in a document's id, is the group of documents that carry none."""
+    """Regular expression whose first bracketed part, searched in a document's id, is the group of documents
+    that carry none.
+    """
     negatives: str = ""
-    """Negatives artifact to begin with; without one they are mined before the first step if mine_every is not 0."""
+    """Negatives artifact to begin with; without one they are mined before the first step if mine_every is not
+    0.
+    """
     steps: int
     """Optimiser steps."""
     batch_size: int = 32
     """Queries of a step."""
+    same_language: float = 0.0
+    """Share of the queries of a step that train on a positive in their own language; the others draw from all
+    their positives.
+    """
     num_negatives: int = 7
     """Mined negatives a query trains on at a time."""
     mine_every: int = 0
@@ -36,7 +44,9 @@ class FinetuneConfig(StageConfig):
     rule: RuleConfig = field(default_factory=RuleConfig)
     """Which negatives are replaced by the next of their pool, checked every step."""
     soft_mask_steps: int = 0
-    """Steps over which the attention mask opens from causal to bidirectional; 0 for bidirectional from the start."""
+    """Steps over which the attention mask opens from causal to bidirectional; 0 for bidirectional from the
+    start.
+    """
     temperature: float = 0.05
     """Temperature of InfoNCE."""
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -65,11 +75,29 @@ class FinetuneConfig(StageConfig):
     """Newest checkpoints that are kept while training."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "log_every", "checkpoint_every", "keep_checkpoints", "bucket_tokens"):
+        for name in (
+            "steps",
+            "batch_size",
+            "log_every",
+            "checkpoint_every",
+            "keep_checkpoints",
+            "bucket_tokens",
+        ):
             require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
         for name in ("num_negatives", "mine_every", "soft_mask_steps"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
+        require(0 <= self.same_language <= 1, "same_language", self.same_language, "must be between 0 and 1")
         require(self.temperature > 0, "temperature", self.temperature, "must be over 0")
         require(self.max_length >= 2, "max_length", self.max_length, "must be at least 2 (a token and EOS)")
-        require(self.mine_every == 0 or self.num_negatives > 0, "num_negatives", self.num_negatives, "must be at least 1 with mine_every")
-        require(not self.negatives or self.num_negatives > 0, "num_negatives", self.num_negatives, "must be at least 1 with negatives")
+        require(
+            self.mine_every == 0 or self.num_negatives > 0,
+            "num_negatives",
+            self.num_negatives,
+            "must be at least 1 with mine_every",
+        )
+        require(
+            not self.negatives or self.num_negatives > 0,
+            "num_negatives",
+            self.num_negatives,
+            "must be at least 1 with negatives",
+        )

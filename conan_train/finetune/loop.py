@@ -1,8 +1,10 @@
 """The training loop: one contrastive step after another, with the negatives following the model.
 
-What a step sees is a function of the config, the step number and the state in the checkpoint (weights, optimizer, generation of negatives, cursors), and of
-nothing else; so a run that was killed and resumed, also across a refresh of its negatives, ends with the same weights, bit by bit on a CPU. The order within
-a step: refresh if it is due; alpha and learning rate from the step; loss and update; then the rule moves the cursors by the scores of that loss.
+What a step sees is a function of the config, the step number and the state in the checkpoint (weights,
+optimizer, generation of negatives, cursors), and of nothing else; so a run that was killed and resumed, also
+across a refresh of its negatives, ends with the same weights, bit by bit on a CPU. The order within a step:
+refresh if it is due; alpha and learning rate from the step; loss and update; then the rule moves the cursors
+by the scores of that loss.
 """
 
 import dataclasses
@@ -61,12 +63,26 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=config.precision, cpu=config.device == "cpu")
         self.embedder, self.optimizer = self.accelerator.prepare(embedder, adamw(embedder, config.optim))
         self.tokenizer = tokenizer
-        self.batcher = Batcher(data=data, arrays=arrays, tokenizer=tokenizer, contract=embedder.contract, seed=config.seed)
+        self.batcher = Batcher(
+            data=data,
+            arrays=arrays,
+            tokenizer=tokenizer,
+            contract=embedder.contract,
+            same_language=config.same_language,
+            seed=config.seed,
+        )
         self.step = 0
         self.seconds = {"train": 0.0, "refresh": 0.0}
         self.num_refreshes = 0
         self.window = Window()
-        self._use(Generation(name="", step=-1, row_QP=np.zeros((self.num_queries, 0), np.int32), score_QP=np.zeros((self.num_queries, 0), np.float32)))
+        self._use(
+            Generation(
+                name="",
+                step=-1,
+                row_QP=np.zeros((self.num_queries, 0), np.int32),
+                score_QP=np.zeros((self.num_queries, 0), np.float32),
+            )
+        )
 
     @property
     def num_queries(self) -> int:
@@ -103,13 +119,17 @@ class Trainer:
     def _take(self, step: int) -> tuple[StepResult, int]:
         """One optimiser step; returns its result and how many negatives the rule replaced."""
         config = self.config
-        query_B = queries_at(step, num_queries=self.num_queries, batch_size=config.batch_size, seed=config.seed)
+        query_B = queries_at(
+            step, num_queries=self.num_queries, batch_size=config.batch_size, seed=config.seed
+        )
         negative_row_BN, _ = self.cursors.negatives(query_B)
         self.embedder.mask.alpha = alpha_at(step, config.soft_mask_steps)
         set_lr(self.optimizer, lr_at(step, config.optim, num_steps=config.steps))
         batch = self.batcher.batch(step, query_B, negative_row_BN)
         with self.accelerator.autocast():
-            result = contrastive_step(self.embedder, batch, temperature=config.temperature, budget=config.bucket_tokens)
+            result = contrastive_step(
+                self.embedder, batch, temperature=config.temperature, budget=config.bucket_tokens
+            )
         self._check_finite(result.loss, "loss", step, query_B)
         self.accelerator.backward(result.loss)
         if config.optim.grad_clip:
@@ -120,14 +140,24 @@ class Trainer:
         result = dataclasses.replace(result, loss=result.loss.detach())
         if not config.rule.enabled:
             return result, 0
-        return result, self.cursors.advance(query_B, result.negative_scores.float().cpu().numpy(), config.rule)
+        return result, self.cursors.advance(
+            query_B, result.negative_scores.float().cpu().numpy(), config.rule
+        )
 
     def _check_finite(self, value: torch.Tensor | None, name: str, step: int, query_B: np.ndarray) -> None:
-        """fp16 scales its gradients and skips a step that overflows by itself; anything else that is not finite ends the run."""
-        if value is None or bool(torch.isfinite(value)) or (name == "gradient" and self.config.precision == "fp16"):
+        """fp16 scales its gradients and skips a step that overflows by itself; anything else that is not
+        finite ends the run.
+        """
+        if (
+            value is None
+            or bool(torch.isfinite(value))
+            or (name == "gradient" and self.config.precision == "fp16")
+        ):
             return
         ids = self.data.queries.column("_id").take(query_B[:5]).to_pylist()
-        raise UserError(f"{name} is {float(value)} at step {step} (queries {', '.join(ids)}, ...); try a lower optim.lr or precision no")
+        raise UserError(
+            f"{name} is {float(value)} at step {step} (queries {', '.join(ids)}, ...); try a lower optim.lr or precision no"
+        )
 
     def _is_refresh_due(self, step: int) -> bool:
         """Before every `mine_every`-th step, and before the first one unless it has negatives to begin with."""
@@ -160,7 +190,9 @@ class Trainer:
             "documents": self.data.corpus.num_rows,
             "seconds": seconds,
             "share": self.seconds["refresh"] / sum(self.seconds.values()),
-            "changed": changed_share(old, self.generation, num_negatives=self.config.num_negatives) if old.name else 1.0,
+            "changed": changed_share(old, self.generation, num_negatives=self.config.num_negatives)
+            if old.name
+            else 1.0,
             "mean_score": self.generation.mean_score,
             "trigger": "start" if step == 0 else f"every {self.config.mine_every} steps",
         }
@@ -172,7 +204,9 @@ class Trainer:
 
     def _use(self, generation: Generation) -> None:
         self.generation = generation
-        self.cursors = Cursors.start(generation.row_QP, generation.score_QP, num_negatives=self.config.num_negatives)
+        self.cursors = Cursors.start(
+            generation.row_QP, generation.score_QP, num_negatives=self.config.num_negatives
+        )
 
     def _log_steps(self) -> None:
         """Writes the means of the window and begins a new one."""
@@ -187,7 +221,14 @@ class Trainer:
         self.log.append(event)
         log.info(
             "step %d of %d: loss %.4f, positives %.3f, negatives %.3f, accuracy %.2f, %.0f queries/s",
-            *(self.step, self.config.steps, event["loss"], event["positive_score"], event["negative_score"], event["accuracy"]),
+            *(
+                self.step,
+                self.config.steps,
+                event["loss"],
+                event["positive_score"],
+                event["negative_score"],
+                event["accuracy"],
+            ),
             event["queries_per_second"],
         )
 
@@ -203,17 +244,26 @@ class Trainer:
                 "num_refreshes": self.num_refreshes,
                 "window": dataclasses.asdict(self.window),
             },
-            arrays={"slot_QN": torch.from_numpy(self.cursors.slot_QN), "next_Q": torch.from_numpy(self.cursors.next_Q)},
+            arrays={
+                "slot_QN": torch.from_numpy(self.cursors.slot_QN),
+                "next_Q": torch.from_numpy(self.cursors.next_Q),
+            },
             keep=self.config.keep_checkpoints,
         )
 
     def _restore(self, checkpoint: Path) -> None:
         loaded = load_checkpoint(checkpoint, model=self.embedder, optimizer=self.optimizer.optimizer)
-        self.step, self.seconds, self.num_refreshes = loaded.step, loaded.extra["seconds"], loaded.extra["num_refreshes"]
+        self.step, self.seconds, self.num_refreshes = (
+            loaded.step,
+            loaded.extra["seconds"],
+            loaded.extra["num_refreshes"],
+        )
         self.window = Window(**loaded.extra["window"])
         name = loaded.extra["generation"]
         if name:
             own = self.directory / "negatives" / name
             self._use(load_generation(own if own.exists() else Path(self.config.negatives), self.data))
-        self.cursors.slot_QN, self.cursors.next_Q = (loaded.arrays[key].numpy() for key in ("slot_QN", "next_Q"))
+        self.cursors.slot_QN, self.cursors.next_Q = (
+            loaded.arrays[key].numpy() for key in ("slot_QN", "next_Q")
+        )
         log.info("continuing after step %d (negatives: %s)", self.step, name or "none")

@@ -1,7 +1,9 @@
-"""Mining in the middle of training: the model as it is now, alpha included, encodes the set and chooses new pools.
+"""Mining in the middle of training: the model as it is now, alpha included, encodes the set and chooses new
+pools.
 
-This is the full refresh: every query and document is encoded with the current weights, and the exact nearest documents are filtered by the same code as in
-`conan-data mine`. It runs inline, between two steps, and its result is a generation (see `conan_train.negatives.generation`).
+This is the full refresh: every query and document is encoded with the current weights, and the exact nearest
+documents are filtered by the same code as in `conan-data mine`. It runs inline, between two steps, and its
+result is a generation (see `conan_train.negatives.generation`).
 """
 
 import shutil
@@ -27,7 +29,9 @@ def mine_generation(
     store: Path,
     scratch: Path,
 ) -> Generation:
-    """Mines with `encoder` before step `step` and publishes the generation below `store`; vectors are kept in `scratch` while it runs."""
+    """Mines with `encoder` before step `step` and publishes the generation below `store`; vectors are kept in
+    `scratch` while it runs.
+    """
     searcher = ExactSearcher(memory=memory, device=str(encoder.embedder.device))
     pools = mine_pools(
         encoder,
@@ -41,7 +45,13 @@ def mine_generation(
         searcher=searcher,
     )
     generation = publish_generation(
-        store, pools, data, step=step, checkpoint=encoder.fingerprint, command="conan-train finetune", extra={"candidates": pools.counts}
+        store,
+        pools,
+        data,
+        step=step,
+        checkpoint=encoder.fingerprint,
+        command="conan-train finetune",
+        extra={"candidates": pools.counts},
     )
     shutil.rmtree(scratch)
     return generation

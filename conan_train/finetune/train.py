@@ -1,4 +1,6 @@
-"""`conan-train finetune`: from a decoder and a retrieval set to an embedding model, published with the log and the negatives it was trained on."""
+"""`conan-train finetune`: from a decoder and a retrieval set to an embedding model, published with the log
+and the negatives it was trained on.
+"""
 
 import json
 import shutil
@@ -28,17 +30,26 @@ KIND = "embedder"
 
 
 def finetune(config: FinetuneConfig) -> Path:
-    """Trains, or goes on with an interrupted run, and publishes `model/`, `negatives/` and the log; returns the artifact's directory."""
+    """Trains, or goes on with an interrupted run, and publishes `model/`, `negatives/` and the log; returns
+    the artifact's directory.
+    """
     data_path = resolve(config.data, "retrieval")
     inputs = [config.model, data_path, *([config.negatives] if config.negatives else [])]
-    with artifact.building(config, kind=KIND, command="conan-train finetune", inputs=inputs, resume=True) as build:
+    with artifact.building(
+        config, kind=KIND, command="conan-train finetune", inputs=inputs, resume=True
+    ) as build:
         if build.done:
             return build.out
         base = _open_model(config)
         data = read_retrieval(config.data, config.split, group_regex=config.group_regex)
         set_seed(config.seed)
         trainer = Trainer(
-            config, embedder=base.embedder, tokenizer=base.tokenizer, data=data, arrays=retrieval_arrays(data), directory=build.dir
+            config,
+            embedder=base.embedder,
+            tokenizer=base.tokenizer,
+            data=data,
+            arrays=retrieval_arrays(data),
+            directory=build.dir,
         )
         trainer.begin()
         trainer.train()
@@ -54,18 +65,28 @@ class _Base:
 
 
 def _open_model(config: FinetuneConfig) -> _Base:
-    """The decoder under its soft mask, on the device, after it was shown that the mask does what it says on this family of models."""
+    """The decoder under its soft mask, on the device, after it was shown that the mask does what it says on
+    this family of models.
+    """
     folder = Path(model_folder(config.model))
     tokenizer = load_tokenizer(folder)
-    contract = EncodingContract(max_length=config.max_length, query_prompt=config.query_prompt, document_prompt=config.document_prompt)
-    embedder = Embedder.from_language_model(folder, contract, alpha=alpha_at(0, config.soft_mask_steps), dtype=torch.float32)
+    contract = EncodingContract(
+        max_length=config.max_length, query_prompt=config.query_prompt, document_prompt=config.document_prompt
+    )
+    embedder = Embedder.from_language_model(
+        folder, contract, alpha=alpha_at(0, config.soft_mask_steps), dtype=torch.float32
+    )
     limit = getattr(embedder.backbone.config.get_text_config(), "max_position_embeddings", None)
     if limit is not None and config.max_length > limit:
-        raise UserError(f"max_length: {config.max_length} is more than the {limit} positions of {config.model}")
+        raise UserError(
+            f"max_length: {config.max_length} is more than the {limit} positions of {config.model}"
+        )
     if (folder / FILE).is_file():
         alpha = json.loads((folder / FILE).read_text(encoding="utf-8"))["alpha"]
         if config.soft_mask_steps and alpha > 0:
-            raise UserError(f"soft_mask_steps: {config.model} was trained to alpha {alpha} already; use 0 to stay bidirectional")
+            raise UserError(
+                f"soft_mask_steps: {config.model} was trained to alpha {alpha} already; use 0 to stay bidirectional"
+            )
     check_directions(embedder.backbone, embedder.mask)
     return _Base(embedder, tokenizer)
 
@@ -75,7 +96,11 @@ def _rows(data: RetrievalSplit) -> artifact.Rows:
     kept = data.queries.num_rows
     refused = Counter(row.reason for row in data.broken)
     num_refused = data.num_query_rows - kept
-    return artifact.Rows(read=data.num_query_rows, kept=kept, dropped={"refused-by-reader": num_refused} if refused and num_refused else {})
+    return artifact.Rows(
+        read=data.num_query_rows,
+        kept=kept,
+        dropped={"refused-by-reader": num_refused} if refused and num_refused else {},
+    )
 
 
 def _account(trainer: Trainer) -> dict[str, object]:

@@ -8,7 +8,9 @@ from conan_train.step.contrastive import StepResult
 
 @dataclass
 class Window:
-    """Sums over steps, queries and negatives; a resumed run goes on adding to those of its checkpoint, so its log shows no seam."""
+    """Sums over steps, queries and negatives; a resumed run goes on adding to those of its checkpoint, so its
+    log shows no seam.
+    """
 
     num_steps: int = 0
     num_queries: int = 0
@@ -34,7 +36,9 @@ class Window:
         self.seconds += seconds
 
     def means(self) -> dict[str, float | int]:
-        """Means over steps (loss, accuracy), queries (positive score) and negatives (negative score; NaN if there were none)."""
+        """Means over steps (loss, accuracy), queries (positive score) and negatives (negative score; NaN if
+        there were none).
+        """
         return {
             "loss": self.loss / self.num_steps,
             "positive_score": self.positive_score / self.num_queries,

@@ -20,5 +20,10 @@ class InitConfig(StageConfig):
 
     def __post_init__(self) -> None:
         require(bool(self.preset), "preset", self.preset, "name a model shape")
-        require(self.max_position == 0 or self.max_position >= 2, "max_position", self.max_position, "must be 0 or at least 2")
+        require(
+            self.max_position == 0 or self.max_position >= 2,
+            "max_position",
+            self.max_position,
+            "must be 0 or at least 2",
+        )
         require(self.seed >= 0, "seed", self.seed, "must not be negative")

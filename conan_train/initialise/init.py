@@ -1,7 +1,9 @@
-"""`conan-train init`: a stock Llama language model with random weights, beside the tokenizer that it was made for.
+"""`conan-train init`: a stock Llama language model with random weights, beside the tokenizer that it was made
+for.
 
-The folder is what `transformers` itself would save, so nothing of this project is needed to load it. Tokenizer and model are joined here, once: special
-token ids, vocabulary size and longest text are the same in both from the first day on.
+The folder is what `transformers` itself would save, so nothing of this project is needed to load it.
+Tokenizer and model are joined here, once: special token ids, vocabulary size and longest text are the same in
+both from the first day on.
 """
 
 import json
@@ -24,12 +26,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRAINING_BYTES = 16
-"""Bytes a parameter takes in training: float32 weight, gradient and the two moments of AdamW; activations come on top."""
+"""Bytes a parameter takes in training: float32 weight, gradient and the two moments of AdamW; activations
+come on top.
+"""
 
 
 def init(config: InitConfig) -> Path:
     """Publishes an artifact of kind `language-model` with the folder `model/`."""
-    with artifact.building(config, kind="language-model", command="conan-train init", inputs=[config.tokenizer]) as build:
+    with artifact.building(
+        config, kind="language-model", command="conan-train init", inputs=[config.tokenizer]
+    ) as build:
         if build.done:
             return build.out
         source = artifact.open_artifact(config.tokenizer, kind="tokenizer")
@@ -66,12 +72,15 @@ def costs(config: LlamaConfig) -> dict[str, int]:
         "parameters": total,
         "embedding_parameters": total - presets.num_parameters(config, embedding=False),
         "training_bytes": total * TRAINING_BYTES,
-        "flops_per_token": presets.flops_per_token(config, length=config.max_position_embeddings, lm_head=True, backward=True),
+        "flops_per_token": presets.flops_per_token(
+            config, length=config.max_position_embeddings, lm_head=True, backward=True
+        ),
         "max_position": config.max_position_embeddings,
     }
 
 
 def describe(costs: dict[str, int]) -> str:
+    """The costs in one line."""
     return (
         f"{costs['parameters']:,} parameters ({costs['embedding_parameters']:,} in the embedding), "
         f"{costs['training_bytes'] / 1e9:.2f} GB to train in float32 with AdamW without activations, "
@@ -92,4 +101,6 @@ def _copy_tokenizer(source: Path, folder: Path, max_position: int) -> None:
     shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")
     settings = json.loads((source / "tokenizer_config.json").read_text(encoding="utf-8"))
     settings["model_max_length"] = max_position
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(settings, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )

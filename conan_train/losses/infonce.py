@@ -2,13 +2,14 @@
 
     L = -1/B sum_i log( exp(cos(x_i, y_t(i)) / tau) / sum over j not in E_i of exp(cos(x_i, y_j) / tau) )
 
-x_i are queries, y_j candidates (positives and hard negatives of *all* queries), t(i) the column of the query's own positive, tau the
-temperature and E_i the candidates that must not count as negatives of query i: its other known positives, their translations and near
-duplicates, and columns that are empty. A false negative that is left in pushes a right answer away at every step, so who builds E_i
-matters as much as the loss; t(i) is never in E_i, whatever a mask says.
+x_i are queries, y_j candidates (positives and hard negatives of *all* queries), t(i) the column of the
+query's own positive, tau the temperature and E_i the candidates that must not count as negatives of query i:
+its other known positives, their translations and near duplicates, and columns that are empty. A false
+negative that is left in pushes a right answer away at every step, so who builds E_i matters as much as the
+loss; t(i) is never in E_i, whatever a mask says.
 
-Cosines are taken here (inputs need not be of unit length, so truncated dims work unchanged), in at least float32 and outside of autocast:
-at tau = 0.02 the rounding of a bf16 cosine alone is worth 0.2 in a logit.
+Cosines are taken here (inputs need not be of unit length, so truncated dims work unchanged), in at least
+float32 and outside of autocast: at tau = 0.02 the rounding of a bf16 cosine alone is worth 0.2 in a logit.
 """
 
 from typing import NamedTuple
@@ -54,7 +55,9 @@ def infonce_over(
     temperature: float,
     excluded_BC: torch.Tensor | None = None,
 ) -> InfoNCE:
-    """The loss over given columns: `target_B` is the column of each query's positive, `excluded_BC` is True where one does not count."""
+    """The loss over given columns: `target_B` is the column of each query's positive, `excluded_BC` is True
+    where one does not count.
+    """
     wide = torch.promote_types(query_BD.dtype, torch.float32)
     with torch.autocast(query_BD.device.type, enabled=False):
         cosine_BC = F.normalize(query_BD.to(wide), dim=-1) @ F.normalize(candidate_CD.to(wide), dim=-1).T
@@ -76,19 +79,28 @@ def infonce(
     excluded_BC: torch.Tensor | None = None,
     missing_BN: torch.Tensor | None = None,
 ) -> InBatchInfoNCE:
-    """The loss of a batch. Columns: the B positives, then the negatives of query 0, of query 1, ...: C = B + B * N.
+    """The loss of a batch. Columns: the B positives, then the negatives of query 0, of query 1, ...: C = B +
+    B * N.
 
-    `missing_BN` is True where a query ran out of negatives (the vector there is ignored, by all queries); `excluded_BC` as in
-    `infonce_over`.
+    `missing_BN` is True where a query ran out of negatives (the vector there is ignored, by all queries);
+    `excluded_BC` as in `infonce_over`.
     """
     num_queries, device = query_BD.shape[0], query_BD.device
     num_negatives = 0 if negative_BND is None else negative_BND.shape[1]
-    candidate_CD = positive_BD if negative_BND is None else torch.cat([positive_BD, negative_BND.flatten(0, 1)])
-    missing = torch.zeros(num_queries, num_negatives, dtype=torch.bool, device=device) if missing_BN is None else missing_BN
+    candidate_CD = (
+        positive_BD if negative_BND is None else torch.cat([positive_BD, negative_BND.flatten(0, 1)])
+    )
+    missing = (
+        torch.zeros(num_queries, num_negatives, dtype=torch.bool, device=device)
+        if missing_BN is None
+        else missing_BN
+    )
     missing_C = torch.cat([torch.zeros(num_queries, dtype=torch.bool, device=device), missing.flatten()])
     excluded = missing_C.expand(num_queries, -1) if excluded_BC is None else excluded_BC | missing_C
     target_B = torch.arange(num_queries, device=device)
     result = infonce_over(query_BD, candidate_CD, target_B, temperature=temperature, excluded_BC=excluded)
     own_BN = num_queries + target_B[:, None] * num_negatives + torch.arange(num_negatives, device=device)
     negative_BN = result.cosines.gather(1, own_BN).masked_fill(missing, torch.nan)
-    return InBatchInfoNCE(result.loss, result.cosines, result.excluded, result.positive_scores, negative_BN, result.correct)
+    return InBatchInfoNCE(
+        result.loss, result.cosines, result.excluded, result.positive_scores, negative_BN, result.correct
+    )

@@ -1,7 +1,8 @@
 """What a checkpoint promises about how texts become vectors, in `conan.json` beside the weights.
 
-The same weights give other vectors under another alpha, prompt, pooling or truncation, and nothing in config.json says which was trained.
-The file is required at load; what this version does not do (another pooling, another padding side) is refused rather than approximated.
+The same weights give other vectors under another alpha, prompt, pooling or truncation, and nothing in
+config.json says which was trained. The file is required at load; what this version does not do (another
+pooling, another padding side) is refused rather than approximated.
 """
 
 import dataclasses
@@ -13,12 +14,21 @@ from conan_data.config import require
 from conan_data.errors import UserError
 
 FILE = "conan.json"
-_FIXED = {"format": "conan-checkpoint", "schema": 1, "pooling": "mean", "normalize": True, "padding_side": "right", "eos": True}
+_FIXED = {
+    "format": "conan-checkpoint",
+    "schema": 1,
+    "pooling": "mean",
+    "normalize": True,
+    "padding_side": "right",
+    "eos": True,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncodingContract:
-    """How a text is made into tokens; pooling (mean), unit length, right padding and the closing EOS are the same for all checkpoints."""
+    """How a text is made into tokens; pooling (mean), unit length, right padding and the closing EOS are the
+    same for all checkpoints.
+    """
 
     max_length: int = 512
     """Tokens a text is cut to, its prompt and EOS included."""
@@ -29,7 +39,10 @@ class EncodingContract:
 
     def __post_init__(self) -> None:
         require(
-            isinstance(self.max_length, int) and self.max_length >= 2, "max_length", self.max_length, "must be at least 2 (a token and EOS)"
+            isinstance(self.max_length, int) and self.max_length >= 2,
+            "max_length",
+            self.max_length,
+            "must be at least 2 (a token and EOS)",
         )
 
     def prompt(self, kind: str) -> str:
@@ -37,13 +50,16 @@ class EncodingContract:
 
 
 def write_contract(folder: Path, contract: EncodingContract, alpha: float) -> None:
+    """Writes the contract and the alpha that the weights were trained at to `conan.json` in `folder`."""
     prompts = {"query": contract.query_prompt, "document": contract.document_prompt}
     values = {**_FIXED, "alpha": alpha, "prompts": prompts, "max_length": contract.max_length}
     (folder / FILE).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_contract(folder: Path) -> tuple[EncodingContract, float]:
-    """The contract and alpha of a checkpoint. Raises `UserError` naming the file and field that is missing or not supported."""
+    """The contract and alpha of a checkpoint. Raises `UserError` naming the file and field that is missing or
+    not supported.
+    """
     path = folder / FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

@@ -1,8 +1,9 @@
 """Does a decoder really see its future? A self-test by effect, without a tokenizer.
 
-Some architectures drop the bidirectional switch silently, some only when a batch is padded or when it is not, and the only symptom is a
-worse model. So nothing is believed of a config: the last token of a text is changed, and the state of its first token must move or must
-not. Cheap (a few forwards over 8 tokens); made at load, before training and at export.
+Some architectures drop the bidirectional switch silently, some only when a batch is padded or when it is not,
+and the only symptom is a worse model. So nothing is believed of a config: the last token of a text is
+changed, and the state of its first token must move or must not. Cheap (a few forwards over 8 tokens); made at
+load, before training and at export.
 """
 
 import torch
@@ -54,7 +55,9 @@ def check_bidirectional(model: PreTrainedModel) -> None:
 
 
 def check_directions(model: PreTrainedModel, mask: SoftMask) -> None:
-    """Raises `UserError` unless `model` under its soft mask sees its future at alpha 1 and does not at alpha 0; alpha is put back."""
+    """Raises `UserError` unless `model` under its soft mask sees its future at alpha 1 and does not at alpha
+    0; alpha is put back.
+    """
     alpha = mask.alpha
     try:
         mask.alpha = 1.0

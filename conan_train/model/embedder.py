@@ -1,7 +1,8 @@
 """The embedding model: a stock decoder, its soft mask, mean pooling, unit length.
 
-One module holds all of it, so that the alpha a checkpoint was trained at is the alpha it is mined, evaluated and resumed at. The backbone
-is an unchanged `transformers` model: a saved folder is a plain model folder plus `conan.json` (see `contract`).
+One module holds all of it, so that the alpha a checkpoint was trained at is the alpha it is mined, evaluated
+and resumed at. The backbone is an unchanged `transformers` model: a saved folder is a plain model folder plus
+`conan.json` (see `contract`).
 """
 
 import copy
@@ -50,14 +51,23 @@ class Embedder(torch.nn.Module):
         return next(self.parameters()).device
 
     def forward(
-        self, input_ids_BL: torch.Tensor, attention_mask_BL: torch.Tensor, pool_mask_BL: torch.Tensor | None = None
+        self,
+        input_ids_BL: torch.Tensor,
+        attention_mask_BL: torch.Tensor,
+        pool_mask_BL: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Unit vectors [B, D] in float32 or wider; `pool_mask_BL` says which tokens the mean takes, all real ones by default."""
-        states = self.backbone(input_ids=input_ids_BL, attention_mask=attention_mask_BL, use_cache=False).last_hidden_state
+        """Unit vectors [B, D] in float32 or wider; `pool_mask_BL` says which tokens the mean takes, all real
+        ones by default.
+        """
+        states = self.backbone(
+            input_ids=input_ids_BL, attention_mask=attention_mask_BL, use_cache=False
+        ).last_hidden_state
         return unit_mean(states, attention_mask_BL if pool_mask_BL is None else pool_mask_BL)
 
     def save(self, folder: str | Path, *, tokenizer: PreTrainedTokenizerFast | None = None) -> None:
-        """Writes weights (safetensors), config, `conan.json` and, if given, the tokenizer with the EOS template to `folder`."""
+        """Writes weights (safetensors), config, `conan.json` and, if given, the tokenizer with the EOS
+        template to `folder`.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.backbone.save_pretrained(folder)
@@ -67,23 +77,36 @@ class Embedder(torch.nn.Module):
 
     @classmethod
     def load(cls, folder: str | Path, *, dtype: torch.dtype | None = None) -> "Embedder":
-        """A checkpoint with its contract and alpha, in the saved dtype unless one is given, in eval mode, on the CPU.
+        """A checkpoint with its contract and alpha, in the saved dtype unless one is given, in eval mode, on
+        the CPU.
 
-        Choose the dtype here: a later `.to(dtype)` would round the rotary tables as well, which loading keeps in float32.
+        Choose the dtype here: a later `.to(dtype)` would round the rotary tables as well, which loading keeps
+        in float32.
         """
         contract, alpha = read_contract(Path(folder))
         return cls.from_language_model(folder, contract, alpha=alpha, dtype=dtype)
 
     @classmethod
     def from_language_model(
-        cls, folder: str | Path, contract: EncodingContract, *, alpha: float = 0.0, dtype: torch.dtype | None = None
+        cls,
+        folder: str | Path,
+        contract: EncodingContract,
+        *,
+        alpha: float = 0.0,
+        dtype: torch.dtype | None = None,
     ) -> "Embedder":
-        """An embedder on the backbone of a model folder without a contract (its language head, if any, is left out)."""
+        """An embedder on the backbone of a model folder without a contract (its language head, if any, is
+        left out).
+        """
         if not (Path(folder) / "config.json").is_file():
             raise UserError(f"{folder}: no config.json; give the folder of a model saved by transformers")
         try:
             backbone, report = AutoModel.from_pretrained(
-                str(folder), dtype=dtype or "auto", use_safetensors=True, local_files_only=True, output_loading_info=True
+                str(folder),
+                dtype=dtype or "auto",
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
             )
         except (OSError, ValueError, SafetensorError) as error:
             raise UserError(f"{folder}: does not load as a model ({str(error).splitlines()[0]})") from error

@@ -1,7 +1,7 @@
 """A checkpoint as an `Encoder`: texts in, float32 unit vectors out, for mining and evaluation alike.
 
-Cached vectors outlive the weights that made them unless the cache knows better, so the fingerprint covers everything that a vector
-depends on: weights, architecture, alpha, tokenizer, prompts and maximum length.
+Cached vectors outlive the weights that made them unless the cache knows better, so the fingerprint covers
+everything that a vector depends on: weights, architecture, alpha, tokenizer, prompts and maximum length.
 """
 
 import dataclasses
@@ -22,7 +22,8 @@ from conan_train.model.embedder import Embedder
 from conan_train.model.tokenization import encode_texts, load_tokenizer, pad_tokens
 from conan_train.step.buckets import token_buckets
 
-# Config entries that change without changing a vector. The soft mask decides causality, so `is_causal` is one of them.
+# Config entries that change without changing a vector. The soft mask decides causality, so `is_causal` is one
+# of them.
 _NO_EFFECT = ("_name_or_path", "architectures", "dtype", "is_causal", "transformers_version", "use_cache")
 
 
@@ -33,11 +34,18 @@ class CheckpointEncoder:
     """
 
     def __init__(
-        self, embedder: Embedder, tokenizer: PreTrainedTokenizerFast, *, max_length: int | None = None, batch_tokens: int = 16_384
+        self,
+        embedder: Embedder,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        max_length: int | None = None,
+        batch_tokens: int = 16_384,
     ) -> None:
         self.embedder = embedder
         self.tokenizer = tokenizer
-        self.contract = dataclasses.replace(embedder.contract, max_length=max_length or embedder.contract.max_length)
+        self.contract = dataclasses.replace(
+            embedder.contract, max_length=max_length or embedder.contract.max_length
+        )
         self.batch_tokens = batch_tokens
         self.dimension = embedder.dimension
         self.fingerprint = fingerprint(embedder, tokenizer, max_length=self.contract.max_length)
@@ -46,14 +54,22 @@ class CheckpointEncoder:
     @torch.no_grad()
     def encode(self, texts: Sequence[str], *, kind: Literal["query", "document"]) -> np.ndarray:
         """Unit vectors, float32 [len(texts), dimension], in the order of `texts`; `kind` chooses the prompt."""
-        assert _stamp(self.embedder) == self._stamp, "the model has changed since its fingerprint was taken; make a new encoder"
-        tokens = encode_texts(self.tokenizer, texts, self.contract.max_length, prompt=self.contract.prompt(kind))
+        assert _stamp(self.embedder) == self._stamp, (
+            "the model has changed since its fingerprint was taken; make a new encoder"
+        )
+        tokens = encode_texts(
+            self.tokenizer, texts, self.contract.max_length, prompt=self.contract.prompt(kind)
+        )
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         was_training = self.embedder.training
         self.embedder.eval()
         try:
             for bucket in token_buckets([len(ids) for ids in tokens], budget=self.batch_tokens):
-                batch = pad_tokens([tokens[place] for place in bucket], pad_id=self.embedder.pad_id, device=self.embedder.device)
+                batch = pad_tokens(
+                    [tokens[place] for place in bucket],
+                    pad_id=self.embedder.pad_id,
+                    device=self.embedder.device,
+                )
                 vectors[bucket] = self.embedder(*batch).float().cpu().numpy()
         finally:
             self.embedder.train(was_training)
@@ -62,15 +78,24 @@ class CheckpointEncoder:
 
 def fingerprint(embedder: Embedder, tokenizer: PreTrainedTokenizerFast, *, max_length: int) -> str:
     """SHA-256 (hex) of all that a vector depends on."""
-    config = {key: value for key, value in embedder.backbone.config.to_dict().items() if key not in _NO_EFFECT}
+    config = {
+        key: value for key, value in embedder.backbone.config.to_dict().items() if key not in _NO_EFFECT
+    }
     words = json.loads(tokenizer.backend_tokenizer.to_str())
     for unused in ("post_processor", "truncation", "padding"):
         words.pop(unused, None)
     contract = dataclasses.asdict(dataclasses.replace(embedder.contract, max_length=max_length))
-    facts = {"config": config, "contract": contract, "alpha": embedder.mask.alpha, "tokenizer": words, "eos": tokenizer.eos_token_id}
+    facts = {
+        "config": config,
+        "contract": contract,
+        "alpha": embedder.mask.alpha,
+        "tokenizer": words,
+        "eos": tokenizer.eos_token_id,
+    }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     backbone = embedder.backbone
-    # Buffers too: rotary tables are not saved, but a model cast with `.to(bfloat16)` has rounded ones and gives other vectors.
+    # Buffers too: rotary tables are not saved, but a model cast with `.to(bfloat16)` has rounded ones and
+    # gives other vectors.
     for name, tensor in sorted([*backbone.named_parameters(), *backbone.named_buffers()]):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
@@ -78,26 +103,41 @@ def fingerprint(embedder: Embedder, tokenizer: PreTrainedTokenizerFast, *, max_l
 
 
 def _stamp(embedder: Embedder) -> tuple[float, int]:
-    """Alpha and the number of in-place changes that the weights have seen: a cheap sign that a fingerprint is out of date."""
+    """Alpha and the number of in-place changes that the weights have seen: a cheap sign that a fingerprint is
+    out of date.
+    """
     return embedder.mask.alpha, sum(parameter._version for parameter in embedder.parameters())
 
 
 def load_checkpoint(
-    path: str | Path, *, max_length: int | None = None, batch_tokens: int = 16_384, device: str | None = None, **unknown: Any
+    path: str | Path,
+    *,
+    max_length: int | None = None,
+    batch_tokens: int = 16_384,
+    device: str | None = None,
+    **unknown: Any,
 ) -> CheckpointEncoder:
     """The encoder of a checkpoint folder.
 
-    `max_length` in tokens (the checkpoint's own by default), `batch_tokens` the padded tokens of one forward, `device` a torch device (by
-    default the best that is there). Raises `UserError` for any other option and for values out of range.
+    `max_length` in tokens (the checkpoint's own by default), `batch_tokens` the padded tokens of one forward,
+    `device` a torch device (by default the best that is there). Raises `UserError` for any other option and
+    for values out of range.
     """
     if unknown:
-        raise UserError(f"encoder option {next(iter(unknown))!r}: a checkpoint takes max_length, batch_tokens and device")
+        raise UserError(
+            f"encoder option {next(iter(unknown))!r}: a checkpoint takes max_length, batch_tokens and device"
+        )
     require(
         max_length is None or (isinstance(max_length, int) and max_length >= 2),
         "max_length",
         max_length,
         "must be an integer of at least 2",
     )
-    require(isinstance(batch_tokens, int) and batch_tokens >= 1, "batch_tokens", batch_tokens, "must be a positive integer")
+    require(
+        isinstance(batch_tokens, int) and batch_tokens >= 1,
+        "batch_tokens",
+        batch_tokens,
+        "must be a positive integer",
+    )
     embedder = Embedder.load(path).to(resolve_device(device or "auto"))
     return CheckpointEncoder(embedder, load_tokenizer(path), max_length=max_length, batch_tokens=batch_tokens)

@@ -11,9 +11,11 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 
 
 def model_folder(path: str | Path) -> str | Path:
-    """The folder that `transformers` loads: `model/` of one of our artifacts, a plain model folder itself, a Hub name unchanged.
+    """The folder that `transformers` loads: `model/` of one of our artifacts, a plain model folder itself, a
+    Hub name unchanged.
 
-    Raises `UserError` for anything else: a missing or unfinished directory, an artifact of another kind, a folder without a model.
+    Raises `UserError` for anything else: a missing or unfinished directory, an artifact of another kind, a
+    folder without a model.
     """
     local = Path(path)
     if artifact.is_artifact(local):

@@ -1,6 +1,7 @@
 """From token states to one unit vector a text: the mean over its real tokens, in at least float32.
 
-A mean in bf16 keeps 8 bits of a sum over hundreds of tokens, and a mean that counts padding depends on what else is in the batch.
+A mean in bf16 keeps 8 bits of a sum over hundreds of tokens, and a mean that counts padding depends on what
+else is in the batch.
 """
 
 import torch
@@ -10,14 +11,18 @@ import torch.nn.functional as F
 
 
 def skip_first(mask_BL: torch.Tensor, num_tokens: int | torch.Tensor) -> torch.Tensor:
-    """`mask_BL` without the first `num_tokens` real tokens of each row (a prompt); an int, or [B]. The padding may be on either side."""
+    """`mask_BL` without the first `num_tokens` real tokens of each row (a prompt); an int, or [B]. The
+    padding may be on either side.
+    """
     real_BL = mask_BL.bool()
     skipped_B1 = torch.as_tensor(num_tokens, device=mask_BL.device).reshape(-1, 1)
     return real_BL & (real_BL.cumsum(-1) > skipped_B1)
 
 
 def mean_pool(state_BLD: torch.Tensor, mask_BL: torch.Tensor) -> torch.Tensor:
-    """Mean of the states where `mask_BL` is set, [B, D], float32 or wider; a row without any is the zero vector."""
+    """Mean of the states where `mask_BL` is set, [B, D], float32 or wider; a row without any is the zero
+    vector.
+    """
     real_BL1 = mask_BL.bool()[:, :, None]
     state_BLD = state_BLD.to(torch.promote_types(state_BLD.dtype, torch.float32)).masked_fill(~real_BL1, 0.0)
     return state_BLD.sum(1) / real_BL1.sum(1).clamp(min=1)

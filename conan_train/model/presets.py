@@ -1,8 +1,9 @@
 """Model shapes by name, as stock Llama configs, and what they cost.
 
-The shapes are shallow and wide: an embedding is as wide as the model, and latency follows depth. `conan-1.4b` is the published shape; the
-others are its small siblings for tests, ablations and single devices. All share input and output embeddings. Size and work are closed
-formulas, checked against real models on the meta device, so that a plan can be made before anything is allocated.
+The shapes are shallow and wide: an embedding is as wide as the model, and latency follows depth. `conan-1.4b`
+is the published shape; the others are its small siblings for tests, ablations and single devices. All share
+input and output embeddings. Size and work are closed formulas, checked against real models on the meta
+device, so that a plan can be made before anything is allocated.
 """
 
 import dataclasses
@@ -30,13 +31,65 @@ class Preset:
 
 
 PRESETS = {
-    "nano": Preset(num_layers=4, hidden=192, num_heads=6, num_kv_heads=2, ffn=512, vocab=8_000, context=2_048, rope_theta=1e4),
-    "tiny": Preset(num_layers=8, hidden=256, num_heads=8, num_kv_heads=4, ffn=768, vocab=16_000, context=2_048, rope_theta=1e4),
-    "30m": Preset(num_layers=8, hidden=512, num_heads=8, num_kv_heads=2, ffn=2_048, vocab=32_000, context=4_096, rope_theta=1e4),
-    "150m": Preset(num_layers=12, hidden=1_024, num_heads=16, num_kv_heads=4, ffn=3_200, vocab=64_000, context=8_192, rope_theta=1e5),
-    "600m": Preset(num_layers=12, hidden=2_048, num_heads=16, num_kv_heads=4, ffn=6_400, vocab=100_000, context=8_192, rope_theta=1e5),
+    "nano": Preset(
+        num_layers=2,
+        hidden=192,
+        num_heads=6,
+        num_kv_heads=2,
+        ffn=512,
+        vocab=8_000,
+        context=2_048,
+        rope_theta=1e4,
+    ),
+    "tiny": Preset(
+        num_layers=8,
+        hidden=256,
+        num_heads=8,
+        num_kv_heads=4,
+        ffn=768,
+        vocab=16_000,
+        context=2_048,
+        rope_theta=1e4,
+    ),
+    "30m": Preset(
+        num_layers=8,
+        hidden=512,
+        num_heads=8,
+        num_kv_heads=2,
+        ffn=2_048,
+        vocab=32_000,
+        context=4_096,
+        rope_theta=1e4,
+    ),
+    "150m": Preset(
+        num_layers=12,
+        hidden=1_024,
+        num_heads=16,
+        num_kv_heads=4,
+        ffn=3_200,
+        vocab=64_000,
+        context=8_192,
+        rope_theta=1e5,
+    ),
+    "600m": Preset(
+        num_layers=12,
+        hidden=2_048,
+        num_heads=16,
+        num_kv_heads=4,
+        ffn=6_400,
+        vocab=100_000,
+        context=8_192,
+        rope_theta=1e5,
+    ),
     "conan-1.4b": Preset(
-        num_layers=8, hidden=3_584, num_heads=32, num_kv_heads=8, ffn=8_192, vocab=150_000, context=32_768, rope_theta=1e6
+        num_layers=8,
+        hidden=3_584,
+        num_heads=32,
+        num_kv_heads=8,
+        ffn=8_192,
+        vocab=150_000,
+        context=32_768,
+        rope_theta=1e6,
     ),
 }
 
@@ -89,16 +142,24 @@ def llama_config(
 
 
 def num_matrix_parameters(config: "LlamaConfig") -> int:
-    """Parameters of the layers' matrices: what every token is multiplied by. Biases are not part of these shapes."""
+    """Parameters of the layers' matrices: what every token is multiplied by. Biases are not part of these
+    shapes.
+    """
     assert config.head_dim and config.num_key_value_heads  # LlamaConfig fills them in
-    attention = config.hidden_size * config.head_dim * 2 * (config.num_attention_heads + config.num_key_value_heads)
+    attention = (
+        config.hidden_size * config.head_dim * 2 * (config.num_attention_heads + config.num_key_value_heads)
+    )
     return config.num_hidden_layers * (attention + 3 * config.hidden_size * config.intermediate_size)
 
 
 def num_parameters(config: "LlamaConfig", *, embedding: bool = True) -> int:
-    """All parameters of the backbone (also of the language model while embeddings are shared), or those outside the embedding."""
+    """All parameters of the backbone (also of the language model while embeddings are shared), or those
+    outside the embedding.
+    """
     norms = (2 * config.num_hidden_layers + 1) * config.hidden_size
-    return num_matrix_parameters(config) + norms + (config.vocab_size * config.hidden_size if embedding else 0)
+    return (
+        num_matrix_parameters(config) + norms + (config.vocab_size * config.hidden_size if embedding else 0)
+    )
 
 
 def num_bytes(config: "LlamaConfig", *, bytes_per_parameter: int = 4) -> int:
@@ -106,10 +167,14 @@ def num_bytes(config: "LlamaConfig", *, bytes_per_parameter: int = 4) -> int:
     return num_parameters(config) * bytes_per_parameter
 
 
-def flops_per_token(config: "LlamaConfig", *, length: int, lm_head: bool = False, backward: bool = False) -> int:
-    """Floating point operations of a token in a text of `length` tokens: 2 a multiply-add, 3 times that with the backward pass.
+def flops_per_token(
+    config: "LlamaConfig", *, length: int, lm_head: bool = False, backward: bool = False
+) -> int:
+    """Floating point operations of a token in a text of `length` tokens: 2 a multiply-add, 3 times that with
+    the backward pass.
 
-    Attention counts the full square, causal or not, as a masked kernel computes it; norms, rotary positions and softmax are left out.
+    Attention counts the full square, causal or not, as a masked kernel computes it; norms, rotary positions
+    and softmax are left out.
     """
     assert config.head_dim
     attention = config.num_hidden_layers * 4 * length * config.num_attention_heads * config.head_dim

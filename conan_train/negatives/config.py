@@ -14,7 +14,9 @@ class RuleConfig:
     floor: float = 0.4
     """A negative that scored below this when it was chosen is replaced."""
     ratio: float = 1.2
-    """A negative whose score has fallen by more than this factor is replaced, if it is also below the ceiling."""
+    """A negative whose score has fallen by more than this factor is replaced, if it is also below the
+    ceiling.
+    """
     ceiling: float = 0.7
     """A negative that still scores at least this is kept, however far it has fallen."""
 

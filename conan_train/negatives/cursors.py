@@ -1,8 +1,9 @@
 """Where every query stands in its pool of negatives: what it trains on now, and what comes next.
 
-The pools of a generation never change; all that moves while training is this: for each query N slots that point into its pool, and the next
-place of the pool that nobody has used. That is small enough to be in every checkpoint, so a resumed run meets the same negatives. A negative that has to go
-when its pool is used up stays: an easy negative is better than a random one, and the next generation brings new ones.
+The pools of a generation never change; all that moves while training is this: for each query N slots that
+point into its pool, and the next place of the pool that nobody has used. That is small enough to be in every
+checkpoint, so a resumed run meets the same negatives. A negative that has to go when its pool is used up
+stays: an easy negative is better than a random one, and the next generation brings new ones.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ EMPTY = -1
 
 @dataclass
 class Cursors:
-    """`slot_QN` (places in the pool, `EMPTY` where the pool had too few) and `next_Q` (first unused place), int32, over fixed pools."""
+    """`slot_QN` (places in the pool, `EMPTY` where the pool had too few) and `next_Q` (first unused place),
+    int32, over fixed pools.
+    """
 
     pool_row_QP: np.ndarray
     """int32 corpus rows, hardest first, `EMPTY` after the last."""
@@ -41,7 +44,9 @@ class Cursors:
         )
 
     def negatives(self, query_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Corpus rows [B, N] (`EMPTY` where there is none) and their S_0 [B, N] (NaN there) of the queries in rows `query_B`."""
+        """Corpus rows [B, N] (`EMPTY` where there is none) and their S_0 [B, N] (NaN there) of the queries in
+        rows `query_B`.
+        """
         slot_BN = self.slot_QN[query_B]
         if self.pool_row_QP.shape[1] == 0:
             return np.full(slot_BN.shape, EMPTY, np.int32), np.full(slot_BN.shape, np.nan, np.float32)
@@ -51,7 +56,9 @@ class Cursors:
         return np.where(slot_BN == EMPTY, EMPTY, row_BN), np.where(slot_BN == EMPTY, np.nan, score_BN)
 
     def advance(self, query_B: np.ndarray, score_BN: np.ndarray, rule: RuleConfig) -> int:
-        """Applies the rule to the distinct queries `query_B` with today's cosines; returns how many negatives were replaced."""
+        """Applies the rule to the distinct queries `query_B` with today's cosines; returns how many negatives
+        were replaced.
+        """
         _, chosen_score_BN = self.negatives(query_B)
         easy_BN = has_become_easy(chosen_score_BN, score_BN, rule)
         size_B = (self.pool_row_QP[query_B] != EMPTY).sum(1)

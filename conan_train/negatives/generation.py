@@ -1,8 +1,9 @@
 """Generations of negatives: what was mined with one set of weights, published once and never changed.
 
-A run that swapped pools half-way through a write, or wrote over those that a checkpoint points to, could not be resumed. So every mining becomes a folder
-`gen-<step>-<hash>/` of its own, an artifact like all others, whose name says when it was mined and what is in it; trainer and checkpoints refer to
-that name. Mining the same again gives the same name.
+A run that swapped pools half-way through a write, or wrote over those that a checkpoint points to, could not
+be resumed. So every mining becomes a folder `gen-<step>-<hash>/` of its own, an artifact like all others,
+whose name says when it was mined and what is in it; trainer and checkpoints refer to that name. Mining the
+same again gives the same name.
 """
 
 import hashlib
@@ -28,7 +29,9 @@ from conan_train.negatives.cursors import EMPTY
 
 @dataclass(frozen=True)
 class Generation:
-    """Pools over the rows of a retrieval set: `row_QP` int32 corpus rows (`EMPTY` after the last), `score_QP` float32 cosines when mined."""
+    """Pools over the rows of a retrieval set: `row_QP` int32 corpus rows (`EMPTY` after the last), `score_QP`
+    float32 cosines when mined.
+    """
 
     name: str
     step: int
@@ -51,9 +54,18 @@ class GenerationConfig(StageConfig):
 
 
 def publish_generation(
-    store: Path, pools: Pools, data: RetrievalSplit, *, step: int, checkpoint: str, command: str, extra: Mapping[str, Any]
+    store: Path,
+    pools: Pools,
+    data: RetrievalSplit,
+    *,
+    step: int,
+    checkpoint: str,
+    command: str,
+    extra: Mapping[str, Any],
 ) -> Generation:
-    """Writes `pools` to a new generation below `store`; `checkpoint` is the fingerprint of the weights that scored them."""
+    """Writes `pools` to a new generation below `store`; `checkpoint` is the fingerprint of the weights that
+    scored them.
+    """
     digest = hashlib.sha256(pools.rows.tobytes() + pools.scores.tobytes()).hexdigest()[:8]
     config = GenerationConfig(out=store / f"gen-{step:08d}-{digest}", step=step, checkpoint=checkpoint)
     with artifact.building(config, kind=KIND, command=command, inputs=[]) as build:
@@ -61,12 +73,17 @@ def publish_generation(
             write_negatives(build.dir / NEGATIVES_FILE, pools, data, checkpoint=checkpoint, step=step)
             num_empty = int((pools.sizes == 0).sum())
             dropped = {"no-negative-left": num_empty} if num_empty else {}
-            build.publish(rows=artifact.Rows(read=len(pools.sizes), kept=len(pools.sizes) - num_empty, dropped=dropped), extra=extra)
+            build.publish(
+                rows=artifact.Rows(read=len(pools.sizes), kept=len(pools.sizes) - num_empty, dropped=dropped),
+                extra=extra,
+            )
     return load_generation(config.out, data)
 
 
 def load_generation(path: Path, data: RetrievalSplit) -> Generation:
-    """The negatives artifact at `path` over the rows of `data`. Raises `UserError` when it names queries or documents that `data` does not have."""
+    """The negatives artifact at `path` over the rows of `data`. Raises `UserError` when it names queries or
+    documents that `data` does not have.
+    """
     opened = artifact.open_artifact(path, kind=KIND)
     table = tables.read(opened.dir / NEGATIVES_FILE, tables.NEGATIVES)
     query_row = _rows_of(table.column("query_id"), data.queries.column("_id"), opened.dir, "query_id")
@@ -84,7 +101,9 @@ def load_generation(path: Path, data: RetrievalSplit) -> Generation:
 
 
 def changed_share(old: Generation, new: Generation, *, num_negatives: int) -> float:
-    """Share of the first `num_negatives` of every pool of `new` that are not among those of `old`; NaN if `new` is empty."""
+    """Share of the first `num_negatives` of every pool of `new` that are not among those of `old`; NaN if
+    `new` is empty.
+    """
     first_new, first_old = new.row_QP[:, :num_negatives], old.row_QP[:, :num_negatives]
     present = first_new != EMPTY
     was_there = (first_new[:, :, None] == first_old[:, None, :]).any(-1)
@@ -96,5 +115,7 @@ def _rows_of(ids: pa.Array | pa.ChunkedArray, known: pa.ChunkedArray, where: Pat
     rows = pc.index_in(ids, value_set=known)
     if rows.null_count:
         unknown = ids[pc.index(pc.is_null(rows), True).as_py()].as_py()
-        raise UserError(f"{where}: {field} {unknown!r} is not in the retrieval set; mine this set's own negatives")
+        raise UserError(
+            f"{where}: {field} {unknown!r} is not in the retrieval set; mine this set's own negatives"
+        )
     return rows.to_numpy(zero_copy_only=False).astype(np.int64)

@@ -17,7 +17,9 @@ class OptimConfig:
     warmup_steps: int = 0
     """Steps over which the learning rate rises linearly."""
     schedule: Literal["cosine", "wsd", "linear", "constant"] = "cosine"
-    """Course after the warm-up: cosine or linear descent, constant, or wsd (constant, then a linear descent over the last part)."""
+    """Course after the warm-up: cosine or linear descent, constant, or wsd (constant, then a linear descent
+    over the last part).
+    """
     final_lr: float = 0.1
     """Learning rate at the end of the descent, as a share of the highest."""
     decay_share: float = 0.2
@@ -32,9 +34,21 @@ class OptimConfig:
     def __post_init__(self) -> None:
         require(self.lr > 0, "optim.lr", self.lr, "must be over 0")
         require(self.warmup_steps >= 0, "optim.warmup_steps", self.warmup_steps, "must not be negative")
-        require(self.schedule in SCHEDULES, "optim.schedule", self.schedule, f"must be one of {', '.join(SCHEDULES)}")
+        require(
+            self.schedule in SCHEDULES,
+            "optim.schedule",
+            self.schedule,
+            f"must be one of {', '.join(SCHEDULES)}",
+        )
         require(0 <= self.final_lr <= 1, "optim.final_lr", self.final_lr, "must be between 0 and 1")
-        require(0 < self.decay_share <= 1, "optim.decay_share", self.decay_share, "must be over 0 and at most 1")
+        require(
+            0 < self.decay_share <= 1, "optim.decay_share", self.decay_share, "must be over 0 and at most 1"
+        )
         require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "must not be negative")
-        require(len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas), "optim.betas", self.betas, "must be two of [0, 1)")
+        require(
+            len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
+            "optim.betas",
+            self.betas,
+            "must be two of [0, 1)",
+        )
         require(self.grad_clip >= 0, "optim.grad_clip", self.grad_clip, "must not be negative")

@@ -1,4 +1,6 @@
-"""The learning rate as a function of the step alone, so that a resumed run cannot be at another place of its schedule."""
+"""The learning rate as a function of the step alone, so that a resumed run cannot be at another place of its
+schedule.
+"""
 
 import math
 
@@ -9,11 +11,14 @@ from conan_train.optim.config import OptimConfig
 def lr_at(step: int, config: OptimConfig, *, num_steps: int) -> float:
     """Learning rate of `step` (0 .. num_steps - 1).
 
-    Step s of the warm-up has (s + 1) / warmup_steps of `lr`, so its last step has all of it. A descent goes from `lr` to
-    `final_lr * lr`, which the last step has. Raises `UserError` when the warm-up leaves no step for the rest.
+    Step s of the warm-up has (s + 1) / warmup_steps of `lr`, so its last step has all of it. A descent goes
+    from `lr` to `final_lr * lr`, which the last step has. Raises `UserError` when the warm-up leaves no step
+    for the rest.
     """
     if config.warmup_steps and config.warmup_steps >= num_steps:
-        raise UserError(f"optim.warmup_steps: must be less than the {num_steps} steps of the run, got {config.warmup_steps}")
+        raise UserError(
+            f"optim.warmup_steps: must be less than the {num_steps} steps of the run, got {config.warmup_steps}"
+        )
     if step < config.warmup_steps:
         return config.lr * (step + 1) / config.warmup_steps
     if config.schedule == "constant":

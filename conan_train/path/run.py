@@ -1,4 +1,6 @@
-"""Runs a recipe from raw text to a fine-tuned model. Every stage is checked before the first one runs; a stage whose artifact is there is done."""
+"""Runs a recipe from raw text to a fine-tuned model. Every stage is checked before the first one runs; a
+stage whose artifact is there is done.
+"""
 
 import logging
 import time
@@ -22,14 +24,20 @@ def run_path(config: PathConfig) -> str:
 
     Raises `UserError` before anything has run if any stage's values do not fit its command.
     """
-    commands = {command.name: command for command in (*DATA_COMMANDS, *TRAIN_COMMANDS) if command.name != "run"}
+    commands = {
+        command.name: command for command in (*DATA_COMMANDS, *TRAIN_COMMANDS) if command.name != "run"
+    }
     path = find_recipe(config.recipe)
     stages = recipe.load(path, commands, root=config.root)
     unknown = set(config.only) - {stage.name for stage in stages}
     if unknown:
-        raise UserError(f"{path}: has no stage {min(unknown)!r}{recipe.nearest(min(unknown), [stage.name for stage in stages])}")
+        raise UserError(
+            f"{path}: has no stage {min(unknown)!r}{recipe.nearest(min(unknown), [stage.name for stage in stages])}"
+        )
     chosen = [stage for stage in stages if not config.only or stage.name in config.only]
-    configs: list[Any] = [bind(commands[stage.command], stage.values, source=f"{path}: {stage.name}") for stage in chosen]
+    configs: list[Any] = [
+        bind(commands[stage.command], stage.values, source=f"{path}: {stage.name}") for stage in chosen
+    ]
     start = time.monotonic()
     for number, (stage, stage_config) in enumerate(zip(chosen, configs), 1):
         log.info("[%d/%d] %s", number, len(chosen), stage.name)

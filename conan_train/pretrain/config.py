@@ -14,9 +14,12 @@ class PretrainConfig(StageConfig):
     """Train a language model on packed documents, next token by next token."""
 
     model: str
-    """Model to start from: a language-model artifact, or any model folder of transformers with its tokenizer."""
+    """Model to start from: a language-model artifact, or any model folder of transformers with its tokenizer.
+    """
     corpus: tuple[str, ...]
-    """Corpus artifacts, files, folders or globs of documents with a `text`, or `sample` for the texts that come with the package."""
+    """Corpus artifacts, files, folders or globs of documents with a `text`, or `sample` for the texts that
+    come with the package.
+    """
     steps: int = 0
     """Optimiser steps; give this or epochs."""
     epochs: float = 0.0
@@ -34,13 +37,16 @@ class PretrainConfig(StageConfig):
     precision: Literal["no", "bf16"] = "no"
     """Mixed precision of the forward and backward passes; weights and their updates are float32."""
     gradient_checkpointing: bool = False
-    """Compute activations again in the backward pass instead of keeping them: less memory, a third more work."""
+    """Compute activations again in the backward pass instead of keeping them: less memory, a third more work.
+    """
     seed: int = 0
     """Seed of the order of the documents and of the framework."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train: auto, cpu, cuda, mps."""
     threads: int = execution(0)
-    """CPU threads of the framework, 0 for its own choice; another number may change the last bits of the weights."""
+    """CPU threads of the framework, 0 for its own choice; another number may change the last bits of the
+    weights.
+    """
     log_every: int = execution(10)
     """Steps between two lines of the log."""
     checkpoint_every: int = execution(500)
@@ -50,11 +56,22 @@ class PretrainConfig(StageConfig):
 
     def __post_init__(self) -> None:
         require(len(self.corpus) > 0, "corpus", self.corpus, "name at least one artifact, file or folder")
-        for name in ("batch_tokens", "micro_batch_tokens", "log_every", "checkpoint_every", "keep_checkpoints"):
+        for name in (
+            "batch_tokens",
+            "micro_batch_tokens",
+            "log_every",
+            "checkpoint_every",
+            "keep_checkpoints",
+        ):
             require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
         for name in ("steps", "epochs", "threads", "seed"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
-        require((self.steps > 0) != (self.epochs > 0), "steps", self.steps, f"give either steps or epochs (epochs is {self.epochs})")
+        require(
+            (self.steps > 0) != (self.epochs > 0),
+            "steps",
+            self.steps,
+            f"give either steps or epochs (epochs is {self.epochs})",
+        )
         require(self.sequence_length >= 2, "sequence_length", self.sequence_length, "must be at least 2")
         rule = f"must be a multiple of sequence_length ({self.sequence_length})"
         require(self.batch_tokens % self.sequence_length == 0, "batch_tokens", self.batch_tokens, rule)

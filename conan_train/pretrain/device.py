@@ -10,8 +10,8 @@ from conan_data.errors import UserError
 def make_accelerator(device: str, precision: str) -> Accelerator:
     """An accelerator for `device` (auto, cpu, cuda, mps) and `precision` (no, bf16).
 
-    accelerate keeps both for the life of a process and refuses others afterwards, so what an earlier stage left is cleared.
-    Raises `UserError` for a device that is not there.
+    accelerate keeps both for the life of a process and refuses others afterwards, so what an earlier stage
+    left is cleared. Raises `UserError` for a device that is not there.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(device, True):
@@ -19,5 +19,7 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision=precision, cpu=device == "cpu")
     if device not in ("auto", accelerator.device.type):
-        raise UserError(f"device: accelerate chose {accelerator.device.type}, not {device}; check the settings of accelerate or torchrun")
+        raise UserError(
+            f"device: accelerate chose {accelerator.device.type}, not {device}; check the settings of accelerate or torchrun"
+        )
     return accelerator

@@ -1,7 +1,8 @@
 """What a model predicts of documents that it was not trained on, by language.
 
-A loss a token compares nothing across tokenizers: more text a token makes it larger. So it is given a character and a byte of the text that was predicted. The first token of
-a document has nothing before it and is not predicted; its characters are not counted either. EOS is predicted, and has none.
+A loss a token compares nothing across tokenizers: more text a token makes it larger. So it is given a
+character and a byte of the text that was predicted. The first token of a document has nothing before it and
+is not predicted; its characters are not counted either. EOS is predicted, and has none.
 """
 
 import math
@@ -15,12 +16,16 @@ from conan_train.pretrain.borders import packed_logits
 from conan_train.pretrain.packing import NO_LABEL, Batch, Stream
 from conan_train.pretrain.tokens import Tokens
 
-FEW, MOST = 4, 200
-"""Documents of a language that are held out at least (half of what it has, if that is less), and that are measured at most."""
+FEW, MOST = 4, 50
+"""Documents of a language that are held out at least (half of what it has, if that is less), and that are
+measured at most.
+"""
 
 
 def choose_held_out(places: np.ndarray, languages: np.ndarray, *, share: float) -> np.ndarray:
-    """bool [N]: the documents whose hash is below `share`, and of a language with fewer than `FEW` of them those with the smallest."""
+    """bool [N]: the documents whose hash is below `share`, and of a language with fewer than `FEW` of them
+    those with the smallest.
+    """
     mask = places < share
     for language in np.unique(languages):
         members = np.flatnonzero(languages == language)
@@ -31,9 +36,17 @@ def choose_held_out(places: np.ndarray, languages: np.ndarray, *, share: float) 
 
 
 def measure(
-    model: torch.nn.Module, tokens: Tokens, mask: np.ndarray, tokenizer: Tokenizer, *, length: int, batch_rows: int
+    model: torch.nn.Module,
+    tokens: Tokens,
+    mask: np.ndarray,
+    tokenizer: Tokenizer,
+    *,
+    length: int,
+    batch_rows: int,
 ) -> dict[str, dict[str, float]]:
-    """Loss a token (nats), perplexity a character and bits a byte for each language of the documents in `mask`, in rows of `length`."""
+    """Loss a token (nats), perplexity a character and bits a byte for each language of the documents in
+    `mask`, in rows of `length`.
+    """
     was_training = model.training
     model.eval()
     result = {}
@@ -41,21 +54,33 @@ def measure(
         members = np.flatnonzero(mask & (tokens.languages == language))
         members = members[np.argsort(tokens.places[members], kind="stable")[:MOST]]
         if len(members):
-            result[name] = _measure_one(model, tokens, members, tokenizer, length=length, batch_rows=batch_rows)
+            result[name] = _measure_one(
+                model, tokens, members, tokenizer, length=length, batch_rows=batch_rows
+            )
     model.train(was_training)
     return result
 
 
 @torch.no_grad()
 def _measure_one(
-    model: torch.nn.Module, tokens: Tokens, members: np.ndarray, tokenizer: Tokenizer, *, length: int, batch_rows: int
+    model: torch.nn.Module,
+    tokens: Tokens,
+    members: np.ndarray,
+    tokenizer: Tokenizer,
+    *,
+    length: int,
+    batch_rows: int,
 ) -> dict[str, float]:
     device = next(model.parameters()).device
     loss, num_labels = 0.0, 0
-    for batch in _batches(Stream.of(tokens.ids, tokens.starts, members), length=length, batch_rows=batch_rows):
+    for batch in _batches(
+        Stream.of(tokens.ids, tokens.starts, members), length=length, batch_rows=batch_rows
+    ):
         loss += float(summed_loss(model, batch, device).double())
         num_labels += batch.num_labels
-    texts = tokenizer.decode_batch([tokens.document(member)[1:-1].tolist() for member in members], skip_special_tokens=False)
+    texts = tokenizer.decode_batch(
+        [tokens.document(member)[1:-1].tolist() for member in members], skip_special_tokens=False
+    )
     num_characters, num_bytes = sum(map(len, texts)), sum(len(text.encode()) for text in texts)
     return {
         "documents": len(members),
@@ -68,16 +93,22 @@ def _measure_one(
 
 def summed_loss(model: torch.nn.Module, batch: Batch, device: torch.device) -> torch.Tensor:
     """Cross-entropy of the labels of a batch, in nats, summed in float32."""
-    ids, positions, labels = (torch.from_numpy(column).to(device) for column in (batch.ids, batch.positions, batch.labels))
+    ids, positions, labels = (
+        torch.from_numpy(column).to(device) for column in (batch.ids, batch.positions, batch.labels)
+    )
     logits = packed_logits(model, ids, positions)
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=NO_LABEL, reduction="sum")
+    return torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1).float(), labels.flatten(), ignore_index=NO_LABEL, reduction="sum"
+    )
 
 
 def _batches(stream: Stream, *, length: int, batch_rows: int) -> Iterator[Batch]:
     """The stream in rows of `length`; the last row is shorter and comes alone."""
     num_whole = len(stream) // length
     for first in range(0, num_whole, batch_rows):
-        rows = [stream.row(number * length, length) for number in range(first, min(first + batch_rows, num_whole))]
+        rows = [
+            stream.row(number * length, length) for number in range(first, min(first + batch_rows, num_whole))
+        ]
         yield Batch(*(np.stack(column) for column in zip(*rows, strict=True)))
     if len(stream) > num_whole * length:
         ids, positions, labels = stream.row(num_whole * length, length)

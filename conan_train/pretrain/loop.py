@@ -1,8 +1,10 @@
 """The training loop: one optimiser step after another over packed rows.
 
-A step is a function of the config, its number and the state in the checkpoint: rows, learning rate and the seed of whatever is random follow from the number.
-So a run that was killed ends with the same weights as one that was not, bit by bit on a CPU with the same number of threads. With several processes each takes
-every n-th row, and losses are divided by the labels of all of them, so that the sum of gradients is that of one process.
+A step is a function of the config, its number and the state in the checkpoint: rows, learning rate and the
+seed of whatever is random follow from the number. So a run that was killed ends with the same weights as one
+that was not, bit by bit on a CPU with the same number of threads. With several processes each takes a stretch
+of the rows, and losses are divided by the labels of all of them, so that the sum of gradients is that of one
+process.
 
 B rows, L tokens of a row.
 """
@@ -36,7 +38,14 @@ class Trainer:
     """A run of `num_steps` steps over `rows`; below `directory` are `checkpoints/` and the log."""
 
     def __init__(
-        self, config: PretrainConfig, *, model: PreTrainedModel, rows: Rows, num_steps: int, accelerator: Accelerator, directory: Path
+        self,
+        config: PretrainConfig,
+        *,
+        model: PreTrainedModel,
+        rows: Rows,
+        num_steps: int,
+        accelerator: Accelerator,
+        directory: Path,
     ) -> None:
         self.config, self.rows, self.num_steps = config, rows, num_steps
         self.accelerator, self.directory = accelerator, directory
@@ -58,7 +67,9 @@ class Trainer:
             self.log.cut(self.step)
 
     def train(self) -> None:
-        """Takes the steps that are left. Raises `UserError` when loss or gradient is not finite; the weights of that step are not updated."""
+        """Takes the steps that are left. Raises `UserError` before an update whose loss or gradient is not
+        finite.
+        """
         self.model.train()
         since, num_taken = time.monotonic(), 0
         for step in progress(range(self.step, self.num_steps), "pretraining", unit="step"):
@@ -75,7 +86,9 @@ class Trainer:
     def save(self) -> None:
         if self.accelerator.is_main_process:
             folder, keep = self.directory / "checkpoints", self.config.keep_checkpoints
-            save_checkpoint(folder, step=self.step, model=self.bare, optimizer=self.optimizer, extra=self.extra, keep=keep)
+            save_checkpoint(
+                folder, step=self.step, model=self.bare, optimizer=self.optimizer, extra=self.extra, keep=keep
+            )
         self.accelerator.wait_for_everyone()
 
     def _take(self, step: int) -> tuple[float, float]:
@@ -91,7 +104,9 @@ class Trainer:
             hold = self.accelerator.no_sync(self.model) if number < len(batches) else contextlib.nullcontext()
             with hold:
                 loss = summed_loss(self.model, batch, self.accelerator.device)
-                self.accelerator.backward(loss * (world / num_labels))  # the average over processes takes `world` out again
+                self.accelerator.backward(
+                    loss * (world / num_labels)
+                )  # the average over processes takes `world` out again
             total += loss.detach()
         loss_value = float(self.accelerator.reduce(total, reduction="sum")) / num_labels
         norm = torch.nn.utils.clip_grad_norm_(self.bare.parameters(), self.config.optim.grad_clip or math.inf)
@@ -121,6 +136,20 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         lr = lr_at(self.step - 1, self.config.optim, num_steps=self.num_steps)
-        event = {"event": "step", "step": self.step, "loss": loss, "lr": lr, "tokens_per_second": tokens_per_second, "grad_norm": norm}
+        event = {
+            "event": "step",
+            "step": self.step,
+            "loss": loss,
+            "lr": lr,
+            "tokens_per_second": tokens_per_second,
+            "grad_norm": norm,
+        }
         self.log.append(event)
-        log.info("step %d of %d: loss %.4f, lr %.2e, %.0f tokens/s", self.step, self.num_steps, loss, lr, tokens_per_second)
+        log.info(
+            "step %d of %d: loss %.4f, lr %.2e, %.0f tokens/s",
+            self.step,
+            self.num_steps,
+            loss,
+            lr,
+            tokens_per_second,
+        )

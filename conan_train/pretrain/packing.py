@@ -1,9 +1,10 @@
 """Rows of tokens without padding, in an order that is a function of the seed and the step alone.
 
-The documents of an epoch are shuffled and laid end to end, and the row of number r is the r-th stretch of `length` tokens. Two things must
-not cross the end of a document: attention (position ids restart there, which `transformers` reads as a border) and prediction (no label). A document
-that is cut by the end of a row goes on at the start of the next one, without what came before, and the last token of a row still
-predicts the first of the next. At most `length - 1` tokens at the end of an epoch, other ones each time, are left out.
+The documents of an epoch are shuffled and laid end to end, and the row of number r is the r-th stretch of
+`length` tokens. Two things must not cross the end of a document: attention (position ids restart there, which
+`transformers` reads as a border) and prediction (no label). A document that is cut by the end of a row goes
+on at the start of the next one, without what came before, and the last token of a row still predicts the
+first of the next. At most `length - 1` tokens at the end of an epoch, other ones each time, are left out.
 
 L tokens of a row, B rows.
 """
@@ -47,7 +48,9 @@ class Stream:
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def row(self, start: int, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Tokens, positions and labels of the stretch from `start`, shorter than `length` where the stream ends."""
+        """Tokens, positions and labels of the stretch from `start`, shorter than `length` where the stream
+        ends.
+        """
         stop = min(start + length, len(self))
         ids, positions = np.empty(stop - start, np.int64), np.empty(stop - start, np.int64)
         labels = np.full(stop - start, NO_LABEL, np.int64)
@@ -69,7 +72,9 @@ class Stream:
 class Rows:
     """The packed rows of all epochs, numbered from 0 on."""
 
-    def __init__(self, ids: np.ndarray, starts: np.ndarray, documents: np.ndarray, *, length: int, seed: int) -> None:
+    def __init__(
+        self, ids: np.ndarray, starts: np.ndarray, documents: np.ndarray, *, length: int, seed: int
+    ) -> None:
         self.ids, self.starts, self.documents = ids, starts, documents
         self.length, self.seed = length, seed
         self.per_epoch = int((starts[documents + 1] - starts[documents]).sum()) // length

@@ -1,7 +1,8 @@
 """The corpus as one array of token ids on disk, made once.
 
-Tokenising while training would make the order of the data depend on workers and queues. Here it is an array, a document is a slice of it, and
-any row of any epoch can be computed from the step alone. Special tokens spelled out in a text are text: only the end of a document is EOS.
+Tokenising while training would make the order of the data depend on workers and queues. Here it is an array,
+a document is a slice of it, and any row of any epoch can be computed from the step alone. Special tokens
+spelled out in a text are text: only the end of a document is EOS.
 """
 
 import json
@@ -45,14 +46,20 @@ class Tokens:
         return self.ids[self.starts[index] : self.starts[index + 1]]
 
 
-def tokenize(paths: tuple[str, ...], tokenizer: Tokenizer, folder: Path, *, eos_id: int, vocab_size: int) -> Tokens:
-    """The documents of a corpus as token ids in `folder`; what is there already from an interrupted run is used again."""
+def tokenize(
+    paths: tuple[str, ...], tokenizer: Tokenizer, folder: Path, *, eos_id: int, vocab_size: int
+) -> Tokens:
+    """The documents of a corpus as token ids in `folder`; what is there already from an interrupted run is
+    used again.
+    """
     if not (folder / _META).exists():
         partial = folder.with_name(folder.name + ".partial")
         for old in (partial, folder):
             shutil.rmtree(old, ignore_errors=True)
         partial.mkdir(parents=True)
-        _write(paths, tokenizer, partial, eos_id=eos_id, dtype=np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+        _write(
+            paths, tokenizer, partial, eos_id=eos_id, dtype=np.uint16 if vocab_size <= 1 << 16 else np.uint32
+        )
         partial.rename(folder)
     return read_tokens(folder)
 
@@ -70,7 +77,14 @@ def read_tokens(folder: Path) -> Tokens:
     )
 
 
-def _write(paths: tuple[str, ...], tokenizer: Tokenizer, folder: Path, *, eos_id: int, dtype: type[np.unsignedinteger]) -> None:
+def _write(
+    paths: tuple[str, ...],
+    tokenizer: Tokenizer,
+    folder: Path,
+    *,
+    eos_id: int,
+    dtype: type[np.unsignedinteger],
+) -> None:
     tally = corpus.Tally()
     names: dict[str, int] = {}
     lengths, places, languages = [], [], []
@@ -90,7 +104,12 @@ def _write(paths: tuple[str, ...], tokenizer: Tokenizer, folder: Path, *, eos_id
     np.save(folder / "starts.npy", np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64))
     np.save(folder / "places.npy", np.asarray(places, dtype=np.float64))
     np.save(folder / "languages.npy", np.asarray(languages, dtype=np.int32))
-    meta = {"tokens": sum(lengths), "languages": list(names), "read": tally.read, "dropped": dict(tally.dropped)}
+    meta = {
+        "tokens": sum(lengths),
+        "languages": list(names),
+        "read": tally.read,
+        "dropped": dict(tally.dropped),
+    }
     (folder / _META).write_text(json.dumps(meta), encoding="utf-8")
 
 
@@ -105,5 +124,9 @@ def _encode(tokenizer: Tokenizer, batch: tuple[corpus.Document, ...], *, eos_id:
 
 
 def _write_header(file: BinaryIO, dtype: type[np.unsignedinteger], length: int) -> None:
-    """The header of a one-dimensional .npy file; numpy leaves room in it, so that a longer length takes no more bytes."""
-    np.lib.format.write_array_header_1_0(file, {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (length,)})
+    """The header of a one-dimensional .npy file; numpy leaves room in it, so that a longer length takes no
+    more bytes.
+    """
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (length,)}
+    )

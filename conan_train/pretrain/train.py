@@ -1,6 +1,8 @@
-"""`conan-train pretrain`: from a model and a corpus to a language model, with its log and what it predicts of documents that it never saw.
+"""`conan-train pretrain`: from a model and a corpus to a language model, with its log and what it predicts of
+documents that it never saw.
 
-Of a distributed run the main process reads the corpus and publishes; the others read the token ids that it wrote and take their rows.
+Of a distributed run the main process reads the corpus and publishes; the others read the token ids that it
+wrote and take their rows.
 """
 
 import json
@@ -22,6 +24,7 @@ from conan_train import corpus
 from conan_train.checkpoint.state import latest_checkpoint
 from conan_train.model.folder import model_folder
 from conan_train.model.tokenization import load_tokenizer
+from conan_train.optim.schedule import lr_at
 from conan_train.pretrain.config import PretrainConfig
 from conan_train.pretrain.device import make_accelerator
 from conan_train.pretrain.held_out import choose_held_out, measure
@@ -33,7 +36,12 @@ from conan_train.pretrain.tokens import Tokens, read_tokens, tokenize
 log = logging.getLogger(__name__)
 
 KIND = "language-model"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+)
 
 
 @dataclass(frozen=True)
@@ -55,16 +63,22 @@ class _Outcome:
 
 
 def pretrain(config: PretrainConfig) -> Path:
-    """Trains, or goes on with an interrupted run, and publishes `model/`, the log and `held_out.json`; returns the artifact's directory."""
+    """Trains, or goes on with an interrupted run, and publishes `model/`, the log and `held_out.json`;
+    returns the artifact's directory.
+    """
     if config.threads:
         torch.set_num_threads(config.threads)
     accelerator = make_accelerator(config.device, config.precision)
     if config.batch_rows % accelerator.num_processes:
-        raise UserError(f"batch_tokens: {config.batch_rows} rows do not divide among {accelerator.num_processes} processes")
+        raise UserError(
+            f"batch_tokens: {config.batch_rows} rows do not divide among {accelerator.num_processes} processes"
+        )
     if not accelerator.is_main_process:
         return _follow(config, accelerator)
-    inputs = [config.model, *corpus.inputs(config.corpus)]
-    with artifact.building(config, kind=KIND, command="conan-train pretrain", inputs=inputs, resume=True) as build:
+    inputs: list[str | Path] = [config.model, *corpus.inputs(config.corpus)]
+    with artifact.building(
+        config, kind=KIND, command="conan-train pretrain", inputs=inputs, resume=True
+    ) as build:
         if build.done:
             broadcast_object_list([None])
             return build.out
@@ -80,7 +94,10 @@ def pretrain(config: PretrainConfig) -> Path:
             kept=int((~outcome.held_out).sum()),
             dropped={**tokens.tally.dropped, "held-out": int(outcome.held_out.sum())},
         )
-        return build.publish(rows=rows, extra={"steps": outcome.num_steps, "trained_tokens": outcome.num_steps * config.batch_tokens})
+        return build.publish(
+            rows=rows,
+            extra={"steps": outcome.num_steps, "trained_tokens": outcome.num_steps * config.batch_tokens},
+        )
 
 
 def _follow(config: PretrainConfig, accelerator: Accelerator) -> Path:
@@ -99,23 +116,44 @@ def _run(config: PretrainConfig, accelerator: Accelerator, tokens: Tokens, task:
     tokenizer = load_tokenizer(folder)
     model = load_language_model(folder, config, vocab_size=len(tokenizer))
     held_out = choose_held_out(tokens.places, tokens.languages, share=config.held_out)
-    rows = Rows(tokens.ids, tokens.starts, np.flatnonzero(~held_out), length=config.sequence_length, seed=config.seed)
+    rows = Rows(
+        tokens.ids, tokens.starts, np.flatnonzero(~held_out), length=config.sequence_length, seed=config.seed
+    )
     if not rows.per_epoch:
-        raise UserError(f"corpus: {int(tokens.starts[-1]):,} tokens in all are too few for one row of {config.sequence_length}; lower sequence_length")
+        raise UserError(
+            f"corpus: {int(tokens.starts[-1]):,} tokens in all are too few for one row of {config.sequence_length}; lower sequence_length"
+        )
     num_steps = config.steps or math.ceil(config.epochs * rows.per_epoch / config.batch_rows)
+    lr_at(
+        0, config.optim, num_steps=num_steps
+    )  # refuses a schedule that does not fit, before anything is written
     log.info(
         "%s documents, %s tokens; %d steps are %.2f epochs",
-        *(f"{(~held_out).sum():,}", f"{int(tokens.lengths[~held_out].sum()):,}", num_steps, num_steps * config.batch_rows / rows.per_epoch),
+        *(
+            f"{(~held_out).sum():,}",
+            f"{int(tokens.lengths[~held_out].sum()):,}",
+            num_steps,
+            num_steps * config.batch_rows / rows.per_epoch,
+        ),
     )
-    trainer = Trainer(config, model=model, rows=rows, num_steps=num_steps, accelerator=accelerator, directory=Path(task.directory))
+    trainer = Trainer(
+        config,
+        model=model,
+        rows=rows,
+        num_steps=num_steps,
+        accelerator=accelerator,
+        directory=Path(task.directory),
+    )
     trainer.restore(Path(task.checkpoint) if task.checkpoint else None)
 
     def measured() -> dict[str, dict[str, float]]:
         batch_rows = max(1, config.micro_batch_tokens // config.sequence_length)
         length = config.sequence_length
-        return measure(trainer.model, tokens, held_out, tokenizer.backend_tokenizer, length=length, batch_rows=batch_rows)
+        return measure(
+            trainer.model, tokens, held_out, tokenizer.backend_tokenizer, length=length, batch_rows=batch_rows
+        )
 
-    before = trainer.extra.setdefault("held_out_before", None) or measured()
+    before = trainer.extra.get("held_out_before") or measured()
     trainer.extra["held_out_before"] = before
     trainer.train()
     after = measured()
@@ -137,11 +175,19 @@ def _finish(directory: Path, folder: Path, outcome: _Outcome) -> None:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, directory / "model" / name)
     measured = {"before": outcome.before, "after": outcome.after}
-    (directory / "held_out.json").write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (directory / "held_out.json").write_text(
+        json.dumps(measured, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     for lang, row in outcome.after.items():
         was = outcome.before[lang]
         log.info(
             "%s: held out, %.3f bits a byte (before %.3f), perplexity a character %.3f (before %.3f)",
-            *(lang, row["bits_per_byte"], was["bits_per_byte"], row["perplexity_per_character"], was["perplexity_per_character"]),
+            *(
+                lang,
+                row["bits_per_byte"],
+                was["bits_per_byte"],
+                row["perplexity_per_character"],
+                was["perplexity_per_character"],
+            ),
         )
     shutil.rmtree(directory / "checkpoints", ignore_errors=True)

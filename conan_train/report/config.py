@@ -10,7 +10,9 @@ class ReportConfig(StageConfig):
     """Draw artifacts into one self-contained HTML page; what is not given is left out."""
 
     inputs: tuple[str, ...]
-    """Artifacts in any order: corpus, retrieval, negatives, tokenizer, language-model, embedder, evaluation, sentence-transformers."""
+    """Artifacts in any order: corpus, retrieval, negatives, tokenizer, language-model, embedder, evaluation,
+    sentence-transformers.
+    """
     title: str = "Training report"
     """Headline of the page."""
 

@@ -1,4 +1,6 @@
-"""What the page says about data: how many rows came in, what became of them and why, and which languages they are in."""
+"""What the page says about data: how many rows came in, what became of them and why, and which languages they
+are in.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -7,8 +9,14 @@ from typing import Any
 from conan_data.artifact import Artifact
 from conan_train.report import figures
 
-STAGES = {"read": "readable", "language": "in a wanted language", "rules": "passed the rules", "dedup": "no duplicate"}
-"""Stages of a corpus build in their order, with what is said of the rows that pass; other stages come after."""
+STAGES = {
+    "read": "readable",
+    "language": "in a wanted language",
+    "rules": "passed the rules",
+    "dedup": "no duplicate",
+}
+"""Stages of a corpus build in their order, with what is said of the rows that pass; other stages come after.
+"""
 KEPT = "kept:rank"
 """What a mining counts the candidates under that it took."""
 
@@ -34,7 +42,9 @@ def funnel_stages(rows: Mapping[str, Any], drops: Sequence[Mapping[str, Any]]) -
         lost[drop["stage"]] += drop["rows"]
     if not drops and rows["dropped"]:
         lost["all filters"] = sum(rows["dropped"].values())
-    order = [stage for stage in STAGES if stage in lost] + sorted(stage for stage in lost if stage not in STAGES)
+    order = [stage for stage in STAGES if stage in lost] + sorted(
+        stage for stage in lost if stage not in STAGES
+    )
     left, stages = rows["read"], []
     for stage in order:
         stages.append((STAGES.get(stage, f"passed {stage}"), left, left - lost[stage]))
@@ -46,9 +56,12 @@ def retrieval_section(item: Artifact, *, number: int) -> dict[str, Any]:
     """The mix of languages that was asked for and the one that was reached, and what was refused."""
     extra = item.manifest["extra"]
     asked, reached = extra.get("mix_asked", {}), extra.get("mix_reached", {})
-    kept, chosen, dropped = (extra.get(name, {}) for name in ("queries_by_language", "chosen_by_language", "dropped_by_language"))
+    kept, chosen, dropped = (
+        extra.get(name, {}) for name in ("queries_by_language", "chosen_by_language", "dropped_by_language")
+    )
     languages = sorted(
-        asked.keys() | kept.keys() | dropped.keys(), key=lambda language: (-asked.get(language, 0.0), -kept.get(language, 0), language)
+        asked.keys() | kept.keys() | dropped.keys(),
+        key=lambda language: (-asked.get(language, 0.0), -kept.get(language, 0), language),
     )
     table = [
         {
@@ -76,9 +89,13 @@ def negatives_section(item: Artifact) -> dict[str, Any]:
     """What became of the candidates, and how far the scores of positives and negatives are apart."""
     extra = item.manifest["extra"]
     quantiles = extra.get("quantiles", [])
-    median, low, high = (quantiles.index(place) if place in quantiles else None for place in (0.5, 0.05, 0.95))
+    median, low, high = (
+        quantiles.index(place) if place in quantiles else None for place in (0.5, 0.05, 0.95)
+    )
     scores = []
-    for language, record in sorted(extra.get("scores", {}).items(), key=lambda entry: (-entry[1]["queries"], entry[0])):
+    for language, record in sorted(
+        extra.get("scores", {}).items(), key=lambda entry: (-entry[1]["queries"], entry[0])
+    ):
         spreads = {
             side: None
             if not record[f"{side}_scores"] or median is None
@@ -102,7 +119,10 @@ def negatives_section(item: Artifact) -> dict[str, Any]:
 
 def listed(counts: Mapping[str, int]) -> str:
     """`reason 3, other 1`, largest first."""
-    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
+    return ", ".join(
+        f"{reason} {count:,}"
+        for reason, count in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    )
 
 
 def _reasons(drops: Sequence[Mapping[str, Any]], rows: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -128,15 +148,22 @@ def _reasons(drops: Sequence[Mapping[str, Any]], rows: Mapping[str, Any]) -> lis
 def _most(counts: Counter[str], *, most: int = 5) -> str:
     shown = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
     rest = sum(count for _, count in shown[most:])
-    return ", ".join([f"{language} {count:,}".strip() for language, count in shown[:most]] + ([f"others {rest:,}"] if rest else []))
+    return ", ".join(
+        [f"{language} {count:,}".strip() for language, count in shown[:most]]
+        + ([f"others {rest:,}"] if rest else [])
+    )
 
 
-def _corpus_languages(kept: Mapping[str, int], characters: Mapping[str, int], drops: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _corpus_languages(
+    kept: Mapping[str, int], characters: Mapping[str, int], drops: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     dropped: dict[str, Counter[str]] = defaultdict(Counter)
     for drop in drops:
         dropped[drop["lang"]][drop["reason"]] += drop["rows"]
     total = max(1, sum(kept.values()))
-    languages = sorted(kept.keys() | dropped.keys(), key=lambda language: (language == "", -kept.get(language, 0), language))
+    languages = sorted(
+        kept.keys() | dropped.keys(), key=lambda language: (language == "", -kept.get(language, 0), language)
+    )
     return [
         {
             "language": language or "unknown",

@@ -17,7 +17,9 @@ _COLOURS = (BLUE, ORANGE, GREEN, RED, VIOLET)
 
 
 def funnel(name: str, stages: Sequence[tuple[str, int, int]]) -> str:
-    """Bars of what is left after each stage; `stages` are (what the rest is, rows that went in, rows that came out)."""
+    """Bars of what is left after each stage; `stages` are (what the rest is, rows that went in, rows that
+    came out).
+    """
     total = max(1, stages[0][1])
     labels = ["read", *(rest for rest, _, _ in stages)]
     left = [stages[0][1], *(after for _, _, after in stages)]
@@ -28,27 +30,49 @@ def funnel(name: str, stages: Sequence[tuple[str, int, int]]) -> str:
         axes.barh(places[1:], left[:-1], color=RED, alpha=0.25, height=0.66)
         axes.barh(places, left, color=BLUE, height=0.66)
         for place, rows, before in zip(places, left, [left[0], *left]):
-            axes.annotate(f"{rows:,} ({100 * rows / total:.0f}%)", (before, place), xytext=(5, 0), textcoords="offset points", va="center")
+            axes.annotate(
+                f"{rows:,} ({100 * rows / total:.0f}%)",
+                (before, place),
+                xytext=(5, 0),
+                textcoords="offset points",
+                va="center",
+            )
         axes.set_yticks(places, labels)
         axes.set_xlim(0, 1.22 * total)
         axes.grid(visible=False)
         axes.spines["bottom"].set_visible(False)
         axes.set_xticks([])
         axes.tick_params(length=0)
-        return to_svg(drawn, label=f"Rows left after each stage: {', '.join(f'{label} {rows}' for label, rows in zip(labels, left))}")
+        return to_svg(
+            drawn,
+            label=f"Rows left after each stage: {', '.join(f'{label} {rows}' for label, rows in zip(labels, left))}",
+        )
 
 
 def shares(name: str, asked: Mapping[str, float], reached: Mapping[str, float]) -> str:
     """Two bars a language, shares of 1."""
     languages = sorted(
-        asked.keys() | reached.keys(), key=lambda language: (-asked.get(language, 0.0), -reached.get(language, 0.0), language)
+        asked.keys() | reached.keys(),
+        key=lambda language: (-asked.get(language, 0.0), -reached.get(language, 0.0), language),
     )
     with style():
         drawn = figure(name, width=max(3.2, min(WIDTH, 1.2 + 0.55 * len(languages))), height=2.3)
         axes = tidy(drawn.add_subplot())
         places = np.arange(len(languages))
-        axes.bar(places - 0.2, [100 * asked.get(language, 0.0) for language in languages], width=0.4, color=ORANGE, label="asked for")
-        axes.bar(places + 0.2, [100 * reached.get(language, 0.0) for language in languages], width=0.4, color=BLUE, label="reached")
+        axes.bar(
+            places - 0.2,
+            [100 * asked.get(language, 0.0) for language in languages],
+            width=0.4,
+            color=ORANGE,
+            label="asked for",
+        )
+        axes.bar(
+            places + 0.2,
+            [100 * reached.get(language, 0.0) for language in languages],
+            width=0.4,
+            color=BLUE,
+            label="reached",
+        )
         axes.set_xticks(places, languages, rotation=90 if len(languages) > 16 else 0)
         axes.grid(visible=False, axis="x")
         axes.set_ylabel("% of queries")
@@ -57,18 +81,37 @@ def shares(name: str, asked: Mapping[str, float], reached: Mapping[str, float]) 
 
 
 def curves(
-    name: str, lines: Mapping[str, Series], *, ylabel: str, refreshes: Sequence[float] = (), log: bool = False, filled: bool = False
+    name: str,
+    lines: Mapping[str, Series],
+    *,
+    ylabel: str,
+    refreshes: Sequence[float] = (),
+    log: bool = False,
+    filled: bool = False,
 ) -> str:
     """Lines over training steps; a dashed vertical line at each of `refreshes`."""
     with style():
         drawn = figure(name, width=HALF_WIDTH, height=2.3)
         axes = tidy(drawn.add_subplot())
         for (label, line), colour in zip(lines.items(), _COLOURS):
-            axes.plot(line.steps, line.values, color=colour, label=label, marker="o" if len(line.steps) < 3 else None)
+            axes.plot(
+                line.steps,
+                line.values,
+                color=colour,
+                label=label,
+                marker="o" if len(line.steps) < 3 else None,
+            )
             if filled:
                 axes.fill_between(line.steps, line.values, color=colour, alpha=0.2, linewidth=0)
         for place, step in enumerate(refreshes):
-            axes.axvline(step, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), alpha=0.55, label="negatives mined" if place == 0 else None)
+            axes.axvline(
+                step,
+                color=INK,
+                linewidth=0.8,
+                linestyle=(0, (4, 3)),
+                alpha=0.55,
+                label="negatives mined" if place == 0 else None,
+            )
         if log:
             axes.set_yscale("log")
         elif filled:
@@ -76,14 +119,21 @@ def curves(
         axes.set_xlabel("step")
         axes.set_ylabel(ylabel)
         if len(lines) > 1 or refreshes:
-            axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(-0.01, 1.0), borderaxespad=0.2, handlelength=1.6)
+            axes.legend(
+                ncols=4, loc="lower left", bbox_to_anchor=(-0.01, 1.0), borderaxespad=0.2, handlelength=1.6
+            )
         return to_svg(drawn, label=f"{ylabel} over training steps: {', '.join(lines)}")
 
 
 def heat_maps(name: str, panels: Mapping[str, Mapping[tuple[str, str], float]], *, metric: str) -> str:
-    """A panel for each evaluation: (query language, document language) to a score from 0 to 1, all on one scale."""
+    """A panel for each evaluation: (query language, document language) to a score from 0 to 1, all on one
+    scale.
+    """
     query_languages, document_languages = (
-        sorted({pair[side] for scores in panels.values() for pair in scores}, key=lambda language: (language != "en", language))
+        sorted(
+            {pair[side] for scores in panels.values() for pair in scores},
+            key=lambda language: (language != "en", language),
+        )
         for side in (0, 1)
     )
     num_rows, num_columns = len(query_languages), len(document_languages)
@@ -96,15 +146,22 @@ def heat_maps(name: str, panels: Mapping[str, Mapping[tuple[str, str], float]], 
         all_axes = drawn.subplots(1, len(panels), squeeze=False)[0]
         for place, (axes, (label, scores)) in enumerate(zip(all_axes, panels.items())):
             values = np.array(
-                [[100 * scores.get((query, document), np.nan) for document in document_languages] for query in query_languages]
+                [
+                    [100 * scores.get((query, document), np.nan) for document in document_languages]
+                    for query in query_languages
+                ]
             )
-            _heat_map(axes, values, top=top, title=label, with_numbers=num_columns <= _MOST_LANGUAGES_WITH_NUMBERS)
+            _heat_map(
+                axes, values, top=top, title=label, with_numbers=num_columns <= _MOST_LANGUAGES_WITH_NUMBERS
+            )
             axes.set_xticks(
-                range(num_columns), document_languages, rotation=90 if max(map(len, document_languages)) > 2 or num_columns > 14 else 0
+                range(num_columns),
+                document_languages,
+                rotation=90 if max(map(len, document_languages)) > 2 or num_columns > 14 else 0,
             )
             axes.set_yticks(range(num_rows), query_languages if place == 0 else [""] * num_rows)
-            axes.set_xlabel("language of the documents")
-        all_axes[0].set_ylabel("language of the query")
+            axes.set_xlabel("documents")
+        all_axes[0].set_ylabel("queries")
         return to_svg(drawn, label=f"{metric} by language of query and document, {', '.join(panels)}")
 
 
@@ -117,7 +174,11 @@ def _heat_map(axes: Axes, values: np.ndarray, *, top: float, title: str, with_nu
         if np.isnan(value):
             continue
         red, green, blue, _ = colours(value / top)
-        axes.add_patch(mpl.patches.Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=(red, green, blue), edgecolor="none"))
+        axes.add_patch(
+            mpl.patches.Rectangle(
+                (column - 0.5, row - 0.5), 1, 1, facecolor=(red, green, blue), edgecolor="none"
+            )
+        )
         if with_numbers:
             ink = "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "#ffffff"
             axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7.5, color=ink)

@@ -1,4 +1,6 @@
-"""What the page says about training and its result: curves, refreshes of negatives, and scores before, after and of BM25."""
+"""What the page says about training and its result: curves, refreshes of negatives, and scores before, after
+and of BM25.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,12 +24,23 @@ def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
     marks = [float(line["step"]) for line in refreshes]
     drawn: list[dict[str, str]] = []
 
-    def draw(caption: str, fields: dict[str, str], *, ylabel: str, with_refreshes: bool = True, log: bool = False) -> None:
-        lines_of = {label: found for label, field in fields.items() if (found := training.series(lines, field)) is not None}
+    def draw(
+        caption: str, fields: dict[str, str], *, ylabel: str, with_refreshes: bool = True, log: bool = False
+    ) -> None:
+        lines_of = {
+            label: found
+            for label, field in fields.items()
+            if (found := training.series(lines, field)) is not None
+        }
         if lines_of:
             name = f"training-{number}-{len(drawn)}"
             shown = marks if with_refreshes else []
-            drawn.append({"caption": caption, "svg": figures.curves(name, lines_of, ylabel=ylabel, refreshes=shown, log=log)})
+            drawn.append(
+                {
+                    "caption": caption,
+                    "svg": figures.curves(name, lines_of, ylabel=ylabel, refreshes=shown, log=log),
+                }
+            )
 
     draw("Loss", {"loss": "loss"}, ylabel="loss", log=_spans_decades(lines))
     draw(
@@ -37,11 +50,31 @@ def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
     )
     replaced = training.replaced_per_step(lines)
     if replaced is not None:
-        svg = figures.curves(f"training-{number}-replaced", {"replaced": replaced}, ylabel="negatives a step", refreshes=marks, filled=True)
-        drawn.append({"caption": "Negatives that had become easy and were replaced by the next of their pool", "svg": svg})
-    draw("Queries whose positive scores highest among their candidates", {"accuracy": "accuracy"}, ylabel="share")
+        svg = figures.curves(
+            f"training-{number}-replaced",
+            {"replaced": replaced},
+            ylabel="negatives a step",
+            refreshes=marks,
+            filled=True,
+        )
+        drawn.append(
+            {
+                "caption": "Negatives that had become easy and were replaced by the next of their pool",
+                "svg": svg,
+            }
+        )
+    draw(
+        "Queries whose positive scores highest among their candidates",
+        {"accuracy": "accuracy"},
+        ylabel="share",
+    )
     draw("Soft mask: 0 is causal, 1 bidirectional", {"alpha": "alpha"}, ylabel="alpha", with_refreshes=False)
-    draw("Length of the gradient before it is clipped", {"gradient": "grad_norm"}, ylabel="norm", with_refreshes=False)
+    draw(
+        "Length of the gradient before it is clipped",
+        {"gradient": "grad_norm"},
+        ylabel="norm",
+        with_refreshes=False,
+    )
     draw("Learning rate", {"learning rate": "lr"}, ylabel="learning rate", with_refreshes=False)
     return {
         "name": item.dir.name,
@@ -55,11 +88,18 @@ def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
 def scores_section(group: Sequence[Evaluation], *, number: int) -> dict[str, Any]:
     """One set's evaluations side by side: the groups of language pairs, the mixed pool, and a heat map."""
     names = list(dict.fromkeys(name for one in group for name in one.scores["summary"]))
-    rows = [_score_row(name, [one.scores["summary"].get(name) for one in group], key="by_query") for name in names]
+    rows = [
+        _score_row(name, [one.scores["summary"].get(name) for one in group], key="by_query") for name in names
+    ]
     if any(one.scores["mixed"] for one in group):
-        rows.append(_score_row("all languages in one pool", [one.scores["mixed"] for one in group], key="scores"))
+        rows.append(
+            _score_row("all languages in one pool", [one.scores["mixed"] for one in group], key="scores")
+        )
     panels = {
-        one.label: {(pair["query_language"], pair["document_language"]): pair["scores"]["ndcg@10"]["value"] for pair in one.scores["pairs"]}
+        one.label: {
+            (pair["query_language"], pair["document_language"]): pair["scores"]["ndcg@10"]["value"]
+            for pair in one.scores["pairs"]
+        }
         for one in group
         if one.scores["pairs"]
     }
@@ -83,12 +123,17 @@ def _score_row(name: str, records: Sequence[dict[str, Any] | None], *, key: str)
         "name": name,
         "pairs": counts.get("num_pairs"),
         "queries": counts["num_queries"],
-        "cells": [[None if record is None else record[key][metric] for record in records] for metric in SHOWN_METRICS],
+        "cells": [
+            [None if record is None else record[key][metric] for record in records]
+            for metric in SHOWN_METRICS
+        ],
     }
 
 
 def _gain(group: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """nDCG@10 before, after and of BM25 in the two groups that matter most, where one evaluation each says so."""
+    """nDCG@10 before, after and of BM25 in the two groups that matter most, where one evaluation each says
+    so.
+    """
     found = []
     for name in (SAME, CROSS):
         values = {
@@ -111,7 +156,10 @@ def _facts(lines: Sequence[dict[str, Any]], steps: Sequence[Any]) -> list[tuple[
     found = [("steps logged", f"{len(steps):,}"), ("last step", f"{steps[-1]['step']:,}")]
     if loss is not None:
         found.append(("loss", f"{loss.values[0]:.3f} → {loss.values[-1]:.3f}"))
-    for label, field in (("queries a second", "queries_per_second"), ("tokens a second", "tokens_per_second")):
+    for label, field in (
+        ("queries a second", "queries_per_second"),
+        ("tokens a second", "tokens_per_second"),
+    ):
         speed = training.series(lines, field)
         if speed is not None:
             found.append((label, f"{float(speed.values.mean()):,.1f}"))

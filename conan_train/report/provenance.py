@@ -1,4 +1,6 @@
-"""Where everything came from: the command, config, inputs, code and library versions behind each artifact, from its manifest alone."""
+"""Where everything came from: the command, config, inputs, code and library versions behind each artifact,
+from its manifest alone.
+"""
 
 import json
 from collections.abc import Sequence
@@ -40,4 +42,6 @@ def versions(artifacts: Sequence[Artifact]) -> list[tuple[str, str]]:
 def _input(entry: dict[str, Any]) -> tuple[str, str]:
     """(path, what identifies its content, shortened)."""
     digest = entry.get("manifest_sha256") or entry.get("sha256")
-    return entry["path"], digest[:12] if digest else f"{len(entry['files'])} files" if "files" in entry else "on the Hub"
+    return entry["path"], digest[
+        :12
+    ] if digest else f"{len(entry['files'])} files" if "files" in entry else "on the Hub"

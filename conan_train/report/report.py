@@ -1,7 +1,9 @@
-"""One page that answers the questions of whoever has to trust a model: what was it trained on, what was thrown away and why, how did
-training go, is it better than before and than plain word matching, and with what exactly was it made.
+"""One page that answers the questions of whoever has to trust a model: what was it trained on, what was
+thrown away and why, how did training go, is it better than before and than plain word matching, and with what
+exactly was it made.
 
-The page is one file without requests to anywhere, drawn from manifests, logs and scores alone, so the same artifacts give the same bytes.
+The page is one file without requests to anywhere, drawn from manifests, logs and scores alone, so the same
+artifacts give the same bytes.
 """
 
 from pathlib import Path
@@ -21,9 +23,13 @@ TEMPLATE = "page.html.jinja"
 
 
 def report(config: ReportConfig) -> Path:
-    """Writes an artifact of kind "report". Raises `UserError` for an input that is no artifact, or of a kind that is not shown."""
+    """Writes an artifact of kind "report". Raises `UserError` for an input that is no artifact, or of a kind
+    that is not shown.
+    """
     artifacts = open_all(config.inputs)
-    with artifact.building(config, kind="report", command="conan-train report", inputs=config.inputs) as build:
+    with artifact.building(
+        config, kind="report", command="conan-train report", inputs=config.inputs
+    ) as build:
         if build.done:
             return build.out
         (build.dir / PAGE).write_text(render(artifacts, title=config.title), encoding="utf-8")
@@ -33,9 +39,15 @@ def report(config: ReportConfig) -> Path:
 def render(artifacts: list[Artifact], *, title: str) -> str:
     """The page; sections without an artifact are left out."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters.update(count=_count, percent=_percent, number=_number, size=_size, listed=data_sections.listed)
+    environment.filters.update(
+        count=_count, percent=_percent, number=_number, size=_size, listed=data_sections.listed
+    )
     return environment.get_template(TEMPLATE).render(title=title, **context(artifacts))
 
 
@@ -44,10 +56,19 @@ def context(artifacts: list[Artifact]) -> dict[str, Any]:
     trained = [*of_kind(artifacts, "language-model"), *of_kind(artifacts, "embedder")]
     trainings = [model_sections.training_section(item, number=number) for number, item in enumerate(trained)]
     return {
-        "scores": [model_sections.scores_section(group, number=number) for number, group in enumerate(evaluations(artifacts))],
+        "scores": [
+            model_sections.scores_section(group, number=number)
+            for number, group in enumerate(evaluations(artifacts))
+        ],
         "trainings": [section for section in trainings if section is not None],
-        "corpora": [data_sections.corpus_section(item, number=number) for number, item in enumerate(of_kind(artifacts, "corpus"))],
-        "retrievals": [data_sections.retrieval_section(item, number=number) for number, item in enumerate(of_kind(artifacts, "retrieval"))],
+        "corpora": [
+            data_sections.corpus_section(item, number=number)
+            for number, item in enumerate(of_kind(artifacts, "corpus"))
+        ],
+        "retrievals": [
+            data_sections.retrieval_section(item, number=number)
+            for number, item in enumerate(of_kind(artifacts, "retrieval"))
+        ],
         "negatives": [data_sections.negatives_section(item) for item in of_kind(artifacts, "negatives")],
         "artifacts": provenance(artifacts),
         "versions": versions(artifacts),

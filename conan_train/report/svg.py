@@ -1,8 +1,10 @@
-"""Figures as inline SVG that follow the page into light and dark, and that are the same bytes for the same data.
+"""Figures as inline SVG that follow the page into light and dark, and that are the same bytes for the same
+data.
 
-A picture with colours of its own is a white box on a dark page, and one that is drawn with a time stamp or random ids changes with every
-run. So everything that is text or axis is drawn in one colour and handed to CSS (`currentColor`); ids are salted by the figure's name,
-which also keeps two figures in one page apart; date and metadata are left out. Text stays text.
+A picture with colours of its own is a white box on a dark page, and one that is drawn with a time stamp or
+random ids changes with every run. So everything that is text or axis is drawn in one colour and handed to CSS
+(`currentColor`); ids are salted by the figure's name, which also keeps two figures in one page apart; date
+and metadata are left out. Text stays text.
 """
 
 import io
@@ -47,7 +49,9 @@ STYLE: dict[Any, Any] = {
 
 
 def figure(name: str, *, width: float, height: float) -> Figure:
-    """An empty figure of `width` x `height` inches; `name` is unique in the page. Draw on it within `style()`."""
+    """An empty figure of `width` x `height` inches; `name` is unique in the page. Draw on it within
+    `style()`.
+    """
     made = Figure(figsize=(width, height), layout="compressed")
     made.set_label(name)
     made.patch.set_alpha(0)
@@ -72,7 +76,9 @@ def to_svg(drawn: Figure, *, label: str) -> str:
     """The `<svg>` element; `label` says to those who cannot see it what it shows."""
     target = io.StringIO()
     with mpl.rc_context({**STYLE, "svg.hashsalt": drawn.get_label() or label}):
-        FigureCanvasSVG(drawn).print_svg(target, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        FigureCanvasSVG(drawn).print_svg(
+            target, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
     text = target.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

@@ -1,7 +1,8 @@
 """A training's log as series of numbers, short enough to draw.
 
-A run of a hundred thousand steps must not make a page of a hundred megabytes, and plotting every tenth line would show noise as if it
-were signal. So a long series becomes the means of equal stretches; counts stay sums, turned into rates by the steps they cover.
+A run of a hundred thousand steps must not make a page of a hundred megabytes, and plotting every tenth line
+would show noise as if it were signal. So a long series becomes the means of equal stretches; counts stay
+sums, turned into rates by the steps they cover.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,9 @@ class Series:
 
 def series(lines: Sequence[Mapping[str, Any]], field: str) -> Series | None:
     """The values of `field` in the step lines that hold a number there; None when none does."""
-    points = [(line["step"], line[field]) for line in step_lines(lines) if isinstance(line.get(field), int | float)]
+    points = [
+        (line["step"], line[field]) for line in step_lines(lines) if isinstance(line.get(field), int | float)
+    ]
     if not points:
         return None
     steps, values = np.array(points, dtype=np.float64).T
@@ -32,7 +35,11 @@ def series(lines: Sequence[Mapping[str, Any]], field: str) -> Series | None:
 
 def replaced_per_step(lines: Sequence[Mapping[str, Any]]) -> Series | None:
     """Negatives that the rule replaced, a step; a log line counts those since the line before it."""
-    points = [(line["step"], line["replaced"]) for line in step_lines(lines) if isinstance(line.get("replaced"), int | float)]
+    points = [
+        (line["step"], line["replaced"])
+        for line in step_lines(lines)
+        if isinstance(line.get("replaced"), int | float)
+    ]
     if not points:
         return None
     steps, counts = np.array(points, dtype=np.float64).T
@@ -43,7 +50,9 @@ def replaced_per_step(lines: Sequence[Mapping[str, Any]]) -> Series | None:
 
 def total_replaced(lines: Sequence[Mapping[str, Any]]) -> int:
     """Negatives that the rule replaced, in all."""
-    return sum(int(line["replaced"]) for line in step_lines(lines) if isinstance(line.get("replaced"), int | float))
+    return sum(
+        int(line["replaced"]) for line in step_lines(lines) if isinstance(line.get("replaced"), int | float)
+    )
 
 
 def step_lines(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -62,5 +71,6 @@ def thinned(full: Series, *, most: int = MOST_POINTS) -> Series:
         return full
     stretches = np.array_split(np.arange(len(full.steps)), most)
     return Series(
-        np.array([full.steps[stretch].mean() for stretch in stretches]), np.array([full.values[stretch].mean() for stretch in stretches])
+        np.array([full.steps[stretch].mean() for stretch in stretches]),
+        np.array([full.values[stretch].mean() for stretch in stretches]),
     )

@@ -1,8 +1,9 @@
 """Length-sorted buckets under a token budget: what one forward takes.
 
-Padding every column of a batch to its longest text wastes more than half of the work on real length distributions. Sorted by length, a
-bucket pads only to its own longest text. The cut is a pure function of the lengths: longest first (memory peaks at the start, not an hour
-in), ties by place, so the same batch is always cut the same way.
+Padding every column of a batch to its longest text wastes more than half of the work on real length
+distributions. Sorted by length, a bucket pads only to its own longest text. The cut is a pure function of the
+lengths: longest first (memory peaks at the start, not an hour in), ties by place, so the same batch is always
+cut the same way.
 """
 
 from collections.abc import Sequence

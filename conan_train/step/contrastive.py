@@ -1,7 +1,8 @@
 """One contrastive step: a batch of token ids in, the loss with its graph and the free by-products out.
 
-A batch names every document once; queries point at documents. The columns of the loss are the distinct documents, so one that is the
-positive of one query and a negative of two others counts once in every denominator. Backward, optimiser and schedules are the caller's.
+A batch names every document once; queries point at documents. The columns of the loss are the distinct
+documents, so one that is the positive of one query and a negative of two others counts once in every
+denominator. Backward, optimiser and schedules are the caller's.
 """
 
 import dataclasses
@@ -21,7 +22,9 @@ NO_NEGATIVE = -1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QueryBatch:
-    """Queries and the distinct documents they use. Token lists are those of `encode_texts`, prompts and EOS included."""
+    """Queries and the distinct documents they use. Token lists are those of `encode_texts`, prompts and EOS
+    included.
+    """
 
     query_tokens: Sequence[Sequence[int]]
     """B token lists."""
@@ -58,7 +61,9 @@ class StepResult:
     positive_scores: torch.Tensor
     """[B]: cosine of each query's positive."""
     negative_scores: torch.Tensor
-    """[B, N]: cosines of each query's own negatives, NaN where there is none: today's score of what was mined."""
+    """[B, N]: cosines of each query's own negatives, NaN where there is none: today's score of what was
+    mined.
+    """
     accuracy: float
     """Share of queries whose positive no counted document beats."""
     num_documents: int
@@ -67,12 +72,19 @@ class StepResult:
     """Query-document cells left out as false negatives, own positives not counted."""
 
 
-def contrastive_step(model: torch.nn.Module, batch: QueryBatch, *, temperature: float, budget: int) -> StepResult:
-    """Embeds the batch in buckets of `budget` padded tokens and takes InfoNCE over its documents; `model` as in `embed_in_buckets`."""
+def contrastive_step(
+    model: torch.nn.Module, batch: QueryBatch, *, temperature: float, budget: int
+) -> StepResult:
+    """Embeds the batch in buckets of `budget` padded tokens and takes InfoNCE over its documents; `model` as
+    in `embed_in_buckets`.
+    """
     num_queries = len(batch.query_tokens)
     vectors_ND = embed_in_buckets(model, [*batch.query_tokens, *batch.document_tokens], budget=budget)
     excluded_BU = excluded_documents(
-        batch.document_rows, batch.document_groups, known_rows=batch.known_rows, known_groups=batch.known_groups
+        batch.document_rows,
+        batch.document_groups,
+        known_rows=batch.known_rows,
+        known_groups=batch.known_groups,
     )
     device = vectors_ND.device
     result = infonce_over(
@@ -83,7 +95,9 @@ def contrastive_step(model: torch.nn.Module, batch: QueryBatch, *, temperature: 
         excluded_BC=torch.as_tensor(excluded_BU, device=device),
     )
     negative_BN = torch.as_tensor(batch.negatives, device=device)
-    scores_BN = result.cosines.gather(1, negative_BN.clamp(min=0)).masked_fill(negative_BN == NO_NEGATIVE, torch.nan)
+    scores_BN = result.cosines.gather(1, negative_BN.clamp(min=0)).masked_fill(
+        negative_BN == NO_NEGATIVE, torch.nan
+    )
     return StepResult(
         loss=result.loss,
         positive_scores=result.positive_scores,

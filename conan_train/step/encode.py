@@ -1,8 +1,8 @@
 """All texts of a step through the model, in buckets, as one autograd graph.
 
-Queries and documents go together: what a bucket shares is length, not role. A text that occurs twice is computed once and its gradient
-summed, which is what two forwards would give. Under DDP or FSDP the number of forwards must be equal on all ranks; equal buckets are the
-caller's to arrange.
+Queries and documents go together: what a bucket shares is length, not role. A text that occurs twice is
+computed once and its gradient summed, which is what two forwards would give. Under DDP or FSDP the number of
+forwards must be equal on all ranks; equal buckets are the caller's to arrange.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,9 @@ from conan_train.step.buckets import token_buckets
 # N texts, D dim
 
 
-def embed_in_buckets(model: torch.nn.Module, token_lists: Sequence[Sequence[int]], *, budget: int) -> torch.Tensor:
+def embed_in_buckets(
+    model: torch.nn.Module, token_lists: Sequence[Sequence[int]], *, budget: int
+) -> torch.Tensor:
     """Unit vectors [N, D] in the order of `token_lists`; `budget` is the padded tokens of one forward.
 
     `model` is an `Embedder`, or one in a data-parallel wrapper.

@@ -14,13 +14,19 @@ class TokenizerConfig(StageConfig):
     """Train a byte-level BPE tokenizer on a corpus of many languages."""
 
     corpus: tuple[str, ...]
-    """Corpus artifacts, files, folders or globs of documents with a `text`, or `sample` for the texts that come with the package."""
+    """Corpus artifacts, files, folders or globs of documents with a `text`, or `sample` for the texts that
+    come with the package.
+    """
     vocab_size: int
     """Tokens in all, special ones and the 256 bytes included."""
     sample_characters: int = 200_000_000
-    """Characters to train on, drawn from the whole corpus; a language may exceed its part of them by one document."""
+    """Characters to train on, drawn from the whole corpus; a language may exceed its part of them by one
+    document.
+    """
     balance: float = 0.5
-    """Share of a language in that sample is its share of the corpus to this power: 1 as it is, 0 all languages alike."""
+    """Share of a language in that sample is its share of the corpus to this power: 1 as it is, 0 all
+    languages alike.
+    """
     min_frequency: int = 2
     """How often a pair has to occur to become a token."""
     seed: int = 0
@@ -28,7 +34,14 @@ class TokenizerConfig(StageConfig):
 
     def __post_init__(self) -> None:
         require(len(self.corpus) > 0, "corpus", self.corpus, "name at least one artifact, file or folder")
-        require(self.vocab_size >= SMALLEST, "vocab_size", self.vocab_size, f"must be at least {SMALLEST} (256 bytes, {len(SPECIALS)} special tokens)")
-        require(self.sample_characters >= 1, "sample_characters", self.sample_characters, "must be at least 1")
+        require(
+            self.vocab_size >= SMALLEST,
+            "vocab_size",
+            self.vocab_size,
+            f"must be at least {SMALLEST} (256 bytes, {len(SPECIALS)} special tokens)",
+        )
+        require(
+            self.sample_characters >= 1, "sample_characters", self.sample_characters, "must be at least 1"
+        )
         require(0 <= self.balance <= 1, "balance", self.balance, "must be between 0 and 1")
         require(self.min_frequency >= 1, "min_frequency", self.min_frequency, "must be at least 1")

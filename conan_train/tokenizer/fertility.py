@@ -25,16 +25,26 @@ class Texts:
 
 
 def measure(tokenizer: Tokenizer, held_out: Texts, trained_on: Texts) -> dict[str, dict[str, object]]:
-    """Characters and bytes a token (special ones not counted) for each language, on held-out texts, or trained-on ones where there are no others."""
+    """Characters and bytes a token, special ones not counted, for each language: of held-out texts, or where
+    there are none of others.
+    """
     languages = sorted(held_out.texts.keys() | trained_on.texts.keys())
-    return {lang: _measure_one(tokenizer, held_out.texts.get(lang, []), trained_on.texts.get(lang, [])) for lang in languages}
+    return {
+        lang: _measure_one(tokenizer, held_out.texts.get(lang, []), trained_on.texts.get(lang, []))
+        for lang in languages
+    }
 
 
 def _measure_one(tokenizer: Tokenizer, held_out: list[str], trained_on: list[str]) -> dict[str, object]:
     texts = held_out or trained_on
     num_tokens = 0
     for start in range(0, len(texts), BATCH):
-        num_tokens += sum(len(encoding) for encoding in tokenizer.encode_batch_fast(texts[start : start + BATCH], add_special_tokens=False))
+        num_tokens += sum(
+            len(encoding)
+            for encoding in tokenizer.encode_batch_fast(
+                texts[start : start + BATCH], add_special_tokens=False
+            )
+        )
     num_characters = sum(map(len, texts))
     return {
         "held_out": bool(held_out),

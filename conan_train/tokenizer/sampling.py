@@ -1,7 +1,8 @@
 """Which documents a tokenizer is trained on: a share of every language, chosen by the documents' hashes.
 
-A vocabulary follows its sample, and a corpus is mostly English: without balance a small language is spelled in bytes. With exponent 1 the
-sample is like the corpus, with 0 all languages have the same number of characters as far as they last.
+A vocabulary follows its sample, and a corpus is mostly English: without balance a small language is spelled
+in bytes. With exponent 1 the sample is like the corpus, with 0 all languages have the same number of
+characters as far as they last.
 """
 
 from collections.abc import Mapping
@@ -11,12 +12,15 @@ HELD_OUT = 0.01
 
 
 def quotas(characters: Mapping[str, int], *, total: int, exponent: float) -> dict[str, int]:
-    """Characters to take from each language: at most what it has, at most `total` together, else in proportion to `characters ** exponent`.
+    """Characters to take from each language: at most what it has, at most `total` together, else in
+    proportion to `characters ** exponent`.
 
     What a small language cannot fill goes to the others in the same proportion.
     """
     taken: dict[str, int] = {}
-    open_languages = sorted((lang for lang in characters if characters[lang]), key=lambda lang: (characters[lang], lang))
+    open_languages = sorted(
+        (lang for lang in characters if characters[lang]), key=lambda lang: (characters[lang], lang)
+    )
     weights = {lang: characters[lang] ** exponent for lang in open_languages}
     left, weight_left = total, sum(weights.values())
     for lang in open_languages:  # the smallest first: if it fills its part, so do the larger ones after it
@@ -27,5 +31,7 @@ def quotas(characters: Mapping[str, int], *, total: int, exponent: float) -> dic
 
 
 def chosen(place: float, share: float, *, shift: float) -> bool:
-    """Whether a document with this hash belongs to a `share` of those that are not held out; `shift` in [0, 1) chooses another share."""
+    """Whether a document with this hash belongs to a `share` of those that are not held out; `shift` in [0,
+    1) chooses another share.
+    """
     return (((place - HELD_OUT) / (1 - HELD_OUT)) + shift) % 1 < share

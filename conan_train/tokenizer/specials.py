@@ -1,7 +1,8 @@
 """The tokens that no text contains, in the order of their ids, and the chat format that they make.
 
-They are reserved here because a vocabulary cannot grow later without new rows in every embedding matrix made from it. There is no
-token for the beginning of a text: nothing is conditioned on one, and the end is what a pooled state needs to see.
+They are reserved here because a vocabulary cannot grow later without new rows in every embedding matrix made
+from it. There is no token for the beginning of a text: nothing is conditioned on one, and the end is what a
+pooled state needs to see.
 """
 
 PAD = "<pad>"

@@ -1,7 +1,7 @@
 """`conan-train tokenizer`: from a corpus to a tokenizer that every library loads.
 
-The same corpus and config give the same bytes: documents are chosen by their hashes, and the trainer breaks ties by token id. The corpus is read twice (once to
-count its languages) and never held in memory.
+The same corpus and config give the same bytes: documents are chosen by their hashes, and the trainer breaks
+ties by token id. The corpus is read twice (once to count its languages) and never held in memory.
 """
 
 import json
@@ -58,8 +58,12 @@ class Sample:
 
 
 def train_tokenizer(config: TokenizerConfig) -> Path:
-    """Trains and publishes an artifact of kind `tokenizer`: `tokenizer.json`, `tokenizer_config.json`, `fertility.json`."""
-    with artifact.building(config, kind="tokenizer", command="conan-train tokenizer", inputs=corpus.inputs(config.corpus)) as build:
+    """Trains and publishes an artifact of kind `tokenizer`: `tokenizer.json`, `tokenizer_config.json`,
+    `fertility.json`.
+    """
+    with artifact.building(
+        config, kind="tokenizer", command="conan-train tokenizer", inputs=corpus.inputs(config.corpus)
+    ) as build:
         if build.done:
             return build.out
         characters = _count_characters(config)
@@ -75,19 +79,32 @@ def train_tokenizer(config: TokenizerConfig) -> Path:
         )
         tokenizer.train_from_iterator(progress(sample, "reading the sample", unit="document"), trainer)
         if not sample.taken:
-            raise UserError(f"sample_characters: too few to choose even one document of the corpus, got {config.sample_characters}")
+            raise UserError(
+                f"sample_characters: too few to choose even one document of the corpus, got {config.sample_characters}"
+            )
         bytelevel.finish(tokenizer)
         size = tokenizer.get_vocab_size()
         if size < config.vocab_size:
-            log.warning("the sample has pairs for %s tokens only, not %s; give more text or a lower min_frequency", f"{size:,}", f"{config.vocab_size:,}")
+            log.warning(
+                "the sample has pairs for %s tokens only, not %s; give more text or a lower min_frequency",
+                f"{size:,}",
+                f"{config.vocab_size:,}",
+            )
         tokenizer.save(str(build.dir / "tokenizer.json"))
         _write_json(build.dir / "tokenizer_config.json", bytelevel.settings())
         measured = fertility.measure(tokenizer, sample.held_out, sample.trained_on)
         _write_json(build.dir / "fertility.json", measured)
         for lang, row in measured.items():
-            log.info("%s: %.2f characters a token, %s characters trained on", lang, row["characters_per_token"], f"{sample.taken[lang]:,}")
+            log.info(
+                "%s: %.2f characters a token, %s characters trained on",
+                lang,
+                row["characters_per_token"],
+                f"{sample.taken[lang]:,}",
+            )
         rows = artifact.Rows(read=sample.tally.read, kept=sample.tally.kept, dropped=sample.tally.dropped)
-        return build.publish(rows=rows, extra={"vocab_size": size, "sample_characters": dict(sorted(sample.taken.items()))})
+        return build.publish(
+            rows=rows, extra={"vocab_size": size, "sample_characters": dict(sorted(sample.taken.items()))}
+        )
 
 
 def _count_characters(config: TokenizerConfig) -> Counter[str]:

@@ -24,12 +24,17 @@ class Config(StageConfig):
 
 
 def make(config: Config, source: Path, *, resume: bool = False) -> Path:
-    with artifact.building(config, kind="numbers", command="make-numbers", inputs=[source], resume=resume) as build:
+    with artifact.building(
+        config, kind="numbers", command="make-numbers", inputs=[source], resume=resume
+    ) as build:
         if build.done:
             return build.out
         pq.write_table(pa.table({"n": list(range(config.size))}), build.dir / "numbers.parquet")
         (build.work / "scratch").write_text("gone")
-        return build.publish(rows=artifact.Rows(read=config.size + 1, kept=config.size, dropped=Counter({"too-odd": 1})), extra={"a": 1})
+        return build.publish(
+            rows=artifact.Rows(read=config.size + 1, kept=config.size, dropped=Counter({"too-odd": 1})),
+            extra={"a": 1},
+        )
 
 
 @pytest.fixture
@@ -40,7 +45,11 @@ def source(tmp_path: Path) -> Path:
 
 
 def tree(directory: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_a_published_artifact_opens_and_says_what_made_it(tmp_path: Path, source: Path) -> None:
@@ -57,7 +66,9 @@ def test_rows_that_do_not_add_up_are_not_published() -> None:
         artifact.Rows(read=4, kept=2, dropped={"x": 1})
 
 
-def test_the_same_job_is_done_and_gives_the_same_bytes(tmp_path: Path, source: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_same_job_is_done_and_gives_the_same_bytes(
+    tmp_path: Path, source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     first = tree(make(Config(out=tmp_path / "a"), source))
     assert tree(make(Config(out=tmp_path / "b", workers=7), source)) == first
     caplog.set_level("INFO")
@@ -89,7 +100,10 @@ def test_a_folder_that_is_no_artifact_is_never_touched(tmp_path: Path, source: P
 
 
 def test_an_exception_leaves_nothing_behind(tmp_path: Path, source: Path) -> None:
-    with pytest.raises(UserError, match="bad row"), artifact.building(Config(out=tmp_path / "out"), kind="k", command="c", inputs=[source]) as build:
+    with (
+        pytest.raises(UserError, match="bad row"),
+        artifact.building(Config(out=tmp_path / "out"), kind="k", command="c", inputs=[source]) as build,
+    ):
         (build.dir / "half").write_text("x")
         raise UserError("bad row")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source.txt"]
@@ -101,7 +115,12 @@ def test_an_exception_leaves_nothing_behind(tmp_path: Path, source: Path) -> Non
         (lambda out: (out / "manifest.json").unlink(), "has no manifest.json"),
         (lambda out: (out / "numbers.parquet").unlink(), "numbers.parquet is missing"),
         (lambda out: (out / "stray.tmp").write_text("x"), "stray.tmp is not in the manifest"),
-        (lambda out: (out / "numbers.parquet").write_bytes(b"x" * (out / "numbers.parquet").stat().st_size), "numbers.parquet has changed"),
+        (
+            lambda out: (out / "numbers.parquet").write_bytes(
+                b"x" * (out / "numbers.parquet").stat().st_size
+            ),
+            "numbers.parquet has changed",
+        ),
         (lambda out: (out / "manifest.json").write_text("{"), "not a manifest"),
     ],
 )
@@ -133,12 +152,19 @@ def test_two_processes_cannot_build_the_same_output(tmp_path: Path, source: Path
 
 def test_a_resumed_build_keeps_what_was_there_and_refuses_another_job(tmp_path: Path, source: Path) -> None:
     config = Config(out=tmp_path / "out")
-    with pytest.raises(KeyboardInterrupt), artifact.building(config, kind="numbers", command="make-numbers", inputs=[source], resume=True) as build:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        artifact.building(
+            config, kind="numbers", command="make-numbers", inputs=[source], resume=True
+        ) as build,
+    ):
         (build.dir / "part-0").write_text("kept")
         raise KeyboardInterrupt
     with pytest.raises(UserError, match="unfinished run of another job \\(size 3 -> 4\\)"):
         make(Config(out=tmp_path / "out", size=4), source, resume=True)
-    with artifact.building(config, kind="numbers", command="make-numbers", inputs=[source], resume=True) as build:
+    with artifact.building(
+        config, kind="numbers", command="make-numbers", inputs=[source], resume=True
+    ) as build:
         assert (build.dir / "part-0").read_text() == "kept"
         build.publish(rows=artifact.Rows(read=0, kept=0))
     assert set(tree(tmp_path / "out")) == {"manifest.json", "part-0"}
@@ -165,11 +191,27 @@ make(Config(out=Path(sys.argv[2]), size=int(sys.argv[5]), overwrite=len(sys.argv
 """
 
 
-@pytest.mark.parametrize("point", ["_enter:1", "_write_durably:1", "_list_files:1", "_write_durably:2", "fsync:2", "rename:3", "_sync_directory:1"])
-def test_kill_at_any_moment_leaves_the_output_absent_or_whole(tmp_path: Path, source: Path, point: str) -> None:
+@pytest.mark.parametrize(
+    "point",
+    [
+        "_enter:1",
+        "_write_durably:1",
+        "_list_files:1",
+        "_write_durably:2",
+        "fsync:2",
+        "rename:3",
+        "_sync_directory:1",
+    ],
+)
+def test_kill_at_any_moment_leaves_the_output_absent_or_whole(
+    tmp_path: Path, source: Path, point: str
+) -> None:
     expected = tree(make(Config(out=tmp_path / "whole"), source))
     out = tmp_path / "out"
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(Path(__file__).parent), str(out), str(source), point, "3"], check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(out), str(source), point, "3"],
+        check=False,
+    )
     assert killed.returncode == -signal.SIGKILL
     assert not out.exists() or tree(out) == expected
     assert tree(make(Config(out=out), source)) == expected
@@ -177,24 +219,46 @@ def test_kill_at_any_moment_leaves_the_output_absent_or_whole(tmp_path: Path, so
 
 
 @pytest.mark.parametrize("point", ["rename:3", "rename:4", "rmtree:2"])
-def test_kill_while_replacing_keeps_the_old_one_or_the_new_one(tmp_path: Path, source: Path, point: str) -> None:
+def test_kill_while_replacing_keeps_the_old_one_or_the_new_one(
+    tmp_path: Path, source: Path, point: str
+) -> None:
     out = tmp_path / "out"
     old, new = tree(make(Config(out=out), source)), tree(make(Config(out=tmp_path / "new", size=9), source))
-    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(out), str(source), point, "9", "overwrite"]
+    command = [
+        sys.executable,
+        "-c",
+        KILLED,
+        str(Path(__file__).parent),
+        str(out),
+        str(source),
+        point,
+        "9",
+        "overwrite",
+    ]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     artifact._recover(out)
     assert tree(out) in (old, new)
     make(Config(out=out, size=9, overwrite=True), source)
-    assert tree(out) == new and sorted(path.name for path in tmp_path.iterdir()) == ["new", "out", "source.txt"]
+    assert tree(out) == new and sorted(path.name for path in tmp_path.iterdir()) == [
+        "new",
+        "out",
+        "source.txt",
+    ]
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, source: Path) -> None:
     code = "import sys, time; sys.path.insert(0, sys.argv[1])\nfrom pathlib import Path\nfrom test_artifact import *\nwith artifact.building("
     code += "Config(out=Path(sys.argv[2])), kind='k', command='c', inputs=[]): print('in', flush=True); time.sleep(60)"
-    process = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / "out")], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+    )
     assert process.stdout is not None and process.stdout.readline() == b"in\n"
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     start = time.monotonic()
     make(Config(out=tmp_path / "out", overwrite=True), source)
-    assert time.monotonic() - start < 5 and json.loads((tmp_path / "out" / "manifest.json").read_text())["kind"] == "numbers"
+    assert (
+        time.monotonic() - start < 5
+        and json.loads((tmp_path / "out" / "manifest.json").read_text())["kind"] == "numbers"
+    )

@@ -48,7 +48,9 @@ def stage(config: Config) -> Path:
 
 
 sys.modules.setdefault("stage_under_test", sys.modules[__name__])
-STAGE = command.Command(name="stage", config="stage_under_test:Config", run="stage_under_test:stage", help="Does it.")
+STAGE = command.Command(
+    name="stage", config="stage_under_test:Config", run="stage_under_test:stage", help="Does it."
+)
 
 
 @pytest.fixture(autouse=True)
@@ -64,24 +66,53 @@ def run(*tokens: str) -> int:
 @pytest.fixture
 def recipe_file(tmp_path: Path) -> Path:
     path = tmp_path / "r.yaml"
-    path.write_text('root: runs/a\nstage:\n  out: ${root}/x\n  input: [a, b]\n  mine_every: 5\n  mix: {en: 0.5, no: 1}\n  optim: {lr: 1.0e-2}\n')
+    path.write_text(
+        "root: runs/a\nstage:\n  out: ${root}/x\n  input: [a, b]\n  mine_every: 5\n  mix: {en: 0.5, no: 1}\n  optim: {lr: 1.0e-2}\n"
+    )
     return path
 
 
 def test_every_field_is_a_flag(tmp_path: Path) -> None:
-    assert run("stage", "--out", str(tmp_path), "--input", "a", "--input", "b", "--mine-every", "500", "--optim.lr", "2e-5", "--mix.de", ".5") == 0
-    assert SEEN == [Config(out=tmp_path, input=("a", "b"), mine_every=500, optim=Optim(lr=2e-5), mix={"de": 0.5})]
+    assert (
+        run(
+            "stage",
+            "--out",
+            str(tmp_path),
+            "--input",
+            "a",
+            "--input",
+            "b",
+            "--mine-every",
+            "500",
+            "--optim.lr",
+            "2e-5",
+            "--mix.de",
+            ".5",
+        )
+        == 0
+    )
+    assert [
+        Config(out=tmp_path, input=("a", "b"), mine_every=500, optim=Optim(lr=2e-5), mix={"de": 0.5})
+    ] == SEEN
 
 
 def test_a_recipe_gives_the_values_and_flags_go_before_it(recipe_file: Path) -> None:
     assert run("stage", "--config", str(recipe_file), "--root", "runs/b", "--mine-every", "7") == 0
-    assert SEEN == [Config(out=Path("runs/b/x"), input=("a", "b"), mine_every=7, mix={"en": 0.5, "no": 1.0}, optim=Optim(lr=0.01))]
+    assert [
+        Config(
+            out=Path("runs/b/x"),
+            input=("a", "b"),
+            mine_every=7,
+            mix={"en": 0.5, "no": 1.0},
+            optim=Optim(lr=0.01),
+        )
+    ] == SEEN
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("mine_every", "mine_evry"), "[mine_evry]\" from {path}: stage. Did you mean --mine-every"),
+        (("mine_every", "mine_evry"), '[mine_evry]" from {path}: stage. Did you mean --mine-every'),
         (("mine_every: 5", "mine_every: five"), "five"),
         (("mine_every: 5", "mine_every: -5"), "mine_every: must not be negative, got -5"),
         (("{lr: 1.0e-2}", "{lrr: 1.0e-2}"), "Did you mean --optim.lr"),
@@ -91,11 +122,17 @@ def test_a_recipe_gives_the_values_and_flags_go_before_it(recipe_file: Path) -> 
         (("  mine_every: 5", "  input: [c]"), "key 'input' stands twice"),
     ],
 )
-def test_a_wrong_recipe_is_one_line_and_exit_code_2(recipe_file: Path, change: tuple[str, str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_recipe_is_one_line_and_exit_code_2(
+    recipe_file: Path, change: tuple[str, str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe_file.write_text(recipe_file.read_text().replace(*change))
     assert run("stage", "--config", str(recipe_file)) == 2
     error = capsys.readouterr().err
-    assert message.replace("{path}", str(recipe_file)) in error and error.startswith("error: ") and error.count("\n") == 1
+    assert (
+        message.replace("{path}", str(recipe_file)) in error
+        and error.startswith("error: ")
+        and error.count("\n") == 1
+    )
     assert SEEN == []
 
 
@@ -106,10 +143,15 @@ def test_a_wrong_recipe_is_one_line_and_exit_code_2(recipe_file: Path, change: t
         (["stage", "--out", "x", "--input", "a", "--mine-evry", "3"], "Did you mean --mine-every"),
         (["stage", "--out", "x"], "--input"),
         (["stage", "--config", "nowhere.yaml"], "nowhere.yaml: no such recipe"),
-        (["stage", "--out", "x", "--input", "a", "--mine-every", "13"], "/disk/file: No space left on device"),
+        (
+            ["stage", "--out", "x", "--input", "a", "--mine-every", "13"],
+            "/disk/file: No space left on device",
+        ),
     ],
 )
-def test_wrong_flags_are_one_line_and_exit_code_2(tokens: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_flags_are_one_line_and_exit_code_2(
+    tokens: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(*tokens) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
@@ -123,10 +165,18 @@ def test_our_own_fault_is_exit_code_1_with_a_traceback(capsys: pytest.CaptureFix
 def test_help_names_fields_types_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("stage", "--help") == 0
     text = capsys.readouterr().out
-    assert "--mine-every INT" in text and "Refresh." in text and "--optim.lr" in text and "default: 0.001" in text and "--config" in text
+    assert (
+        "--mine-every INT" in text
+        and "Refresh." in text
+        and "--optim.lr" in text
+        and "default: 0.001" in text
+        and "--config" in text
+    )
 
 
-def test_several_stages_of_a_command_are_told_apart_by_name(recipe_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_stages_of_a_command_are_told_apart_by_name(
+    recipe_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe_file.write_text(recipe_file.read_text() + "second: {command: stage, out: y, input: [c]}\n")
     assert run("stage", "--config", str(recipe_file)) == 2
     assert "choose one with --stage" in capsys.readouterr().err
@@ -135,12 +185,17 @@ def test_several_stages_of_a_command_are_told_apart_by_name(recipe_file: Path, c
 
 
 def test_where_and_how_it_runs_is_no_part_of_what_it_is() -> None:
-    assert identity(Config(out=Path("x"), input=("a",))) == identity(Config(out=Path("y"), input=("a",), overwrite=True))
+    assert identity(Config(out=Path("x"), input=("a",))) == identity(
+        Config(out=Path("y"), input=("a",), overwrite=True)
+    )
 
 
 def test_yaml_words_that_look_like_truth_values_stay_words(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("stage: {languages: [en, no, on, y], overwrite: true}\n")
-    assert recipe.load(tmp_path / "r.yaml", {"stage"})[0].values == {"languages": ["en", "no", "on", "y"], "overwrite": True}
+    assert recipe.load(tmp_path / "r.yaml", {"stage"})[0].values == {
+        "languages": ["en", "no", "on", "y"],
+        "overwrite": True,
+    }
     (tmp_path / "r.yaml").write_text("- a\n")
     with pytest.raises(UserError, match="a recipe is a mapping"):
         recipe.load(tmp_path / "r.yaml", {"stage"})

@@ -20,17 +20,23 @@ def lines(rows: list[dict[str, str]]) -> bytes:
 
 def split(path: Path) -> tuple[list[dict[str, object]], list[tuple[int, str]]]:
     rows = list(read_rows(path))
-    return [row.values for row in rows if isinstance(row, Row)], [(row.place, row.reason) for row in rows if isinstance(row, Broken)]
+    return [row.values for row in rows if isinstance(row, Row)], [
+        (row.place, row.reason) for row in rows if isinstance(row, Broken)
+    ]
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "jsonl.zst", "ndjson", "parquet", "csv", "tsv", "csv.gz"])
+@pytest.mark.parametrize(
+    "ending", ["jsonl", "jsonl.gz", "jsonl.zst", "ndjson", "parquet", "csv", "tsv", "csv.gz"]
+)
 def test_every_format_gives_the_same_rows(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"rows.{ending}"
     if ending == "parquet":
         pq.write_table(pa.Table.from_pylist(GOOD), path)
     elif ending.startswith(("csv", "tsv")):
         mark = "\t" if ending == "tsv" else ","
-        content = "\r\n".join([mark.join(["id", "text"]), *(mark.join(f'"{value}"' for value in row.values()) for row in GOOD)])
+        content = "\r\n".join(
+            [mark.join(["id", "text"]), *(mark.join(f'"{value}"' for value in row.values()) for row in GOOD)]
+        )
         path.write_bytes(gzip.compress(content.encode()) if ending.endswith("gz") else content.encode())
     else:
         pack = {"gz": gzip.compress, "st": zstandard.compress}.get(ending[-2:], bytes)
@@ -99,4 +105,9 @@ def test_files_that_cannot_be_read_at_all(tmp_path: Path) -> None:
 
 def test_quarantine_keeps_place_reason_and_text(tmp_path: Path) -> None:
     quarantine([Broken("f.jsonl", 3, "invalid-json", "{")], tmp_path / "q.jsonl")
-    assert json.loads((tmp_path / "q.jsonl").read_text()) == {"file": "f.jsonl", "place": 3, "reason": "invalid-json", "raw": "{"}
+    assert json.loads((tmp_path / "q.jsonl").read_text()) == {
+        "file": "f.jsonl",
+        "place": 3,
+        "reason": "invalid-json",
+        "raw": "{",
+    }

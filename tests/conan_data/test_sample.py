@@ -1,4 +1,6 @@
-"""The sample is what its README says: parallel, without accidental duplicates, and faulty just where the truth file has it."""
+"""The sample is what its README says: parallel, without accidental duplicates, and faulty just where the
+truth file has it.
+"""
 
 import csv
 import difflib
@@ -34,11 +36,15 @@ READ_REASONS = {
     "not-an-object": "not-an-object",
     "wrong-number-of-fields": "wrong-number-of-fields",
 }
-"""Kinds of broken rows that the reader itself refuses, and its reasons; the others can be read, but not used."""
+"""Kinds of broken rows that the reader itself refuses, and its reasons; the others can be read, but not used.
+"""
 
 
 def lines_of(name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (SAMPLE_DIR / "retrieval" / name).read_text(encoding="utf-8").splitlines()]
+    return [
+        json.loads(line)
+        for line in (SAMPLE_DIR / "retrieval" / name).read_text(encoding="utf-8").splitlines()
+    ]
 
 
 @cache
@@ -78,7 +84,9 @@ def crawl() -> list[Row | Broken]:
 def crawl_rows() -> dict[str, dict[str, Any]]:
     """The rows of the crawl that are not broken, by id."""
     unusable = {(entry["file"], entry["place"]) for entry in truth()["broken"]}
-    usable = [row for row in crawl() if isinstance(row, Row) and (Path(row.file).name, row.place) not in unusable]
+    usable = [
+        row for row in crawl() if isinstance(row, Row) and (Path(row.file).name, row.place) not in unusable
+    ]
     found = {row.values["id"]: row.values for row in usable}
     assert len(found) == len(usable)
     return found
@@ -100,7 +108,10 @@ def squeezed(text: str) -> str:
 def scripts(text: str) -> Counter[str]:
     """Letters by script, after the first word of their Unicode names."""
     names = (unicodedata.name(character).split()[0] for character in text if character.isalpha())
-    return Counter({"HIRAGANA": "KANA", "KATAKANA": "KANA", "KATAKANA-HIRAGANA": "KANA"}.get(name, name) for name in names)
+    return Counter(
+        {"HIRAGANA": "KANA", "KATAKANA": "KANA", "KATAKANA-HIRAGANA": "KANA"}.get(name, name)
+        for name in names
+    )
 
 
 def test_every_topic_is_told_in_six_languages() -> None:
@@ -128,7 +139,9 @@ def test_every_topic_is_asked_for_in_every_language() -> None:
     assert queries().keys() == expected
     for topic, versions in topics().items():
         assert all(queries()[f"{topic}#title", lang] == versions[lang]["title"] for lang in LANGUAGES)
-        assert all(queries()[f"{topic}#{form}", lang][-1] in "?？؟" for form in ("q1", "q2") for lang in LANGUAGES)
+        assert all(
+            queries()[f"{topic}#{form}", lang][-1] in "?？؟" for form in ("q1", "q2") for lang in LANGUAGES
+        )
 
 
 @pytest.mark.parametrize("split", SPLIT_FORMS)
@@ -156,7 +169,9 @@ def test_the_reader_takes_all_of_it(split: str) -> None:
     assert data.queries.num_rows == data.num_query_rows == len(SPLIT_FORMS[split]) * len(topics())
     assert data.qrels.num_rows == 6 * data.queries.num_rows
     assert data.translations.num_rows == 5 * data.queries.num_rows
-    assert {row["_id"]: row["group"] for row in data.corpus.to_pylist()} == {key: row["metadata"]["group"] for key, row in corpus().items()}
+    assert {row["_id"]: row["group"] for row in data.corpus.to_pylist()} == {
+        key: row["metadata"]["group"] for key, row in corpus().items()
+    }
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -166,7 +181,10 @@ def test_passages_are_in_their_script(lang: str) -> None:
         letters = scripts(text)
         main = {"zh": "CJK", "ar": "ARABIC"}.get(lang, "LATIN")
         if lang == "ja":
-            assert letters["KANA"] >= 0.3 * letters.total() and letters["KANA"] + letters["CJK"] >= 0.9 * letters.total(), text
+            assert (
+                letters["KANA"] >= 0.3 * letters.total()
+                and letters["KANA"] + letters["CJK"] >= 0.9 * letters.total()
+            ), text
         else:
             assert letters[main] >= 0.9 * letters.total() and letters["KANA"] == 0, text
         if lang in FUNCTION_WORDS:
@@ -179,12 +197,17 @@ def test_passages_are_in_their_script(lang: str) -> None:
 def test_queries_are_in_their_script(lang: str) -> None:
     letters = scripts("".join(text for (_, language), text in queries().items() if language == lang))
     shares = {name: count / letters.total() for name, count in letters.items()}
-    assert max(shares, key=shares.__getitem__) == {"zh": "CJK", "ja": "KANA", "ar": "ARABIC"}.get(lang, "LATIN")
+    assert max(shares, key=shares.__getitem__) == {"zh": "CJK", "ja": "KANA", "ar": "ARABIC"}.get(
+        lang, "LATIN"
+    )
     assert lang == "ja" or shares.get("KANA", 0) == 0
 
 
 def test_texts_are_typographically_clean() -> None:
-    for key, text in [*((key, f"{row['title']}\n{row['text']}") for key, row in corpus().items()), *queries().items()]:
+    for key, text in [
+        *((key, f"{row['title']}\n{row['text']}") for key, row in corpus().items()),
+        *queries().items(),
+    ]:
         assert unicodedata.is_normalized("NFC", text), key
         assert not re.search("[\"'\t\u00a0\u00ad\u200b\ufeff]|  ", text), key
 
@@ -195,12 +218,18 @@ def test_truth_counts_agree_with_the_files() -> None:
     for path in sorted((SAMPLE_DIR / "crawl").iterdir()):
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         rows_by_file[path.name] = (
-            len(list(csv.reader(raw.decode().splitlines(keepends=True)))) - 1 if path.suffix == ".csv" else raw.count(b"\n")
+            len(list(csv.reader(raw.decode().splitlines(keepends=True)))) - 1
+            if path.suffix == ".csv"
+            else raw.count(b"\n")
         )
     assert recorded["rows_by_file"] == rows_by_file
     assert recorded["rows"] == sum(rows_by_file.values()) == len(crawl())
     kinds = Counter(entry["kind"] for entry in recorded["planted"])
-    assert recorded["counts"] == {"passage": len(recorded["passages"]), "broken": len(recorded["broken"]), **kinds}
+    assert recorded["counts"] == {
+        "passage": len(recorded["passages"]),
+        "broken": len(recorded["broken"]),
+        **kinds,
+    }
     assert recorded["rows"] == sum(recorded["counts"].values()) - kinds["wrong-label"]
 
 
@@ -242,7 +271,9 @@ def test_duplicates_are_like_what_they_copy() -> None:
     for entry in planted("exact-duplicate"):
         assert squeezed(crawl_rows()[entry["id"]]["text"]) == squeezed(crawl_rows()[entry["of"]]["text"])
     for entry in planted("near-duplicate"):
-        copy, original = (squeezed(crawl_rows()[identifier]["text"]) for identifier in (entry["id"], entry["of"]))
+        copy, original = (
+            squeezed(crawl_rows()[identifier]["text"]) for identifier in (entry["id"], entry["of"])
+        )
         assert copy != original
         assert difflib.SequenceMatcher(None, copy, original, autojunk=False).ratio() > 0.9
     for kind in ("exact-duplicate", "near-duplicate"):
@@ -275,7 +306,11 @@ def test_broken_rows_are_broken_as_recorded() -> None:
     by_place = {(Path(row.file).name, row.place): row for row in crawl()}
     refused = {place: row.reason for place, row in by_place.items() if isinstance(row, Broken)}
     recorded = {(entry["file"], entry["place"]): entry for entry in truth()["broken"]}
-    assert refused == {place: READ_REASONS[entry["kind"]] for place, entry in recorded.items() if entry["kind"] in READ_REASONS}
+    assert refused == {
+        place: READ_REASONS[entry["kind"]]
+        for place, entry in recorded.items()
+        if entry["kind"] in READ_REASONS
+    }
     for place, entry in recorded.items():
         if entry["kind"] in READ_REASONS:
             continue
@@ -292,7 +327,9 @@ def test_broken_rows_are_broken_as_recorded() -> None:
                 assert isinstance(values["text"], int)
             case "duplicate-id":
                 earlier = [
-                    row for (name, number), row in by_place.items() if name == place[0] and number < place[1] and isinstance(row, Row)
+                    row
+                    for (name, number), row in by_place.items()
+                    if name == place[0] and number < place[1] and isinstance(row, Row)
                 ]
                 assert entry["id"] in {other.values["id"] for other in earlier if isinstance(other, Row)}
             case kind:

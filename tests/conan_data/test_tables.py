@@ -18,7 +18,9 @@ ROW = {"_id": "a", "title": None, "text": "t", "lang": "en", "group": "a"}
         ([ROW, ROW | {"text": None}], "f: row 1 has no 'text'"),
     ],
 )
-def test_a_table_that_does_not_fit_is_refused_by_place_and_field(rows: list[dict[str, object]], message: str) -> None:
+def test_a_table_that_does_not_fit_is_refused_by_place_and_field(
+    rows: list[dict[str, object]], message: str
+) -> None:
     with pytest.raises(UserError, match=message):
         tables.check(pa.Table.from_pylist(rows), tables.CORPUS, "f")
 
@@ -26,7 +28,11 @@ def test_a_table_that_does_not_fit_is_refused_by_place_and_field(rows: list[dict
 def test_columns_are_ordered_cast_and_optional_ones_added() -> None:
     table = tables.check(pa.table({"score": [2], "corpus-id": ["c"], "query-id": ["q"]}), tables.QRELS, "f")
     assert table.schema == tables.QRELS
-    corpus = tables.check(pa.Table.from_pylist([{key: value for key, value in ROW.items() if key != "title"}]), tables.CORPUS, "f")
+    corpus = tables.check(
+        pa.Table.from_pylist([{key: value for key, value in ROW.items() if key != "title"}]),
+        tables.CORPUS,
+        "f",
+    )
     assert corpus.column("title").to_pylist() == [None]
 
 

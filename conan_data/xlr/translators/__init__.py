@@ -1,4 +1,6 @@
-"""Who translates queries. A translator says what it can give, and answers requests one for one and in their order."""
+"""Who translates queries. A translator says what it can give, and answers requests one for one and in their
+order.
+"""
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass

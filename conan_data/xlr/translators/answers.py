@@ -1,8 +1,8 @@
 """Answers of an endpoint on disk, so that an interrupted run pays for none of them twice.
 
-One JSON line an answer, appended whole and flushed before it is used. A kill can tear the last line: it is cut off when the file is
-opened again, so that the next line does not grow onto it. What is stored depends on nothing but what was asked (model, prompt, text,
-language), so that a changed question is a new one.
+One JSON line an answer, appended whole and flushed before it is used. A kill can tear the last line: it is
+cut off when the file is opened again, so that the next line does not grow onto it. What is stored depends on
+nothing but what was asked (model, prompt, text, language), so that a changed question is a new one.
 """
 
 import hashlib
@@ -18,7 +18,9 @@ def key_of(*asked: str) -> str:
 
 
 class Answers:
-    """Questions and their answers, kept beyond the process; the file is made with the first answer. Safe to use from several threads."""
+    """Questions and their answers, kept beyond the process; the file is made with the first answer. Safe to
+    use from several threads.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,12 +1,15 @@
-"""Translation by a model behind an OpenAI-compatible endpoint (vLLM, SGLang, Ollama, `transformers serve`, or a provider).
+"""Translation by a model behind an OpenAI-compatible endpoint (vLLM, SGLang, Ollama, `transformers serve`, or
+a provider).
 
-A set of a million queries meets every fault a server has, and each must cost as little as it can. Time-outs, 429, 5xx and unreadable
-answers are asked again, later and later. A wrong key, model or address stops the run at once, because no later request would fare better.
-What stays unanswered stops the run as well, unless `max_failures` allows it: dropping queries because a server was down would change the
-set from run to run. Whatever was answered is on disk, and the next run goes on from there. The order of results is that of the requests,
-however many are in flight.
+A set of a million queries meets every fault a server has, and each must cost as little as it can. Time-outs,
+429, 5xx and unreadable answers are asked again, later and later. A wrong key, model or address stops the run
+at once, because no later request would fare better. What stays unanswered stops the run as well, unless
+`max_failures` allows it: dropping queries because a server was down would change the set from run to run.
+Whatever was answered is on disk, and the next run goes on from there. The order of results is that of the
+requests, however many are in flight.
 
-The key is read from the environment and sent in one header. It is in no message: what a server says is shown with the key blotted out.
+The key is read from the environment and sent in one header. It is in no message: what a server says is shown
+with the key blotted out.
 """
 
 import logging
@@ -72,19 +75,29 @@ class EndpointTranslator:
         return None
 
     def translate(self, requests: Iterable[Request]) -> Generator[Translation | Failure]:
-        """One answer a request, in their order; raises `UserError` where going on makes no sense, keeping what was answered."""
+        """One answer a request, in their order; raises `UserError` where going on makes no sense, keeping
+        what was answered.
+        """
         # Texts repeat in query sets; a question that is in flight already is not asked a second time.
         pending: dict[str, Future[Translation | Failure]] = {}
         window: deque[tuple[str, Future[Translation | Failure]]] = deque()
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        limits = httpx2.Limits(max_connections=self._config.concurrency, max_keepalive_connections=self._config.concurrency)
+        limits = httpx2.Limits(
+            max_connections=self._config.concurrency, max_keepalive_connections=self._config.concurrency
+        )
         self._stop.clear()
         with httpx2.Client(headers=headers, timeout=self._config.timeout, limits=limits) as client:
             threads = ThreadPoolExecutor(self._config.concurrency, thread_name_prefix="translate")
             try:
                 for request in requests:
                     body = self._question(request)
-                    key = key_of(self._config.model, str(self._config.max_tokens), self._config.prompt, request.text, request.language)
+                    key = key_of(
+                        self._config.model,
+                        str(self._config.max_tokens),
+                        self._config.prompt,
+                        request.text,
+                        request.language,
+                    )
                     if key not in pending:
                         pending[key] = threads.submit(self._answer, client, key, body, request)
                     window.append((key, pending[key]))
@@ -107,11 +120,15 @@ class EndpointTranslator:
             }
         )
 
-    def _answer(self, client: httpx2.Client, key: str, body: bytes, request: Request) -> Translation | Failure:
+    def _answer(
+        self, client: httpx2.Client, key: str, body: bytes, request: Request
+    ) -> Translation | Failure:
         known = self._answers.get(key)
         if known is None:
             if self._stop.is_set():
-                return Failure(UNANSWERED)  # nobody sees it: the error that set the event is raised in its turn
+                return Failure(
+                    UNANSWERED
+                )  # nobody sees it: the error that set the event is raised in its turn
             try:
                 known = self._retrying()(self._ask, client, body)
             except (_TransientError, _RefusedError) as error:
@@ -125,9 +142,9 @@ class EndpointTranslator:
         return Failure(failure) if failure else Translation(text, self._config.model)
 
     def _retrying(self) -> tenacity.Retrying:
-        backoff = tenacity.wait_exponential(multiplier=self._config.backoff, max=MAX_WAIT) + tenacity.wait_random(
-            0, self._config.backoff / 2
-        )
+        backoff = tenacity.wait_exponential(
+            multiplier=self._config.backoff, max=MAX_WAIT
+        ) + tenacity.wait_random(0, self._config.backoff / 2)
 
         def wait(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
@@ -135,7 +152,8 @@ class EndpointTranslator:
 
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_TransientError),
-            stop=tenacity.stop_after_attempt(self._config.max_retries + 1) | tenacity.stop_when_event_set(self._stop),
+            stop=tenacity.stop_after_attempt(self._config.max_retries + 1)
+            | tenacity.stop_when_event_set(self._stop),
             wait=wait,
             sleep=tenacity.sleep_using_event(self._stop),
             reraise=True,
@@ -153,18 +171,26 @@ class EndpointTranslator:
         try:
             return _read_answer(orjson.loads(response.content))
         except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError):
-            raise _TransientError(f"an answer that is no chat completion: {self._shown(response.text)!r}") from None
+            raise _TransientError(
+                f"an answer that is no chat completion: {self._shown(response.text)!r}"
+            ) from None
 
     def _check_status(self, response: httpx2.Response) -> None:
         status, where = response.status_code, self._config.base_url
         if status == 200:
             return
         if status in (401, 403):
-            given = f"the key in ${self._config.api_key_env}" if self._config.api_key_env else "no key was sent: set endpoint.api_key_env"
+            given = (
+                f"the key in ${self._config.api_key_env}"
+                if self._config.api_key_env
+                else "no key was sent: set endpoint.api_key_env"
+            )
             raise UserError(f"endpoint: {where} refuses access ({status}); {given}")
         said = self._shown(response.text)
         if status == 404 or status == 405:
-            raise UserError(f"endpoint: {where} has no model {self._config.model!r}, or is not the right address ({status}: {said})")
+            raise UserError(
+                f"endpoint: {where} has no model {self._config.model!r}, or is not the right address ({status}: {said})"
+            )
         if status in TRANSIENT or status >= 500:
             raise _TransientError(f"status {status}: {said}", retry_after=_retry_after(response))
         raise _RefusedError(f"status {status}: {said}")
@@ -191,7 +217,9 @@ class EndpointTranslator:
 
 
 def read_key(variable: str) -> str:
-    """The key in the environment variable of that name, "" where none is named; raises `UserError` where it is not set."""
+    """The key in the environment variable of that name, "" where none is named; raises `UserError` where it
+    is not set.
+    """
     if not variable:
         return ""
     key = os.environ.get(variable, "").strip()
@@ -201,7 +229,9 @@ def read_key(variable: str) -> str:
             "put the key there, or leave the field empty for a server without keys"
         )
     if not (key.isascii() and key.isprintable()):
-        raise UserError(f"endpoint.api_key_env: the environment variable {variable} holds characters that no key has; set it again")
+        raise UserError(
+            f"endpoint.api_key_env: the environment variable {variable} holds characters that no key has; set it again"
+        )
     return key
 
 
@@ -213,7 +243,8 @@ def _read_url(base_url: str) -> httpx2.URL:
 
 
 def _next(
-    window: deque[tuple[str, Future[Translation | Failure]]], pending: dict[str, Future[Translation | Failure]]
+    window: deque[tuple[str, Future[Translation | Failure]]],
+    pending: dict[str, Future[Translation | Failure]],
 ) -> Translation | Failure:
     key, future = window.popleft()
     answer = future.result()

@@ -15,7 +15,8 @@ FIELDS = ("query_id", "lang", "text")
 class TableTranslator:
     """Looks translations up.
 
-    Of several that stand for the same language of the mix, the one whose label is written like it wins, then the first label by name.
+    Of several that stand for the same language of the mix, the one whose label is written like it wins, then
+    the first label by name.
     """
 
     name = "a table of translations"
@@ -51,7 +52,9 @@ class TableTranslator:
 
 
 def read_table(path: str | Path) -> tuple[list[dict[str, Any]], list[Broken]]:
-    """The usable rows of a translations file, and the others. Raises `UserError` when there is no such file, or a field is in no row."""
+    """The usable rows of a translations file, and the others. Raises `UserError` when there is no such file,
+    or a field is in no row.
+    """
     if not Path(path).is_file():
         raise UserError(f"table.path: {path}: no such file")
     usable: list[dict[str, Any]] = []
@@ -78,7 +81,9 @@ def read_table(path: str | Path) -> tuple[list[dict[str, Any]], list[Broken]]:
 
 
 def _problem(row: Row, seen: set[tuple[str, str]]) -> str:
-    """Why a row cannot be used, "" where it can. An empty text is for the checks to refuse and count, by language."""
+    """Why a row cannot be used, "" where it can. An empty text is for the checks to refuse and count, by
+    language.
+    """
     for name in FIELDS:
         value = row.values.get(name)
         if not isinstance(value, str) or (name != "text" and not value.strip()):

@@ -20,7 +20,9 @@ WORDS = {
     "es": "el gato y perro caminaban por un jardín viejo mientras los niños jugaban cerca de su casa con muchos juguetes pequeños cada día",
     "de": "die Katze und der Hund gingen durch einen alten Garten während Kinder neben ihrem Haus mit vielen Sachen jeden Tag spielten",
 }
-ZH = "今天我们去公园散步看见很多美丽的花朵孩子们在草地上快乐地玩耍老人坐在树下聊天喝茶阳光温暖微风轻轻吹过湖面"
+ZH = (
+    "今天我们去公园散步看见很多美丽的花朵孩子们在草地上快乐地玩耍老人坐在树下聊天喝茶阳光温暖微风轻轻吹过湖面"
+)
 
 
 def sentence(lang: str, rng: random.Random) -> str:
@@ -30,7 +32,9 @@ def sentence(lang: str, rng: random.Random) -> str:
 
 
 def corpus(num_rows: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Rows in four languages; every 10th is a near duplicate of the one before the last, every 13th an exact one, every 17th too short."""
+    """Rows in four languages; every 10th is a near duplicate of the one before the last, every 13th an exact
+    one, every 17th too short.
+    """
     rng = random.Random(seed)
     rows: list[dict[str, Any]] = []
     for number in range(num_rows):
@@ -42,22 +46,30 @@ def corpus(num_rows: int, seed: int = 0) -> list[dict[str, Any]]:
             text, lang = rows[-1]["text"].replace(" ", "  "), rows[-1]["metadata"]["lang"]
         elif number % 17 == 16:
             text = "Too short."
-        rows.append({"id": f"d{number}", "text": text, "metadata": {"lang": lang, "passage": f"p{number // 4}"}})
+        rows.append(
+            {"id": f"d{number}", "text": text, "metadata": {"lang": lang, "passage": f"p{number // 4}"}}
+        )
     return rows
 
 
 def write(path: Path, rows: list[dict[str, Any] | str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8"
+    )
     return path
 
 
 def config(out: Path, *inputs: Path, **fields: Any) -> BuildCorpusConfig:
-    return BuildCorpusConfig(**({"out": out, "input": tuple(map(str, inputs)), "languages": ("en", "es", "zh")} | fields))
+    return BuildCorpusConfig(
+        **({"out": out, "input": tuple(map(str, inputs)), "languages": ("en", "es", "zh")} | fields)
+    )
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()
+    }
 
 
 def documents(out: Path) -> list[dict[str, Any]]:
@@ -65,7 +77,13 @@ def documents(out: Path) -> list[dict[str, Any]]:
 
 
 def test_every_row_is_kept_or_dropped_for_a_reason(tmp_path: Path) -> None:
-    bad = ["{broken", '["a list"]', {"id": "x", "text": None}, {"id": "y", "text": 5}, {"id": "z", "text": ""}]
+    bad = [
+        "{broken",
+        '["a list"]',
+        {"id": "x", "text": None},
+        {"id": "y", "text": 5},
+        {"id": "z", "text": ""},
+    ]
     source = write(tmp_path / "in" / "a.jsonl", [*corpus(400), *bad])
     out = build_corpus(config(tmp_path / "out", source))
     opened = artifact.open_artifact(out, kind="corpus")
@@ -74,16 +92,28 @@ def test_every_row_is_kept_or_dropped_for_a_reason(tmp_path: Path) -> None:
     quarantine = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
     assert rows.read == 405 == len(kept) + len(dropped)
     assert Counter(drop["reason"] for drop in dropped) == rows.dropped
-    assert [row["reason"] for row in quarantine] == ["invalid-json", "not-an-object", "no-text", "text-is-no-string", "empty-text"]
+    assert [row["reason"] for row in quarantine] == [
+        "invalid-json",
+        "not-an-object",
+        "no-text",
+        "text-is-no-string",
+        "empty-text",
+    ]
     assert [row["place"] for row in quarantine] == [401, 402, 403, 404, 405]
     assert sum(entry["rows"] for entry in extra["funnel"]) == len(dropped)
     assert {drop["stage"] for drop in dropped} == {"read", "language", "rules", "dedup"}
     assert {drop["detail"] for drop in dropped if drop["reason"] == "other-language"} == {"de"}
     ids = {document["id"] for document in kept}
-    assert all(drop["detail"] in ids and drop["id"] not in ids for drop in dropped if drop["stage"] == "dedup")
-    assert min(rows.dropped[reason] for reason in ("exact-duplicate", "near-duplicate", "other-language")) >= 5
+    assert all(
+        drop["detail"] in ids and drop["id"] not in ids for drop in dropped if drop["stage"] == "dedup"
+    )
+    assert (
+        min(rows.dropped[reason] for reason in ("exact-duplicate", "near-duplicate", "other-language")) >= 5
+    )
     assert extra["kept"] == Counter(document["lang"] for document in kept)
-    assert extra["characters"]["en"] == sum(len(document["text"]) for document in kept if document["lang"] == "en")
+    assert extra["characters"]["en"] == sum(
+        len(document["text"]) for document in kept if document["lang"] == "en"
+    )
     assert all(document["group"] == document["id"] for document in kept)
     for path in out.glob("data/*/*.parquet"):
         assert {row["lang"] for row in tables.read(path, tables.DOCUMENT).to_pylist()} == {path.parent.name}
@@ -91,9 +121,16 @@ def test_every_row_is_kept_or_dropped_for_a_reason(tmp_path: Path) -> None:
 
 def test_bytes_do_not_depend_on_the_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "BLOCK", 16)
-    first, second = write(tmp_path / "in" / "a.jsonl", corpus(150)), write(tmp_path / "in" / "b.jsonl", corpus(50, seed=1))
+    first, second = (
+        write(tmp_path / "in" / "a.jsonl", corpus(150)),
+        write(tmp_path / "in" / "b.jsonl", corpus(50, seed=1)),
+    )
     made = {
-        (tasks, workers): contents(build_corpus(config(tmp_path / f"out-{tasks}-{workers}", first, second, tasks=tasks, workers=workers)))
+        (tasks, workers): contents(
+            build_corpus(
+                config(tmp_path / f"out-{tasks}-{workers}", first, second, tasks=tasks, workers=workers)
+            )
+        )
         for tasks, workers in [(1, 1), (2, 1), (4, 1), (4, 2)]
     }
     assert len(made[1, 1]) >= 6
@@ -145,7 +182,9 @@ def test_wrong_labels_are_counted_and_overruled(tmp_path: Path) -> None:
 
 
 def test_groups_come_from_a_field(tmp_path: Path) -> None:
-    source = write(tmp_path / "a.jsonl", [*corpus(40), {"id": "own", "text": sentence("en", random.Random(9))}])
+    source = write(
+        tmp_path / "a.jsonl", [*corpus(40), {"id": "own", "text": sentence("en", random.Random(9))}]
+    )
     kept = documents(build_corpus(config(tmp_path / "out", source, group_field="metadata.passage")))
     assert {document["id"]: document["group"] for document in kept}["d5"] == "p1"
     assert {document["id"]: document["group"] for document in kept}["own"] == "own"
@@ -155,7 +194,9 @@ def test_groups_come_from_a_field(tmp_path: Path) -> None:
 
 def test_nothing_left_is_an_error_that_says_why(tmp_path: Path) -> None:
     source = write(tmp_path / "a.jsonl", corpus(40))
-    with pytest.raises(UserError, match=r"no document is left \(40 read, 0 kept, dropped: too-short 2., other-language"):
+    with pytest.raises(
+        UserError, match=r"no document is left \(40 read, 0 kept, dropped: too-short 2., other-language"
+    ):
         build_corpus(config(tmp_path / "out", source, rules=RulesConfig(min_words=500, min_chars=5000)))
     with pytest.raises(UserError, match="the files hold no rows"):
         build_corpus(config(tmp_path / "out", write(tmp_path / "empty.jsonl", [])))
@@ -191,4 +232,6 @@ def test_tasks_share_the_rows(num_files: int, num_tasks: int) -> None:
     assert len(set(units)) == len(units)
     for file in range(num_files):
         cuts = {unit[2] for unit in units if unit[0] == file}
-        assert len(cuts) == 1 and sorted(unit[1] for unit in units if unit[0] == file) == list(range(cuts.pop()))
+        assert len(cuts) == 1 and sorted(unit[1] for unit in units if unit[0] == file) == list(
+            range(cuts.pop())
+        )

@@ -20,14 +20,19 @@ LANGUAGES = ("en", "zh", "es", "de", "ar", "ja")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_corpus(
         BuildCorpusConfig(
-            out=tmp_path_factory.mktemp("sample") / "out", input=("sample",), languages=LANGUAGES, group_field="metadata.group"
+            out=tmp_path_factory.mktemp("sample") / "out",
+            input=("sample",),
+            languages=LANGUAGES,
+            group_field="metadata.group",
         )
     )
 
 
 @pytest.fixture(scope="module")
 def kept(out: Path) -> dict[str, dict[str, Any]]:
-    return {row["id"]: row for path in out.glob("data/*/*.parquet") for row in pq.read_table(path).to_pylist()}
+    return {
+        row["id"]: row for path in out.glob("data/*/*.parquet") for row in pq.read_table(path).to_pylist()
+    }
 
 
 def planted(kind: str) -> list[str]:

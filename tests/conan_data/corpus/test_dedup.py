@@ -14,7 +14,9 @@ THRESHOLD = CONFIG.threshold
 
 
 def planted(num_originals: int, seed: int) -> list[str]:
-    """Texts of 60 to 160 made-up words (every third one of Han characters), each with copies in which 0 to 5 words are others."""
+    """Texts of 60 to 160 made-up words (every third one of Han characters), each with copies in which 0 to 5
+    words are others.
+    """
     rng = random.Random(seed)
     texts = []
     for number in range(num_originals):
@@ -43,7 +45,11 @@ def run(texts: list[str], ids: list[str]) -> tuple[np.ndarray, list[np.ndarray],
 def test_planted_duplicates_are_found() -> None:
     texts = planted(300, seed=1)
     survivors, sets, rank = run(texts, [f"d{number:04d}" for number in range(len(texts))])
-    similar = [(a, b) for a, b in itertools.combinations(range(len(texts)), 2) if jaccard(sets[a], sets[b]) >= THRESHOLD]
+    similar = [
+        (a, b)
+        for a, b in itertools.combinations(range(len(texts)), 2)
+        if jaccard(sets[a], sets[b]) >= THRESHOLD
+    ]
     both_stay = [(a, b) for a, b in similar if survivors[a] == a and survivors[b] == b]
     assert len(similar) > 50
     assert len(both_stay) / len(similar) < 0.03
@@ -63,11 +69,15 @@ def test_result_does_not_depend_on_the_order() -> None:
     random.Random(3).shuffle(order)
     first, *_ = run(texts, ids)
     second, *_ = run([texts[place] for place in order], [ids[place] for place in order])
-    assert {ids[a]: ids[b] for a, b in enumerate(first)} == {ids[order[a]]: ids[order[b]] for a, b in enumerate(second)}
+    assert {ids[a]: ids[b] for a, b in enumerate(first)} == {
+        ids[order[a]]: ids[order[b]] for a, b in enumerate(second)
+    }
 
 
 def test_chains_do_not_pull_in_what_is_different() -> None:
-    """A is like B and B like C, but A is not like C: the longest stays, what is like it goes, and C stays too."""
+    """A is like B and B like C, but A is not like C: the longest stays, what is like it goes, and C stays
+    too.
+    """
     sets = [np.arange(0, 100), np.arange(10, 110), np.arange(20, 120)]
     sets = [values.astype(np.uint64) for values in sets]
     keys = np.zeros((3, 1), dtype=np.uint64)
@@ -77,7 +87,9 @@ def test_chains_do_not_pull_in_what_is_different() -> None:
 
 def test_candidates_below_the_threshold_stay() -> None:
     sets = [np.arange(10, dtype=np.uint64), np.arange(5, 15, dtype=np.uint64)]
-    assert near_survivors(np.zeros((2, 2), dtype=np.uint64), np.array([1, 0]), sets.__getitem__, 0.8).tolist() == [0, 1]
+    assert near_survivors(
+        np.zeros((2, 2), dtype=np.uint64), np.array([1, 0]), sets.__getitem__, 0.8
+    ).tolist() == [0, 1]
 
 
 def test_longest_then_smallest_id_stays() -> None:
@@ -101,4 +113,6 @@ def test_buckets_hold_keys_of_one_band_only() -> None:
 @pytest.mark.parametrize("num", [0, 1])
 def test_few_documents_are_no_error(num: int) -> None:
     keys = np.zeros((num, 14), dtype=np.uint64)
-    assert near_survivors(keys, np.arange(num), lambda _: np.zeros(0, dtype=np.uint64), 0.8).tolist() == list(range(num))
+    assert near_survivors(keys, np.arange(num), lambda _: np.zeros(0, dtype=np.uint64), 0.8).tolist() == list(
+        range(num)
+    )

@@ -31,7 +31,12 @@ def test_broken_rows_keep_their_reason() -> None:
 
 
 def test_fields_come_from_the_row_or_its_metadata() -> None:
-    values = {"id": 7, "text": "a\r\nb", "title": "t", "metadata": {"lang": "pt_BR", "title": "other", "url": "u", "passage": 12}}
+    values = {
+        "id": 7,
+        "text": "a\r\nb",
+        "title": "t",
+        "metadata": {"lang": "pt_BR", "title": "other", "url": "u", "passage": 12},
+    }
     document = to_document(Row(values, "a.jsonl", 1), "metadata.passage")
     assert (document.id, document.text) == ("7", "a\nb")
     assert {key: document.metadata[key] for key in ("declared", "title", "url", "source", "group")} == {

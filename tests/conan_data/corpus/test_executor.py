@@ -36,7 +36,9 @@ def executor(folder: Path, workers: int, failure: str = "") -> Executor:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_runs_the_ranks_that_it_is_given(tmp_path: Path, workers: int, capfd: pytest.CaptureFixture[str]) -> None:
+def test_runs_the_ranks_that_it_is_given(
+    tmp_path: Path, workers: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     runner = executor(tmp_path, workers)
     runner.run_ranks([0, 3])
     runner.run_ranks([])

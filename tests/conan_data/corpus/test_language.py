@@ -46,7 +46,13 @@ def test_other_languages_are_dropped_by_name(identifier: LangidIdentifier, lang:
 
 def test_code_does_not_count(identifier: LangidIdentifier) -> None:
     code = "`import the module and run this function with every argument that you want`"
-    verdict = identify(f"{code}\n\n{SENTENCES['es'][:30]} {code} {code}", "", identifier=identifier, languages=LANGUAGES, min_score=0.4)
+    verdict = identify(
+        f"{code}\n\n{SENTENCES['es'][:30]} {code} {code}",
+        "",
+        identifier=identifier,
+        languages=LANGUAGES,
+        min_score=0.4,
+    )
     assert verdict.lang == "es"
 
 
@@ -62,7 +68,9 @@ def test_unknown_language_names_the_nearest() -> None:
 
 
 def test_restricted_guess_is_the_models_own() -> None:
-    """The one ranking that is cut down gives the label and the probability of a model that is really restricted."""
+    """The one ranking that is cut down gives the label and the probability of a model that is really
+    restricted.
+    """
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     stock = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
@@ -122,7 +130,13 @@ def test_real_pages_of_many_languages() -> None:
     true = [read_label(row.values["metadata"]["lang"]) for row in rows]
     languages = frozenset(true)
     identifier = LangidIdentifier(sorted(languages))
-    found = [identify(row.values["text"], "", identifier=identifier, languages=languages, min_score=0.4) for row in rows]
+    found = [
+        identify(row.values["text"], "", identifier=identifier, languages=languages, min_score=0.4)
+        for row in rows
+    ]
     assert len(languages) > 30
     assert sum(verdict.lang == lang for verdict, lang in zip(found, true, strict=True)) / len(true) > 0.97
-    assert sum(verdict.lang not in ("", lang) for verdict, lang in zip(found, true, strict=True)) / len(true) < 0.01
+    assert (
+        sum(verdict.lang not in ("", lang) for verdict, lang in zip(found, true, strict=True)) / len(true)
+        < 0.01
+    )

@@ -14,7 +14,9 @@ def random_set(rng: np.random.Generator, size: int) -> np.ndarray:
 def test_signature_is_the_plain_one() -> None:
     values = random_set(np.random.default_rng(0), 50)
     factors, summands = (column[:, 0].tolist() for column in (FAMILY.factors, FAMILY.summands))
-    plain = [min((a * int(x) + c) % 2**64 for x in values) >> 32 for a, c in zip(factors, summands, strict=True)]
+    plain = [
+        min((a * int(x) + c) % 2**64 for x in values) >> 32 for a, c in zip(factors, summands, strict=True)
+    ]
     assert FAMILY.signature(values).tolist() == plain
     assert all(factor % 2 for factor in factors)
 
@@ -42,7 +44,9 @@ def test_bands_are_found_as_often_as_the_formula_says() -> None:
     found = 0
     for _ in range(300):
         shared, left, right = np.split(random_set(rng, 100), [70, 85])
-        found += (FAMILY.band_keys(np.append(shared, left)) == FAMILY.band_keys(np.append(shared, right))).any()
+        found += (
+            FAMILY.band_keys(np.append(shared, left)) == FAMILY.band_keys(np.append(shared, right))
+        ).any()
     assert found / 300 == pytest.approx(1 - (1 - 0.7**8) ** 14, abs=0.1)
 
 

@@ -9,7 +9,10 @@ from conan_data.corpus.normalisation import normalise
 
 @given(
     st.text(
-        alphabet=st.one_of(st.sampled_from("a \t\r\n\x0b\x85\u2028\u00a0\u200b\u0301\ufeffé"), st.characters(exclude_categories=["Cs"]))
+        alphabet=st.one_of(
+            st.sampled_from("a \t\r\n\x0b\x85\u2028\u00a0\u200b\u0301\ufeffé"),
+            st.characters(exclude_categories=["Cs"]),
+        )
     )
 )
 def test_is_idempotent_and_composed(text: str) -> None:
@@ -20,7 +23,10 @@ def test_is_idempotent_and_composed(text: str) -> None:
 
 
 def test_changes_only_what_nobody_reads() -> None:
-    assert normalise("\ufeffCafe\u0301\x00 au\u00a0lait \r\n\r\n\r\n\r\n  noir\u2028fin\x85") == "Café au lait\n\n  noir\nfin"
+    assert (
+        normalise("\ufeffCafe\u0301\x00 au\u00a0lait \r\n\r\n\r\n\r\n  noir\u2028fin\x85")
+        == "Café au lait\n\n  noir\nfin"
+    )
 
 
 def test_keeps_joiners() -> None:

@@ -9,7 +9,10 @@ def write(folder: Path, rank: int, places: list[tuple[int, int]]) -> None:
     with PartWriter(folder, rank) as part:
         part.counts["labels"].update(right=len(places))
         for file, row in places:
-            part.add("kept", {"file_number": file, "row_number": row, "id": f"{file}-{row}", "text": f"text {file} {row}"})
+            part.add(
+                "kept",
+                {"file_number": file, "row_number": row, "id": f"{file}-{row}", "text": f"text {file} {row}"},
+            )
 
 
 def test_rows_come_back_in_the_order_of_the_input(tmp_path: Path) -> None:
@@ -17,7 +20,14 @@ def test_rows_come_back_in_the_order_of_the_input(tmp_path: Path) -> None:
     write(tmp_path, 1, [(0, 1), (0, 9), (1, 2)])
     table = Table(tmp_path, "kept", 2)
     assert table.column("id") == ["0-1", "0-5", "0-9", "1-0", "1-2", "1-7"]
-    assert [table.text(index) for index in range(len(table))] == ["text 0 1", "text 0 5", "text 0 9", "text 1 0", "text 1 2", "text 1 7"]
+    assert [table.text(index) for index in range(len(table))] == [
+        "text 0 1",
+        "text 0 5",
+        "text 0 9",
+        "text 1 0",
+        "text 1 2",
+        "text 1 7",
+    ]
     assert len(Table(tmp_path, "dropped", 2)) == 0
     assert sum_counts(tmp_path, 2) == {"labels": {"right": 6}}
 

@@ -64,7 +64,11 @@ def test_prose_stays(name: str) -> None:
     [
         ("too-short", "Only four words here.", {"min_words": 1, "min_prose": 0.0}),
         ("too-short", "很短的一句话。", {"min_chars": 1, "min_prose": 0.0}),
-        ("too-long", CLEAN["en"] * 20, {"max_chars": 10_000, "max_line_repeats": 1.0, "max_phrase_repeats": 1.0}),
+        (
+            "too-long",
+            CLEAN["en"] * 20,
+            {"max_chars": 10_000, "max_line_repeats": 1.0, "max_phrase_repeats": 1.0},
+        ),
         ("few-letters", "1.5 2.5 3.5 4.5 + - * / = 12 13 14 x y z", {"min_letters": 0.0, "min_prose": 0.0}),
         (
             "long-words",
@@ -73,8 +77,16 @@ def test_prose_stays(name: str) -> None:
         ),
         ("little-prose", BOILERPLATE["menu-line-en"], {"min_prose": 0.0}),
         ("fragment-lines", BOILERPLATE["cookies-de"], {"max_fragment_lines": 1.0}),
-        ("repeated-lines", (CLEAN["en"] + "\n") * 2 + CLEAN["de"], {"max_line_repeats": 1.0, "max_phrase_repeats": 1.0}),
-        ("repeated-phrases", "we will see what we will see what " * 4 + CLEAN["en"][:40], {"max_phrase_repeats": 1.0}),
+        (
+            "repeated-lines",
+            (CLEAN["en"] + "\n") * 2 + CLEAN["de"],
+            {"max_line_repeats": 1.0, "max_phrase_repeats": 1.0},
+        ),
+        (
+            "repeated-phrases",
+            "we will see what we will see what " * 4 + CLEAN["en"][:40],
+            {"max_phrase_repeats": 1.0},
+        ),
     ],
 )
 def test_each_rule_can_be_switched_off(reason: str, text: str, off: dict[str, float]) -> None:
@@ -89,7 +101,12 @@ def test_sentences_end_where_they_should() -> None:
     words = "version 3.14 of example.org is out now everywhere"
     assert check(words, RULES) is None
     assert (
-        check(words.replace("3.14", "3. 14").replace("example.org", "example. org").replace("is out", "is! out"), RULES).reason
+        check(
+            words.replace("3.14", "3. 14")
+            .replace("example.org", "example. org")
+            .replace("is out", "is! out"),
+            RULES,
+        ).reason
         == "little-prose"
     )
 
@@ -99,7 +116,9 @@ def test_texts_without_letters_are_no_error(text: str) -> None:
     assert check(text, RULES) is not None
 
 
-@pytest.mark.parametrize(("field", "value"), [("min_words", 0), ("min_letters", 1.5), ("max_line_repeats", -0.1), ("max_chars", 3)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("min_words", 0), ("min_letters", 1.5), ("max_line_repeats", -0.1), ("max_chars", 3)]
+)
 def test_impossible_thresholds_are_refused(field: str, value: float) -> None:
     with pytest.raises(UserError, match=rf"rules\.{field}"):
         RulesConfig(**{field: value})
@@ -110,7 +129,9 @@ def test_clean_paragraphs_stay(name: str) -> None:
     path = RETRIEVAL / name / "corpus.train.jsonl.gz"
     if not path.exists():
         pytest.skip("../shared/data/retrieval is not there")
-    rows = [row for number, row in enumerate(read_rows(path)) if number % (20 if name == "jaquad" else 3) == 0]
+    rows = [
+        row for number, row in enumerate(read_rows(path)) if number % (20 if name == "jaquad" else 3) == 0
+    ]
     kept = sum(check(normalise(row.values["text"]), RULES) is None for row in rows if isinstance(row, Row))
     assert len(rows) > 50
     assert kept / len(rows) >= 0.97

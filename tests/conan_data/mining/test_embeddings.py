@@ -15,9 +15,16 @@ TEXTS = [f"text {number} about {number % 7}" for number in range(23)]
 IDS = [f"id{number}" for number in range(23)]
 
 
-def encode(directory: Path, encoder: HashEncoder, texts: list[str] = TEXTS, *, shard_size: int = 5) -> Embeddings:
+def encode(
+    directory: Path, encoder: HashEncoder, texts: list[str] = TEXTS, *, shard_size: int = 5
+) -> Embeddings:
     return encode_to_shards(
-        encoder, pa.chunked_array([texts[:8], texts[8:]], pa.string()), iter(IDS), directory, kind="document", shard_size=shard_size
+        encoder,
+        pa.chunked_array([texts[:8], texts[8:]], pa.string()),
+        iter(IDS),
+        directory,
+        kind="document",
+        shard_size=shard_size,
     )
 
 
@@ -36,7 +43,9 @@ def test_vectors_are_those_of_the_encoder_rounded_to_half_precision(tmp_path: Pa
     np.testing.assert_array_equal(vectors.gather(rows), expected[rows])
     for size in (1, 2, 5, 100):
         blocks = list(vectors.blocks(size))
-        assert [start for start, _ in blocks] == np.cumsum([0, *(len(block) for _, block in blocks)])[:-1].tolist()
+        assert [start for start, _ in blocks] == np.cumsum([0, *(len(block) for _, block in blocks)])[
+            :-1
+        ].tolist()
         assert max(len(block) for _, block in blocks) <= size
         np.testing.assert_array_equal(np.concatenate([block for _, block in blocks]), expected)
 
@@ -75,7 +84,9 @@ def test_nothing_is_encoded_twice_and_only_what_changed_is_encoded_again(tmp_pat
     third = HashEncoder()
     vectors = encode(tmp_path, third, changed)
     assert [texts for _, texts in third.calls] == [changed[10:15]]
-    np.testing.assert_array_equal(vectors[0:23], HashEncoder().encode(changed, kind="document").astype(np.float16))
+    np.testing.assert_array_equal(
+        vectors[0:23], HashEncoder().encode(changed, kind="document").astype(np.float16)
+    )
     assert len(list(tmp_path.glob("shard-*"))) == 5
 
 
@@ -84,7 +95,9 @@ def test_another_encoder_another_kind_and_moved_texts_are_encoded_again(tmp_path
     other = HashEncoder(salt="other weights")
     vectors = encode(tmp_path, other)
     assert len(other.calls) == 5
-    np.testing.assert_array_equal(vectors[0:23], HashEncoder(salt="other weights").encode(TEXTS, kind="document").astype(np.float16))
+    np.testing.assert_array_equal(
+        vectors[0:23], HashEncoder(salt="other weights").encode(TEXTS, kind="document").astype(np.float16)
+    )
     moved = HashEncoder(salt="other weights")
     encode(tmp_path, moved, [TEXTS[-1], *TEXTS[:-1]])
     assert len(moved.calls) == 5
@@ -149,5 +162,9 @@ def test_a_missing_text_is_named(tmp_path: Path) -> None:
 
 def test_no_texts(tmp_path: Path) -> None:
     vectors = encode_to_shards(HashEncoder(dimension=3), [], [], tmp_path, kind="query")
-    assert len(vectors) == 0 and vectors[0:0].shape == (0, 3) and vectors.gather(np.zeros((0, 2), int)).shape == (0, 2, 3)
+    assert (
+        len(vectors) == 0
+        and vectors[0:0].shape == (0, 3)
+        and vectors.gather(np.zeros((0, 2), int)).shape == (0, 2, 3)
+    )
     assert list(vectors.blocks(4)) == []

@@ -1,4 +1,6 @@
-"""Loading encoders: a real sentence-transformers model from its folder, its fingerprint, and checkpoints through their entry point."""
+"""Loading encoders: a real sentence-transformers model from its folder, its fingerprint, and checkpoints
+through their entry point.
+"""
 
 import json
 import shutil
@@ -36,7 +38,9 @@ def folder(tmp_path: Path) -> Path:
 def test_vectors_are_those_of_sentence_transformers(encoder: Encoder) -> None:
     from sentence_transformers import SentenceTransformer
 
-    expected = SentenceTransformer(str(MODEL), device="cpu").encode_document(TEXTS, batch_size=1, normalize_embeddings=True)
+    expected = SentenceTransformer(str(MODEL), device="cpu").encode_document(
+        TEXTS, batch_size=1, normalize_embeddings=True
+    )
     vectors = encoder.encode(TEXTS, kind="document")
     assert vectors.dtype == np.float32 and vectors.shape == (len(TEXTS), encoder.dimension)
     np.testing.assert_allclose(vectors, expected, atol=2e-6)
@@ -89,13 +93,21 @@ def test_max_length_cuts_and_too_much_of_it_is_refused() -> None:
 def test_prompts_of_the_model_and_given_ones(folder: Path, encoder: Encoder) -> None:
     settings = folder / "config_sentence_transformers.json"
     prompts = {"query": "ask: ", "passage": "tell: "}
-    settings.write_text(json.dumps({**json.loads(settings.read_text()), "prompts": prompts, "default_prompt_name": "query"}))
+    settings.write_text(
+        json.dumps({**json.loads(settings.read_text()), "prompts": prompts, "default_prompt_name": "query"})
+    )
     own = load_encoder(folder, device="cpu")
     given = load_encoder(folder, device="cpu", prompts={"document": ""})
     text = ["How do I reset my password?"]
-    np.testing.assert_allclose(own.encode(text, kind="query"), encoder.encode(["ask: " + text[0]], kind="query"), atol=1e-6)
-    np.testing.assert_allclose(own.encode(text, kind="document"), encoder.encode(["tell: " + text[0]], kind="document"), atol=1e-6)
-    np.testing.assert_allclose(given.encode(text, kind="document"), encoder.encode(text, kind="document"), atol=1e-6)
+    np.testing.assert_allclose(
+        own.encode(text, kind="query"), encoder.encode(["ask: " + text[0]], kind="query"), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        own.encode(text, kind="document"), encoder.encode(["tell: " + text[0]], kind="document"), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        given.encode(text, kind="document"), encoder.encode(text, kind="document"), atol=1e-6
+    )
     assert np.abs(own.encode(text, kind="query") - encoder.encode(text, kind="query")).max() > 0.01
 
 
@@ -133,8 +145,12 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoint of the format "planted", and an installed package that loads it."""
     package = tmp_path / "site"
     (package / "planted-1.0.dist-info").mkdir(parents=True)
-    (package / "planted-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: planted\nVersion: 1.0\n")
-    (package / "planted-1.0.dist-info" / "entry_points.txt").write_text("[conan_data.encoders]\nplanted = planted_loader:load\n")
+    (package / "planted-1.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: planted\nVersion: 1.0\n"
+    )
+    (package / "planted-1.0.dist-info" / "entry_points.txt").write_text(
+        "[conan_data.encoders]\nplanted = planted_loader:load\n"
+    )
     (package / "planted_loader.py").write_text(LOADER)
     monkeypatch.syspath_prepend(str(package))
     folder = tmp_path / "checkpoint"
@@ -159,7 +175,11 @@ def test_a_checkpoint_is_loaded_by_the_package_that_knows_its_format(checkpoint:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [('{"format": "unheard-of"}', "loads the format 'unheard-of'"), ("[]", "not a contract file"), ("{", "not a contract")],
+    [
+        ('{"format": "unheard-of"}', "loads the format 'unheard-of'"),
+        ("[]", "not a contract file"),
+        ("{", "not a contract"),
+    ],
 )
 def test_a_checkpoint_that_nothing_loads(checkpoint: Path, content: str, message: str) -> None:
     (checkpoint / "conan.json").write_text(content)

@@ -17,29 +17,47 @@ from conan_data.mining.hash_encoder import HashEncoder, PlantedError
 SUBJECTS = ["cats", "dogs", "trains", "ships", "bread", "rivers"]
 
 
-def write_set(folder: Path, corpus: Iterable[dict], queries: Iterable[dict], qrels: Iterable[tuple[str, str, int]]) -> str:
+def write_set(
+    folder: Path, corpus: Iterable[dict], queries: Iterable[dict], qrels: Iterable[tuple[str, str, int]]
+) -> str:
     (folder / "qrels").mkdir(parents=True)
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in corpus))
     (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries))
-    lines = ["query-id\tcorpus-id\tscore", *(f"{query}\t{document}\t{score}" for query, document, score in qrels)]
+    lines = [
+        "query-id\tcorpus-id\tscore",
+        *(f"{query}\t{document}\t{score}" for query, document, score in qrels),
+    ]
     (folder / "qrels" / "train.tsv").write_text("\n".join(lines) + "\n")
     return str(folder)
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> str:
-    """Two documents of one group on each subject, and a third alone; every document answers the query of the last subject."""
+    """Two documents of one group on each subject, and a third alone; every document answers the query of the
+    last subject.
+    """
     facts = ["{} need care", "all about the care that {} need", "{} in old pictures"]
     corpus = [
-        {"_id": f"{subject}{number}", "text": fact.format(subject), "lang": "en", "group": f"{subject}{number // 2}"}
+        {
+            "_id": f"{subject}{number}",
+            "text": fact.format(subject),
+            "lang": "en",
+            "group": f"{subject}{number // 2}",
+        }
         for subject in SUBJECTS
         for number, fact in enumerate(facts)
     ]
     queries = [
-        {"_id": f"q-{subject}", "text": f"which care do {subject} need", "lang": "de" if subject == "dogs" else "en"}
+        {
+            "_id": f"q-{subject}",
+            "text": f"which care do {subject} need",
+            "lang": "de" if subject == "dogs" else "en",
+        }
         for subject in SUBJECTS
     ]
-    qrels = [(f"q-{subject}", f"{subject}0", 1) for subject in SUBJECTS[:-1]] + [(f"q-{SUBJECTS[-1]}", row["_id"], 1) for row in corpus]
+    qrels = [(f"q-{subject}", f"{subject}0", 1) for subject in SUBJECTS[:-1]] + [
+        (f"q-{SUBJECTS[-1]}", row["_id"], 1) for row in corpus
+    ]
     return write_set(tmp_path / "set", corpus, queries, qrels)
 
 
@@ -53,7 +71,13 @@ def encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[HashEncode
 
 
 def config(tmp_path: Path, data: str, **changes: object) -> MineConfig:
-    values = {"select": SelectionConfig(pool_size=4, depth=10), "memory": "100MB", "shard_size": 4, "device": "cpu", **changes}
+    values = {
+        "select": SelectionConfig(pool_size=4, depth=10),
+        "memory": "100MB",
+        "shard_size": 4,
+        "device": "cpu",
+        **changes,
+    }
     return MineConfig(out=tmp_path / "negatives", data=data, model=str(tmp_path / "model"), **values)
 
 
@@ -72,7 +96,10 @@ def test_what_is_published(tmp_path: Path, data: str, encoders: list[HashEncoder
         assert 1 <= len(pool) <= 4
         assert not {f"{subject}0", f"{subject}1"} & {item["corpus_id"] for item in pool}
         assert [item["score"] for item in pool] == sorted((item["score"] for item in pool), reverse=True)
-        assert all(item["score"] <= 0.95 * row["positive_score"] + 1e-6 and item["reason"] == "kept:rank" for item in pool)
+        assert all(
+            item["score"] <= 0.95 * row["positive_score"] + 1e-6 and item["reason"] == "kept:rank"
+            for item in pool
+        )
     extra = opened.manifest["extra"]
     assert sum(extra["pool_sizes"].values()) == 6 and extra["pool_sizes"]["0"] == 1
     assert extra["candidates"]["kept:rank"] == sum(len(pool) for pool in table.column("pool").to_pylist())
@@ -82,7 +109,9 @@ def test_what_is_published(tmp_path: Path, data: str, encoders: list[HashEncoder
     assert stage.mine(config(tmp_path, data)) == out  # done already: no encoder is asked for
 
 
-def test_a_run_that_crashed_goes_on_and_publishes_the_same(tmp_path: Path, data: str, encoders: list[HashEncoder]) -> None:
+def test_a_run_that_crashed_goes_on_and_publishes_the_same(
+    tmp_path: Path, data: str, encoders: list[HashEncoder]
+) -> None:
     encoders += [HashEncoder(), HashEncoder(fail_on=[4]), second := HashEncoder()]
     stage.mine(config(tmp_path, data))
     whole = (tmp_path / "negatives" / "negatives.parquet").read_bytes()
@@ -95,16 +124,22 @@ def test_a_run_that_crashed_goes_on_and_publishes_the_same(tmp_path: Path, data:
     assert (tmp_path / "negatives" / "negatives.parquet").read_bytes() == whole
 
 
-def test_other_weights_after_a_crash_are_encoded_anew(tmp_path: Path, data: str, encoders: list[HashEncoder]) -> None:
+def test_other_weights_after_a_crash_are_encoded_anew(
+    tmp_path: Path, data: str, encoders: list[HashEncoder]
+) -> None:
     encoders += [HashEncoder(fail_on=[6]), other := HashEncoder(salt="other weights")]
     with pytest.raises(PlantedError):
         stage.mine(config(tmp_path, data))
     out = stage.mine(config(tmp_path, data))
     assert len(other.calls) == 7
-    assert set(pq.read_table(out / "negatives.parquet").column("checkpoint").to_pylist()) == {other.fingerprint}
+    assert set(pq.read_table(out / "negatives.parquet").column("checkpoint").to_pylist()) == {
+        other.fingerprint
+    }
 
 
-def test_the_memory_does_not_change_the_job_and_its_result(tmp_path: Path, data: str, encoders: list[HashEncoder]) -> None:
+def test_the_memory_does_not_change_the_job_and_its_result(
+    tmp_path: Path, data: str, encoders: list[HashEncoder]
+) -> None:
     encoders += [HashEncoder(), HashEncoder()]
     out = stage.mine(config(tmp_path, data))
     content = (out / "negatives.parquet").read_bytes()
@@ -123,14 +158,18 @@ def test_embeddings_can_be_kept(tmp_path: Path, data: str, encoders: list[HashEn
     assert len(Embeddings.open(out / "embeddings" / "queries", fingerprint=encoder.fingerprint)) == 6
 
 
-def test_too_little_memory_is_said_before_anything_is_encoded(tmp_path: Path, data: str, encoders: list[HashEncoder]) -> None:
+def test_too_little_memory_is_said_before_anything_is_encoded(
+    tmp_path: Path, data: str, encoders: list[HashEncoder]
+) -> None:
     encoders.append(encoder := HashEncoder())
     with pytest.raises(UserError, match="memory: 1,000 bytes are not enough"):
         stage.mine(config(tmp_path, data, memory="1KB"))
     assert encoder.calls == []
 
 
-@pytest.mark.parametrize(("text", "size"), [("2GB", 2 * 10**9), ("1.5 GiB", 3 * 2**29), ("500mb", 5 * 10**8), ("4096", 4096)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("2GB", 2 * 10**9), ("1.5 GiB", 3 * 2**29), ("500mb", 5 * 10**8), ("4096", 4096)]
+)
 def test_amounts_of_memory(text: str, size: int) -> None:
     assert parse_memory(text) == size
 
@@ -170,7 +209,11 @@ def test_negatives_of_a_real_model_make_sense(tmp_path: Path) -> None:
         "python": "A Python list is sorted in place with its sort method.",
         "rust": "A vector in Rust is sorted with sort or sort_unstable.",
     }
-    queries = {"soup": "how do you cook tomato soup", "berlin": "what is the capital of Germany", "python": "sort a list in Python"}
+    queries = {
+        "soup": "how do you cook tomato soup",
+        "berlin": "what is the capital of Germany",
+        "python": "sort a list in Python",
+    }
     near = {"soup": {"sauce", "salad"}, "berlin": {"munich", "paris"}, "python": {"rust"}}
     data = write_set(
         tmp_path / "set",
@@ -179,7 +222,13 @@ def test_negatives_of_a_real_model_make_sense(tmp_path: Path) -> None:
         [(name, name, 1) for name in queries],
     )
     out = stage.mine(
-        MineConfig(out=tmp_path / "out", data=data, model=str(model), device="cpu", select=SelectionConfig(pool_size=3, depth=7))
+        MineConfig(
+            out=tmp_path / "out",
+            data=data,
+            model=str(model),
+            device="cpu",
+            select=SelectionConfig(pool_size=3, depth=7),
+        )
     )
     for row in pq.read_table(out / "negatives.parquet").to_pylist():
         pool = [item["corpus_id"] for item in row["pool"]]

@@ -29,13 +29,17 @@ def unit(rng: np.random.Generator, num: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def case() -> tuple[Embeddings, Embeddings, RetrievalArrays]:
-    """Query 0 has no positive, query 1 belongs to a group of 400, the others to groups of five; group members lie close to each other."""
+    """Query 0 has no positive, query 1 belongs to a group of 400, the others to groups of five; group members
+    lie close to each other.
+    """
     rng = np.random.default_rng(0)
     groups = np.concatenate((np.zeros(400), 1 + np.arange(500) // 5)).astype(np.int32)
     centres = unit(rng, 101)
     documents = centres[groups] + 0.05 * unit(rng, NUM_DOCUMENTS)
     positives = [[], [3], *([400 + 5 * query] for query in range(2, NUM_QUERIES))]
-    queries = np.array([documents[own[0]] if own else unit(rng, 1)[0] for own in positives]) + 0.6 * unit(rng, NUM_QUERIES)
+    queries = np.array([documents[own[0]] if own else unit(rng, 1)[0] for own in positives]) + 0.6 * unit(
+        rng, NUM_QUERIES
+    )
     shuffle = rng.permutation(NUM_DOCUMENTS)
     place = np.argsort(shuffle)
     arrays = RetrievalArrays(
@@ -46,11 +50,15 @@ def case() -> tuple[Embeddings, Embeddings, RetrievalArrays]:
         query_languages=(np.arange(NUM_QUERIES) % 2).astype(np.int32),
         languages=("en", "de"),
     )
-    normal = [vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (queries, documents[shuffle])]
+    normal = [
+        vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (queries, documents[shuffle])
+    ]
     return Embeddings.from_array(normal[0]), Embeddings.from_array(normal[1]), arrays
 
 
-def mined(case: tuple[Embeddings, Embeddings, RetrievalArrays], *, memory: int = 10**8, **selection: object) -> Pools:
+def mined(
+    case: tuple[Embeddings, Embeddings, RetrievalArrays], *, memory: int = 10**8, **selection: object
+) -> Pools:
     config = SelectionConfig(**{"pool_size": 10, "depth": 30, **selection})
     return pools_of_vectors(*case, config, searcher=ExactSearcher(memory=memory))
 
@@ -58,7 +66,8 @@ def mined(case: tuple[Embeddings, Embeddings, RetrievalArrays], *, memory: int =
 def equal(first: Pools, second: Pools) -> bool:
     arrays = ("rows", "scores", "ranks", "positive_scores")
     return first.counts == second.counts and all(
-        np.array_equal(getattr(first, name), getattr(second, name), equal_nan=name != "rows") for name in arrays
+        np.array_equal(getattr(first, name), getattr(second, name), equal_nan=name != "rows")
+        for name in arrays
     )
 
 
@@ -85,13 +94,23 @@ def test_pools_equal_a_search_of_everything(case: tuple) -> None:
     pools = mined(case, skip=2)
     scores = (queries[0:60].astype(float) @ documents[0:900].astype(float).T).astype(np.float32)
     for query, positive in zip(arrays.positive_owners(), arrays.positive_rows):
-        order = [row for row in np.lexsort((np.arange(900), -scores[query])) if arrays.groups[row] != arrays.groups[positive]][:30]
+        order = [
+            row
+            for row in np.lexsort((np.arange(900), -scores[query]))
+            if arrays.groups[row] != arrays.groups[positive]
+        ][:30]
         limit = np.float32(0.95 * float(scores[query, positive]))
         seen, expected = {arrays.texts[positive]}, []
         others = np.flatnonzero(arrays.groups == arrays.groups[positive])
         for rank, row in enumerate(order):
-            better = [other for other in others if (-scores[query, other], other) < (-scores[query, row], row)]
-            if scores[query, row] <= limit and rank >= 2 and arrays.texts[row] not in seen | {arrays.texts[other] for other in better}:
+            better = [
+                other for other in others if (-scores[query, other], other) < (-scores[query, row], row)
+            ]
+            if (
+                scores[query, row] <= limit
+                and rank >= 2
+                and arrays.texts[row] not in seen | {arrays.texts[other] for other in better}
+            ):
                 expected.append(row)
             seen.add(arrays.texts[row])
         assert pools.rows[query][: len(expected[:10])].tolist() == expected[:10]
@@ -106,7 +125,9 @@ def test_pools_do_not_depend_on_memory(case: tuple, memory: int) -> None:
 def test_pools_of_some_queries_are_those_that_they_get_among_all(case: tuple) -> None:
     queries, documents, arrays = case
     rows = np.array([41, 1, 0, 7])
-    some = mined((Embeddings.from_array(queries.gather(rows).astype(np.float32)), documents, arrays.take_queries(rows)))
+    some = mined(
+        (Embeddings.from_array(queries.gather(rows).astype(np.float32)), documents, arrays.take_queries(rows))
+    )
     everything = mined(case)
     np.testing.assert_array_equal(some.rows, everything.rows[rows])
     np.testing.assert_array_equal(some.scores, everything.scores[rows])
@@ -139,7 +160,10 @@ def retrieval_split(qrels: list[tuple[str, str, int]]) -> RetrievalSplit:
         {"_id": "d2", "title": "Red", "text": "apple", "lang": "en", "group": ""},
         {"_id": "d3", "title": "Apfel", "text": "roter", "lang": "de", "group": "fruit"},
     ]
-    queries = [{"_id": f"q{n}", "text": f"t{n}", "lang": lang, "source_id": f"q{n}"} for n, lang in enumerate(["de", "en", "de"])]
+    queries = [
+        {"_id": f"q{n}", "text": f"t{n}", "lang": lang, "source_id": f"q{n}"}
+        for n, lang in enumerate(["de", "en", "de"])
+    ]
     rows = [{"query-id": q, "corpus-id": d, "score": s} for q, d, s in qrels]
     return RetrievalSplit(
         corpus=pa.Table.from_pylist(documents, schema=tables.CORPUS),
@@ -150,7 +174,9 @@ def retrieval_split(qrels: list[tuple[str, str, int]]) -> RetrievalSplit:
 
 
 def test_arrays_of_a_set() -> None:
-    data = retrieval_split([("q2", "d3", 1), ("q2", "d1", 2), ("q0", "d0", 1), ("q2", "d3", 1), ("q1", "d0", 0)])
+    data = retrieval_split(
+        [("q2", "d3", 1), ("q2", "d1", 2), ("q0", "d0", 1), ("q2", "d3", 1), ("q1", "d0", 0)]
+    )
     arrays = retrieval_arrays(data)
     assert arrays.positive_offsets.tolist() == [0, 1, 1, 3] and arrays.positive_rows.tolist() == [0, 1, 3]
     assert arrays.groups[0] == arrays.groups[3] >= 0 and arrays.groups[1] == arrays.groups[2] == -1
@@ -172,7 +198,13 @@ def test_text_codes_of_no_texts() -> None:
 
 
 def test_mining_with_an_encoder_finds_what_shares_words(tmp_path: Path) -> None:
-    corpus = ["cats sleep all day", "cats sleep all night", "dogs bark all day", "rust iron water", "cats sleep all day long"]
+    corpus = [
+        "cats sleep all day",
+        "cats sleep all night",
+        "dogs bark all day",
+        "rust iron water",
+        "cats sleep all day long",
+    ]
     arrays = RetrievalArrays(
         positive_offsets=np.array([0, 1, 2]),
         positive_rows=np.array([0, 3], np.int32),
@@ -202,7 +234,12 @@ def test_mining_during_training_needs_no_data_libraries() -> None:
         "import sys, conan_data.mining.pools, conan_data.mining.arrays\n"
         "print(sorted({'polars', 'datasets', 'sentence_transformers', 'transformers', 'datatrove', 'faiss'} & set(sys.modules)))"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_memory_that_cannot_do_is_refused_with_what_would() -> None:

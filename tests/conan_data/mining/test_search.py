@@ -1,4 +1,6 @@
-"""Search against a brute force in float64, on sets whose ties and near ties make float32 products give other ids."""
+"""Search against a brute force in float64, on sets whose ties and near ties make float32 products give other
+ids.
+"""
 
 import math
 import subprocess
@@ -23,7 +25,12 @@ def unit(rng: np.random.Generator, num: int, dimension: int = DIMENSION) -> np.n
 
 
 def brute_force(queries: np.ndarray, documents: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    scores = np.array([[np.float32(math.fsum(float(a) * float(b) for a, b in zip(q, d))) for d in documents] for q in queries])
+    scores = np.array(
+        [
+            [np.float32(math.fsum(float(a) * float(b) for a, b in zip(q, d))) for d in documents]
+            for q in queries
+        ]
+    )
     order = np.array([sorted(range(len(documents)), key=lambda row: (-s[row], row))[:k] for s in scores])
     return np.take_along_axis(scores, order, axis=1), order
 
@@ -35,12 +42,16 @@ def fast_brute_force(queries: np.ndarray, documents: np.ndarray, k: int) -> tupl
 
 
 def hard_documents(rng: np.random.Generator, queries: np.ndarray, num: int) -> np.ndarray:
-    """Random documents, 200 equal to query 0, and 300 that differ from query 1 by at most a float16 step in its small components."""
+    """Random documents, 200 equal to query 0, and 300 that differ from query 1 by at most a float16 step in
+    its small components.
+    """
     documents = unit(rng, num, queries.shape[1])
     documents[rng.choice(num, 200, replace=False)] = queries[0]
     near = np.tile(queries[1], (300, 1))
     for place in np.abs(queries[1]).argsort()[: len(queries[1]) // 2]:
-        near[:, place] = np.nextafter(near[:, place], rng.choice([-1, 1, near[0, place]], 300).astype(np.float16))
+        near[:, place] = np.nextafter(
+            near[:, place], rng.choice([-1, 1, near[0, place]], 300).astype(np.float16)
+        )
     documents[rng.choice(num, 300, replace=False)] = near
     return documents
 
@@ -70,7 +81,9 @@ def test_a_float32_product_orders_the_hard_set_wrongly() -> None:
     rng = np.random.default_rng(5)
     queries = unit(rng, 30)
     documents = hard_documents(rng, queries, 1500)
-    naive = (-(queries.astype(np.float32) @ documents.astype(np.float32).T)).argsort(axis=1, kind="stable")[:, :40]
+    naive = (-(queries.astype(np.float32) @ documents.astype(np.float32).T)).argsort(axis=1, kind="stable")[
+        :, :40
+    ]
     assert (naive != fast_brute_force(queries, documents, 40)[1]).any()
 
 
@@ -90,7 +103,9 @@ def test_one_query_gets_what_it_gets_among_many() -> None:
     searcher = ExactSearcher(memory=10**8)
     together = searcher.search(queries, documents, k=20)
     for row in (0, 1, 17):
-        np.testing.assert_array_equal(searcher.search(queries[row : row + 1], documents, k=20).rows[0], together.rows[row])
+        np.testing.assert_array_equal(
+            searcher.search(queries[row : row + 1], documents, k=20).rows[0], together.rows[row]
+        )
 
 
 def test_a_coarser_product_of_the_machine_changes_nothing() -> None:
@@ -113,7 +128,9 @@ def test_a_screening_that_breaks_its_promise_is_noticed(monkeypatch: pytest.Monk
     queries, documents = unit(rng, 20), unit(rng, 900)
     screen = ExactSearcher._screen
 
-    def blind(self: ExactSearcher, queries_BD: np.ndarray, *args: object, **options: object) -> tuple[torch.Tensor, torch.Tensor]:
+    def blind(
+        self: ExactSearcher, queries_BD: np.ndarray, *args: object, **options: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         scores, _ = screen(self, queries_BD, *args, **options)
         return scores, torch.arange(scores.shape[1], dtype=torch.int32).expand(scores.shape)
 
@@ -151,7 +168,8 @@ def test_pair_scores_are_the_exact_dot_products_and_those_of_a_search() -> None:
     scores = pair_scores(split(queries, [3]), split(documents, []), owners, hits.rows.ravel())
     np.testing.assert_array_equal(scores, hits.scores.ravel())
     exact = [
-        np.float32(math.fsum((queries[q].astype(float) * documents[d].astype(float)).tolist())) for q, d in zip(owners, hits.rows.ravel())
+        np.float32(math.fsum((queries[q].astype(float) * documents[d].astype(float)).tolist()))
+        for q, d in zip(owners, hits.rows.ravel())
     ]
     np.testing.assert_array_equal(scores, exact)
 
@@ -162,7 +180,9 @@ def test_float32_products_stay_within_the_bound_and_use_some_of_it() -> None:
         queries, documents = unit(rng, 64, dimension), unit(rng, 64, dimension)
         documents[:32] = queries[:32]
         exact = queries.astype(np.float64) @ documents.astype(np.float64).T
-        error = np.abs((queries.astype(np.float32) @ documents.astype(np.float32).T).astype(np.float64) - exact).max()
+        error = np.abs(
+            (queries.astype(np.float32) @ documents.astype(np.float32).T).astype(np.float64) - exact
+        ).max()
         assert 0 < error <= error_bound(dimension, "cpu")
 
 
@@ -204,7 +224,11 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 
 
 def test_the_process_grows_by_no_more_than_the_memory() -> None:
-    """All scores at once would take 576 MB. Added to the bound: the result (2.4 MB), and what the allocator holds back."""
+    """All scores at once would take 576 MB. Added to the bound: the result (2.4 MB), and what the allocator
+    holds back.
+    """
     memory = 24_000_000
-    done = subprocess.run([sys.executable, "-c", _PEAK, str(memory)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _PEAK, str(memory)], capture_output=True, text=True, check=True
+    )
     assert int(done.stdout) <= memory + 12_000_000

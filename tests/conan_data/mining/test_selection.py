@@ -10,8 +10,12 @@ from conan_data.mining.selection import REASONS, Pools, reduce_positive_scores, 
 Pool = list[tuple[int, float, int]]
 
 
-def slow_select(case: dict, limits: np.ndarray, *, pool_size: int, depth: int, skip: int) -> tuple[list[Pool], dict[str, int]]:
-    rows, scores, positives, groups, texts = (case[name] for name in ("rows", "scores", "positives", "groups", "texts"))
+def slow_select(
+    case: dict, limits: np.ndarray, *, pool_size: int, depth: int, skip: int
+) -> tuple[list[Pool], dict[str, int]]:
+    rows, scores, positives, groups, texts = (
+        case[name] for name in ("rows", "scores", "positives", "groups", "texts")
+    )
     pools, counts = [], dict.fromkeys(REASONS, 0)
     for query, candidates in enumerate(rows):
         pool, seen_texts, rank = [], {texts[row] for row in positives[query]}, 0
@@ -45,21 +49,30 @@ def cases(draw: st.DrawFn) -> dict:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     num_documents, num_queries = draw(st.integers(1, 40)), draw(st.integers(1, 6))
     width = draw(st.integers(1, num_documents))
-    scores = np.round(rng.uniform(-1, 1, (num_queries, num_documents)), draw(st.sampled_from([1, 4]))).astype(np.float32)
+    scores = np.round(rng.uniform(-1, 1, (num_queries, num_documents)), draw(st.sampled_from([1, 4]))).astype(
+        np.float32
+    )
     rows = np.array([np.lexsort((np.arange(num_documents), -row)) for row in scores], np.int32)[:, :width]
     rows[:, width - draw(st.integers(0, width)) :] = -1
     positives = [
-        sorted(rng.choice(num_documents, rng.integers(0, min(4, num_documents + 1)), replace=False).tolist()) for _ in range(num_queries)
+        sorted(rng.choice(num_documents, rng.integers(0, min(4, num_documents + 1)), replace=False).tolist())
+        for _ in range(num_queries)
     ]
     skip = draw(st.integers(0, 4))
     return {
         "rows": rows,
         "scores": np.take_along_axis(scores, np.maximum(rows, 0), axis=1),
         "positives": positives,
-        "positive_scores": np.array([scores[q, p] for q, own in enumerate(positives) for p in own], np.float32),
+        "positive_scores": np.array(
+            [scores[q, p] for q, own in enumerate(positives) for p in own], np.float32
+        ),
         "groups": rng.integers(-1, draw(st.integers(1, 30)), num_documents).astype(np.int32),
         "texts": rng.integers(0, draw(st.integers(1, 40)), num_documents).astype(np.int32),
-        "sizes": {"pool_size": draw(st.integers(1, 8)), "skip": skip, "depth": skip + draw(st.integers(1, 30))},
+        "sizes": {
+            "pool_size": draw(st.integers(1, 8)),
+            "skip": skip,
+            "depth": skip + draw(st.integers(1, 30)),
+        },
         "reference": draw(st.sampled_from(["highest", "mean", "lowest"])),
     }
 
@@ -95,7 +108,9 @@ def test_equals_the_slow_loop(case: dict) -> None:
     for query, pool in enumerate(expected):
         size = len(pool)
         assert pools.sizes[query] == size
-        assert list(zip(pools.rows[query, :size], pools.scores[query, :size], pools.ranks[query, :size])) == pool
+        assert (
+            list(zip(pools.rows[query, :size], pools.scores[query, :size], pools.ranks[query, :size])) == pool
+        )
         assert (pools.rows[query, size:] == -1).all() and (pools.ranks[query, size:] == -1).all()
         assert np.isnan(pools.scores[query, size:]).all()
 
@@ -110,7 +125,9 @@ def test_no_answer_and_no_repeated_text_is_ever_in_a_pool(case: dict) -> None:
         assert not set(pool) & set(own)
         assert not {case["groups"][row] for row in pool} & groups
         texts = [case["texts"][row] for row in pool + own]
-        assert len({*texts[: len(pool)]}) == len(pool) and not set(texts[: len(pool)]) & set(texts[len(pool) :])
+        assert len({*texts[: len(pool)]}) == len(pool) and not set(texts[: len(pool)]) & set(
+            texts[len(pool) :]
+        )
 
 
 def one_query(scores: list[float], positives: list[int], **changes: object) -> dict:
@@ -172,7 +189,9 @@ def test_a_weak_second_answer_empties_the_pool_under_lowest_but_not_under_highes
     assert highest.rows[0, :4].tolist() == [2, 3, 4, -1]
     assert mean.rows[0, :2].tolist() == [4, -1]
     assert lowest.rows[0, :2].tolist() == [4, -1]
-    assert [float(pools.positive_scores[0]) for pools in (highest, mean, lowest)] == pytest.approx([0.9, 0.6, 0.3])
+    assert [float(pools.positive_scores[0]) for pools in (highest, mean, lowest)] == pytest.approx(
+        [0.9, 0.6, 0.3]
+    )
 
 
 def test_a_score_equal_to_the_threshold_is_kept() -> None:

@@ -17,7 +17,9 @@ PROMPT = "{language}|{text}"
 
 @dataclass
 class Fault:
-    """What the fake does instead of answering: a status with a body, raw bytes with status 200, or silence for some seconds."""
+    """What the fake does instead of answering: a status with a body, raw bytes with status 200, or silence
+    for some seconds.
+    """
 
     status: int = 200
     body: bytes = b"{}"
@@ -27,7 +29,9 @@ class Fault:
 
 @dataclass
 class FakeEndpoint:
-    """`fault(text, attempt)` says what goes wrong with a text's attempt (from 1); `translate(language, text)` is what the model knows."""
+    """`fault(text, attempt)` says what goes wrong with a text's attempt (from 1); `translate(language, text)`
+    is what the model knows.
+    """
 
     url: str = ""
     key: str = KEY
@@ -81,7 +85,10 @@ def _handler(fake: FakeEndpoint) -> type[BaseHTTPRequestHandler]:
             if fault is not None:
                 fake.released.wait(fault.seconds)
                 return self.send(fault.status, fault.body, fault.headers)
-            choice = {"finish_reason": fake.finish_reason, "message": {"content": fake.translate(language, text)}}
+            choice = {
+                "finish_reason": fake.finish_reason,
+                "message": {"content": fake.translate(language, text)},
+            }
             self.send(200, json.dumps({"choices": [choice]}).encode())
 
         def send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
@@ -123,7 +130,10 @@ def endpoint(monkeypatch):
 def write_jsonl(path: Path, rows: list) -> None:
     """Dictionaries as JSON; anything else is written as it is."""
     path.write_text(
-        "".join((json.dumps(row, ensure_ascii=False) if isinstance(row, dict) else row) + "\n" for row in rows), encoding="utf-8"
+        "".join(
+            (json.dumps(row, ensure_ascii=False) if isinstance(row, dict) else row) + "\n" for row in rows
+        ),
+        encoding="utf-8",
     )
 
 
@@ -151,7 +161,9 @@ TRANSLATIONS = {
 
 @pytest.fixture
 def retrieval_set(tmp_path):
-    """Six queries, 13 passages in two languages; of `lonely` there is no translation; two query rows and one judgement are broken."""
+    """Six queries, 13 passages in two languages; of `lonely` there is no translation; two query rows and one
+    judgement are broken.
+    """
     root = tmp_path / "set"
     root.mkdir()
     passages = [
@@ -163,12 +175,20 @@ def retrieval_set(tmp_path):
     write_jsonl(root / "corpus.train.jsonl", passages)
     queries = [{"_id": name, "text": text, "metadata": {"lang": "en"}} for name, text in QUERIES.items()]
     write_jsonl(
-        root / "queries.train.jsonl", [*queries, "{broken", {"_id": "unjudged", "text": "Nobody answers this.", "metadata": {"lang": "en"}}]
+        root / "queries.train.jsonl",
+        [
+            *queries,
+            "{broken",
+            {"_id": "unjudged", "text": "Nobody answers this.", "metadata": {"lang": "en"}},
+        ],
     )
     judgements = [f"{name}\t{name}@en\t1" for name in QUERIES] + ["move\tother@en\t0", "nobody\tother@en\t1"]
     (root / "qrels.train.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(judgements) + "\n")
     write_jsonl(
         root / "translations.train.jsonl",
-        [{"query_id": query, "lang": lang, "text": text, "origin": "human"} for (query, lang), text in TRANSLATIONS.items()],
+        [
+            {"query_id": query, "lang": lang, "text": text, "origin": "human"}
+            for (query, lang), text in TRANSLATIONS.items()
+        ],
     )
     return root

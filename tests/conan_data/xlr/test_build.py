@@ -62,7 +62,11 @@ def jsonl(path):
 
 
 def tree(directory):
-    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(directory).as_posix(): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_table_of_human_translations(tmp_path, retrieval_set):
@@ -78,22 +82,39 @@ def test_table_of_human_translations(tmp_path, retrieval_set):
     assert {(row["source_id"], row["lang"]): row["text"] for row in queries} == {
         (row["query_id"], row["lang"]): row["text"] for row in source.translations.to_pylist()
     }
-    assert {(row["translator"], row["checks"]) for row in queries} == {("human", "empty same length language")}
+    assert {(row["translator"], row["checks"]) for row in queries} == {
+        ("human", "empty same length language")
+    }
     assert all(row["lid"] == row["lang"] for row in queries)
 
-    qrels = {(row["query-id"], row["corpus-id"]): row["score"] for row in rows(out / "qrels" / "train.parquet")}
+    qrels = {
+        (row["query-id"], row["corpus-id"]): row["score"] for row in rows(out / "qrels" / "train.parquet")
+    }
     expected = {(row["_id"], f"{row['source_id']}@{lang}"): 1 for row in queries for lang in ("en", "de")}
     assert qrels == expected | {("move@de", "other@en"): 0, ("move@fr", "other@en"): 0}
 
     # 2 unusable query rows, 5 queries in 2 languages, 1 query in none.
-    assert opened.manifest["rows"] == {"read": 13, "kept": 10, "dropped": {"invalid-json": 1, "no-positive": 1, "no-translation": 1}}
+    assert opened.manifest["rows"] == {
+        "read": 13,
+        "kept": 10,
+        "dropped": {"invalid-json": 1, "no-positive": 1, "no-translation": 1},
+    }
     extra = opened.manifest["extra"]
     assert extra["queries_by_language"] == {"de": 5, "fr": 5}
     assert extra["mix_asked"] == extra["mix_reached"] == {"de": 0.5, "fr": 0.5}
     assert extra["corpus_by_language"] == {"de": 6, "en": 7}
-    assert extra["broken_rows"] == {"queries": {"invalid-json": 1, "no-positive": 1}, "qrels": {"judgement-of-unknown-query": 1}}
-    assert [(row["query_id"], row["reason"]) for row in jsonl(out / "dropped.jsonl")] == [("lonely", "no-translation")]
-    assert sorted(row["reason"] for row in jsonl(out / "quarantine.jsonl")) == ["invalid-json", "judgement-of-unknown-query", "no-positive"]
+    assert extra["broken_rows"] == {
+        "queries": {"invalid-json": 1, "no-positive": 1},
+        "qrels": {"judgement-of-unknown-query": 1},
+    }
+    assert [(row["query_id"], row["reason"]) for row in jsonl(out / "dropped.jsonl")] == [
+        ("lonely", "no-translation")
+    ]
+    assert sorted(row["reason"] for row in jsonl(out / "quarantine.jsonl")) == [
+        "invalid-json",
+        "judgement-of-unknown-query",
+        "no-positive",
+    ]
 
 
 def test_planted_bad_translations_are_all_counted(tmp_path, retrieval_set):
@@ -106,20 +127,36 @@ def test_planted_bad_translations_are_all_counted(tmp_path, retrieval_set):
         ("lonely", "de"): ("   ", "empty"),
     }
     table = tmp_path / "planted.jsonl"
-    good = [row for row in jsonl(retrieval_set / "translations.train.jsonl") if (row["query_id"], row["lang"]) not in planted]
+    good = [
+        row
+        for row in jsonl(retrieval_set / "translations.train.jsonl")
+        if (row["query_id"], row["lang"]) not in planted
+    ]
     bad = [{"query_id": query, "lang": lang, "text": text} for (query, lang), (text, _) in planted.items()]
     table.write_text("".join(json.dumps(row) + "\n" for row in [*bad, *good]) + "[]\n")
     out = build_xlr(config(tmp_path, retrieval_set, table=TableConfig(path=str(table))))
-    assert {(row["query_id"], row["lang"]): (row["text"], row["reason"]) for row in jsonl(out / "dropped.jsonl")} == planted
+    assert {
+        (row["query_id"], row["lang"]): (row["text"], row["reason"]) for row in jsonl(out / "dropped.jsonl")
+    } == planted
     manifest = artifact.open_artifact(out).manifest
-    assert manifest["rows"]["dropped"] == {"invalid-json": 1, "no-positive": 1} | {reason: 1 for _, reason in planted.values()}
-    assert manifest["extra"]["dropped_by_language"]["fr"] == {"same-as-source": 1, "too-long": 1, "too-short": 1}
+    assert manifest["rows"]["dropped"] == {"invalid-json": 1, "no-positive": 1} | {
+        reason: 1 for _, reason in planted.values()
+    }
+    assert manifest["extra"]["dropped_by_language"]["fr"] == {
+        "same-as-source": 1,
+        "too-long": 1,
+        "too-short": 1,
+    }
     assert manifest["extra"]["broken_rows"]["planted"] == {"not-an-object": 1}
     assert len(manifest["inputs"]) == 2
 
 
 def test_own_language_is_kept_as_it_is(tmp_path, retrieval_set):
-    out = build_xlr(config(tmp_path, retrieval_set, mix={"en": 1, "de": 1, "sw": 5}, languages_per_query=3, out_split="xlr"))
+    out = build_xlr(
+        config(
+            tmp_path, retrieval_set, mix={"en": 1, "de": 1, "sw": 5}, languages_per_query=3, out_split="xlr"
+        )
+    )
     queries = rows(out / "queries" / "xlr.parquet")
     own = [row for row in queries if row["lang"] == "en"]
     assert [row["source_id"] for row in own] == ["move", "sort", "disk", "fetch", "kill", "lonely"]
@@ -129,17 +166,31 @@ def test_own_language_is_kept_as_it_is(tmp_path, retrieval_set):
 
 def test_query_without_a_language_may_stay(tmp_path, retrieval_set):
     out = build_xlr(config(tmp_path, retrieval_set, unmatched="source"))
-    assert [row["_id"] for row in rows(out / "queries" / "train.parquet") if row["lang"] == "en"] == ["lonely@en"]
+    assert [row["_id"] for row in rows(out / "queries" / "train.parquet") if row["lang"] == "en"] == [
+        "lonely@en"
+    ]
     assert "no-translation" not in artifact.open_artifact(out).manifest["rows"]["dropped"]
 
 
 def test_added_query_changes_no_other(tmp_path, retrieval_set):
-    before = build_xlr(config(tmp_path, retrieval_set, languages_per_query=1, mix={"de": 1, "fr": 1, "en": 1}))
+    before = build_xlr(
+        config(tmp_path, retrieval_set, languages_per_query=1, mix={"de": 1, "fr": 1, "en": 1})
+    )
     queries = (retrieval_set / "queries.train.jsonl").read_text()
-    (retrieval_set / "queries.train.jsonl").write_text('{"_id": "first", "text": "A new query.", "metadata": {"lang": "en"}}\n' + queries)
+    (retrieval_set / "queries.train.jsonl").write_text(
+        '{"_id": "first", "text": "A new query.", "metadata": {"lang": "en"}}\n' + queries
+    )
     with open(retrieval_set / "qrels.train.tsv", "a") as file:
         file.write("first\tother@en\t1\n")
-    after = build_xlr(config(tmp_path, retrieval_set, languages_per_query=1, mix={"de": 1, "fr": 1, "en": 1}, out=tmp_path / "after"))
+    after = build_xlr(
+        config(
+            tmp_path,
+            retrieval_set,
+            languages_per_query=1,
+            mix={"de": 1, "fr": 1, "en": 1},
+            out=tmp_path / "after",
+        )
+    )
     ids = [{row["_id"] for row in rows(out / "queries" / "train.parquet")} for out in (before, after)]
     assert ids[0] < ids[1] and len({identifier.split("@")[1] for identifier in ids[0]}) > 1
 
@@ -181,8 +232,14 @@ def test_set_without_translations(tmp_path, retrieval_set):
 def test_loads_with_datasets_and_mteb(tmp_path, retrieval_set, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     out = build_xlr(config(tmp_path, retrieval_set, out_split="test"))
-    loaded = {name: datasets.load_dataset(str(out), name, split="test") for name in ("corpus", "queries", "default")}
-    assert {name: len(table) for name, table in loaded.items()} == {"corpus": 13, "queries": 10, "default": 22}
+    loaded = {
+        name: datasets.load_dataset(str(out), name, split="test") for name in ("corpus", "queries", "default")
+    }
+    assert {name: len(table) for name, table in loaded.items()} == {
+        "corpus": 13,
+        "queries": 10,
+        "default": 22,
+    }
     assert loaded["queries"].column_names == pq.read_schema(out / "queries" / "test.parquet").names
 
     from mteb.abstasks.retrieval_dataset_loaders import RetrievalDatasetLoader
@@ -195,7 +252,9 @@ def test_loads_with_datasets_and_mteb(tmp_path, retrieval_set, monkeypatch):
 
 def test_result_can_be_read_and_built_on(tmp_path, retrieval_set, endpoint):
     out = build_xlr(config(tmp_path, retrieval_set))
-    again = build_xlr(endpoint_config(tmp_path, out, endpoint, out=tmp_path / "again", mix={"it": 1, "de": 1}))
+    again = build_xlr(
+        endpoint_config(tmp_path, out, endpoint, out=tmp_path / "again", mix={"it": 1, "de": 1})
+    )
     queries = rows(again / "queries" / "train.parquet")
     assert {row["_id"]: row["source_id"] for row in queries}["sort@fr@it"] == "sort"
     assert {row["_id"] for row in queries if row["checks"] == "source"} == {
@@ -207,9 +266,13 @@ def test_endpoint(tmp_path, retrieval_set, endpoint, caplog):
     with caplog.at_level(logging.DEBUG):
         out = build_xlr(endpoint_config(tmp_path, retrieval_set, endpoint, mix={"de": 1, "en": 1}))
     queries = rows(out / "queries" / "train.parquet")
-    assert {row["text"] for row in queries if row["_id"] == "sort@de"} == {"Sort the lines of text files."[::-1] + " in German"}
+    assert {row["text"] for row in queries if row["_id"] == "sort@de"} == {
+        "Sort the lines of text files."[::-1] + " in German"
+    }
     assert {row["translator"] for row in queries} == {"m", None}
-    assert endpoint.counts() == Counter({("German", row["text"]): 1 for row in queries if row["lang"] == "en"})
+    assert endpoint.counts() == Counter(
+        {("German", row["text"]): 1 for row in queries if row["lang"] == "en"}
+    )
     assert set(tree(out)) == {
         "README.md",
         "corpus/train.parquet",
@@ -236,7 +299,10 @@ def test_endpoint_that_breaks_off_keeps_its_answers(tmp_path, retrieval_set, end
     # Another address, more patience: still the same job.
     out = build_xlr(
         endpoint_config(
-            tmp_path, retrieval_set, endpoint, settings={"base_url": endpoint.url.replace("127.0.0.1", "localhost"), "timeout": 7.0}
+            tmp_path,
+            retrieval_set,
+            endpoint,
+            settings={"base_url": endpoint.url.replace("127.0.0.1", "localhost"), "timeout": 7.0},
         )
     )
     assert not answered & set(endpoint.asked)
@@ -295,7 +361,9 @@ def test_real_set(tmp_path):
     if not TLDR.is_dir():
         pytest.skip(f"{TLDR} is not there")
     mix = {"en": 25, "zh": 12, "zh_TW": 2, "es": 8, "pt": 6, "de": 5, "no": 1, "ko": 10}
-    out = build_xlr(BuildXlrConfig(out=tmp_path / "out", data=str(TLDR), split="dev", mix=mix, group_regex="^(.*)@"))
+    out = build_xlr(
+        BuildXlrConfig(out=tmp_path / "out", data=str(TLDR), split="dev", mix=mix, group_regex="^(.*)@")
+    )
     manifest = artifact.open_artifact(out).manifest
     assert manifest["rows"]["read"] == 306
     assert manifest["rows"]["kept"] > 300

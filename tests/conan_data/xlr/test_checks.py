@@ -19,7 +19,11 @@ def check(text, language="de", *, source=SOURCE, **config):
 
 def test_good_translation_passes_all():
     checked = check(GERMAN)
-    assert (checked.reason, checked.passed, checked.lid) == ("", ("empty", "same", "length", "language"), "de")
+    assert (checked.reason, checked.passed, checked.lid) == (
+        "",
+        ("empty", "same", "length", "language"),
+        "de",
+    )
     assert checked.lid_score > 0.9
 
 
@@ -48,7 +52,10 @@ def test_checks_can_be_switched_off():
 
 def test_close_relatives_are_no_rivals():
     """Indonesian that the identifier takes for Malay, and Portuguese that it takes for Galician."""
-    for text, language in (("Ubah berkas gambar menjadi EPS atau PDF.", "id"), ("Recorta campos do `stdin` ou de arquivos.", "pt")):
+    for text, language in (
+        ("Ubah berkas gambar menjadi EPS atau PDF.", "id"),
+        ("Recorta campos do `stdin` ou de arquivos.", "pt"),
+    ):
         checked = check(text, language, source="Cut fields from `stdin` or from files.")
         assert checked.lid != language
         assert checked.reason == ""
@@ -57,7 +64,9 @@ def test_close_relatives_are_no_rivals():
 def test_language_unknown_to_the_identifier_is_not_judged(caplog):
     checker = Checker(ChecksConfig())
     for _ in range(2):
-        checked = checker.check("Bonyeza hapa ili kupata habari.", "tlh", source="Click here for the news.", source_language="en")
+        checked = checker.check(
+            "Bonyeza hapa ili kupata habari.", "tlh", source="Click here for the news.", source_language="en"
+        )
         assert (checked.reason, "language" in checked.passed) == ("", False)
     assert len(caplog.records) == 1
 
@@ -65,7 +74,9 @@ def test_language_unknown_to_the_identifier_is_not_judged(caplog):
 def test_source_of_unknown_language_is_no_rival():
     assert Checker(ChecksConfig()).check(GERMAN, "de", source=SOURCE, source_language="und").reason == ""
     assert (
-        Checker(ChecksConfig()).check(SOURCE, "de", source="Etwas ganz anderes steht hier.", source_language="und").reason
+        Checker(ChecksConfig())
+        .check(SOURCE, "de", source="Etwas ganz anderes steht hier.", source_language="und")
+        .reason
         == "other-language"
     )
 
@@ -78,9 +89,13 @@ def test_human_translations_are_not_thrown_away_in_bulk():
     with gzip.open(TLDR / "translations.train.jsonl.gz", "rt") as file:
         rows = [json.loads(line) for line in file][::5]
     checker = Checker(ChecksConfig(refuse_same=False))
-    human = Counter(checker.check(row["text"], row["lang"], source=sources[row["query_id"]], source_language="en").reason for row in rows)
+    human = Counter(
+        checker.check(row["text"], row["lang"], source=sources[row["query_id"]], source_language="en").reason
+        for row in rows
+    )
     untranslated = Counter(
-        checker.check(text := sources[row["query_id"]], row["lang"], source=text, source_language="en").reason for row in rows
+        checker.check(text := sources[row["query_id"]], row["lang"], source=text, source_language="en").reason
+        for row in rows
     )
     assert human[""] > 0.995 * len(rows)
     assert human["source-language"] > 0  # the set holds a few texts that nobody translated

@@ -39,7 +39,14 @@ def test_model_is_needed():
 
 
 @pytest.mark.parametrize(
-    "prompt", ["Translate {text}", "{language}", "{language} {text} {tone}", "{language} {text} {", "{} {language} {text}"]
+    "prompt",
+    [
+        "Translate {text}",
+        "{language}",
+        "{language} {text} {tone}",
+        "{language} {text} {",
+        "{} {language} {text}",
+    ],
 )
 def test_prompt_holds_both_fields_and_no_other(prompt):
     with pytest.raises(UserError, match=r"endpoint\.prompt"):
@@ -69,4 +76,9 @@ def test_only_what_decides_the_result_is_identity():
 def test_config_is_light():
     heavy = ("numpy", "pyarrow", "polars", "httpx2", "babel", "py3langid")
     code = f"import sys, conan_data.xlr.config; print([name for name in {heavy} if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )

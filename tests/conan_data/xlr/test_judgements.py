@@ -8,9 +8,16 @@ from conan_data.xlr.judgements import expand
 
 def test_equals_brute_force():
     draw = random.Random(0)
-    corpus = [{"_id": f"d{n}", "title": "", "text": "x", "lang": "en", "group": f"g{draw.randrange(15)}"} for n in range(40)]
+    corpus = [
+        {"_id": f"d{n}", "title": "", "text": "x", "lang": "en", "group": f"g{draw.randrange(15)}"}
+        for n in range(40)
+    ]
     qrels = [
-        {"query-id": f"q{draw.randrange(12)}", "corpus-id": f"d{draw.randrange(40)}", "score": draw.choice([-1, 0, 0, 1, 2])}
+        {
+            "query-id": f"q{draw.randrange(12)}",
+            "corpus-id": f"d{draw.randrange(40)}",
+            "score": draw.choice([-1, 0, 0, 1, 2]),
+        }
         for _ in range(90)
     ]
     qrels = list({(row["query-id"], row["corpus-id"]): row for row in qrels}.values())
@@ -20,7 +27,14 @@ def test_equals_brute_force():
     for version in versions:
         own = {row["corpus-id"]: row["score"] for row in qrels if row["query-id"] == version["origin"]}
         for document in corpus:
-            best = max((score for other, score in own.items() if corpus[int(other[1:])]["group"] == document["group"]), default=0)
+            best = max(
+                (
+                    score
+                    for other, score in own.items()
+                    if corpus[int(other[1:])]["group"] == document["group"]
+                ),
+                default=0,
+            )
             if best > 0:
                 expected.append((version["_id"], document["_id"], best))
             elif document["_id"] in own:

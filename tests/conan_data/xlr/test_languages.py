@@ -20,7 +20,13 @@ def test_english_names(label, name):
 
 
 @pytest.mark.parametrize(
-    ("label", "nearest"), [("jp", "'ja' (Japanese)"), ("cn", "'zh' (Chinese)"), ("german", "'de' (German)"), ("zz_TW", "nearest is")]
+    ("label", "nearest"),
+    [
+        ("jp", "'ja' (Japanese)"),
+        ("cn", "'zh' (Chinese)"),
+        ("german", "'de' (German)"),
+        ("zz_TW", "nearest is"),
+    ],
 )
 def test_unknown_label_names_the_nearest(label, nearest):
     with pytest.raises(UserError, match="not a language code") as raised:

@@ -38,16 +38,25 @@ def test_two_languages_follow_successive_sampling():
 
 
 def test_choice_depends_on_the_query_alone():
-    assert choose("query-7", MIX, count=2, seed=0) == ("zh", "es")  # written down: it must never change between versions
+    assert choose("query-7", MIX, count=2, seed=0) == (
+        "zh",
+        "es",
+    )  # written down: it must never change between versions
     reordered = dict(reversed([(language, share * 1000) for language, share in MIX.items()]))
-    assert all(choose(identifier, MIX, count=2, seed=0) == choose(identifier, reordered, count=2, seed=0) for identifier in IDS[:500])
-    assert any(choose(identifier, MIX, count=2, seed=0) != choose(identifier, MIX, count=2, seed=1) for identifier in IDS[:20])
+    assert all(
+        choose(identifier, MIX, count=2, seed=0) == choose(identifier, reordered, count=2, seed=0)
+        for identifier in IDS[:500]
+    )
+    assert any(
+        choose(identifier, MIX, count=2, seed=0) != choose(identifier, MIX, count=2, seed=1)
+        for identifier in IDS[:20]
+    )
 
 
 def test_unavailable_languages_leave_the_order_of_the_others():
     for identifier in IDS[:500]:
         everything = choose(identifier, MIX, count=5, seed=0)
-        assert choose(identifier, MIX, count=5, seed=0, available=frozenset({"zh", "de", "sw", "xx"})) == tuple(
-            name for name in everything if name in {"zh", "de", "sw"}
-        )
+        assert choose(
+            identifier, MIX, count=5, seed=0, available=frozenset({"zh", "de", "sw", "xx"})
+        ) == tuple(name for name in everything if name in {"zh", "de", "sw"})
     assert choose("q", MIX, count=2, seed=0, available=frozenset()) == ()

@@ -12,7 +12,12 @@ import pytest
 import torch
 
 from conan_data.errors import UserError
-from conan_train.checkpoint.state import latest_checkpoint, load_checkpoint, prune_checkpoints, save_checkpoint
+from conan_train.checkpoint.state import (
+    latest_checkpoint,
+    load_checkpoint,
+    prune_checkpoints,
+    save_checkpoint,
+)
 
 
 class Net(torch.nn.Module):
@@ -150,7 +155,7 @@ def test_a_damaged_newest_checkpoint_falls_back(tmp_path: Path, caplog: pytest.L
     weight_file.write_bytes(content)
     assert latest_checkpoint(tmp_path) == tmp_path / "step-00000002"
     assert "model.safetensors is damaged" in caplog.text
-    with pytest.raises(UserError, match="model.safetensors is damaged"):
+    with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
         load_checkpoint(tmp_path / "step-00000003", model=model)
 
     (tmp_path / "step-00000002" / "meta.json").write_text('{"format": 1, ')
@@ -170,7 +175,11 @@ def test_pruning_keeps_whole_ones(tmp_path: Path) -> None:
         save_checkpoint(tmp_path, step=step, model=model, optimizer=optimizer)
     (tmp_path / "step-00000009.partial").mkdir()
     prune_checkpoints(tmp_path, keep=3)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000003", "step-00000004", "step-00000005"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "step-00000003",
+        "step-00000004",
+        "step-00000005",
+    ]
     for step in (4, 5):
         (tmp_path / f"step-0000000{step}" / "optimizer.safetensors").write_bytes(b"")
     prune_checkpoints(tmp_path, keep=1)

@@ -13,7 +13,12 @@ DOCUMENTS = {
     "ship@en": ("en", "ships sail over the sea"),
     "fish@de": ("de", "Fische schwimmen im Meer"),
 }
-QUERIES = {"cat": "sleeping cat", "dog": "barking dog", "ship": "ships on the sea", "lost": "nothing answers this"}
+QUERIES = {
+    "cat": "sleeping cat",
+    "dog": "barking dog",
+    "ship": "ships on the sea",
+    "lost": "nothing answers this",
+}
 QRELS = [
     ("cat", "cat@en", 2),
     ("cat", "cat@de", 1),
@@ -36,10 +41,19 @@ def beir(tmp_path: Path) -> Path:
     folder.mkdir()
     _lines(
         folder / "corpus.dev.jsonl",
-        [{"_id": key, "title": "", "text": text, "metadata": {"lang": lang}} for key, (lang, text) in DOCUMENTS.items()],
+        [
+            {"_id": key, "title": "", "text": text, "metadata": {"lang": lang}}
+            for key, (lang, text) in DOCUMENTS.items()
+        ],
     )
-    _lines(folder / "queries.dev.jsonl", [{"_id": key, "text": text, "metadata": {"lang": "en"}} for key, text in QUERIES.items()])
-    _lines(folder / "translations.dev.jsonl", [{"query_id": query, "lang": lang, "text": text} for query, lang, text in TRANSLATIONS])
+    _lines(
+        folder / "queries.dev.jsonl",
+        [{"_id": key, "text": text, "metadata": {"lang": "en"}} for key, text in QUERIES.items()],
+    )
+    _lines(
+        folder / "translations.dev.jsonl",
+        [{"query_id": query, "lang": lang, "text": text} for query, lang, text in TRANSLATIONS],
+    )
     rows = ["query-id\tcorpus-id\tscore", *("\t".join(map(str, row)) for row in QRELS)]
     (folder / "qrels.dev.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder

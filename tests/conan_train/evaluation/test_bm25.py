@@ -62,4 +62,7 @@ def test_equal_scores_in_the_order_of_the_documents():
 
 
 def test_pool_without_any_token():
-    assert [ranking.tolist() for ranking in BM25Ranker(["cat"], ["?", "!"]).rank(np.arange(1), np.arange(2), depth=3)] == [[]]
+    assert [
+        ranking.tolist()
+        for ranking in BM25Ranker(["cat"], ["?", "!"]).rank(np.arange(1), np.arange(2), depth=3)
+    ] == [[]]

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,8 +15,14 @@ from conan_train.evaluation.ranking import EncoderRanker
 
 
 def run(beir, out, **options):
-    path = evaluate(EvaluateConfig(**{"model": "bm25", "data": str(beir), "min_queries": 1, "bootstrap": 50, "out": out, **options}))
-    return artifact.open_artifact(path, kind="evaluation"), json.loads((path / "scores.json").read_text(encoding="utf-8"))
+    path = evaluate(
+        EvaluateConfig(
+            **{"model": "bm25", "data": str(beir), "min_queries": 1, "bootstrap": 50, "out": out, **options}
+        )
+    )
+    return artifact.open_artifact(path, kind="evaluation"), json.loads(
+        (path / "scores.json").read_text(encoding="utf-8")
+    )
 
 
 def test_bm25_end_to_end(beir, tmp_path, capsys):
@@ -34,7 +41,11 @@ def test_bm25_end_to_end(beir, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "same-language" in printed and "all languages in one pool" in printed
     per_query = pq.read_table(opened.dir / "queries.parquet").to_pylist()
-    own = [row["ndcg@10"] for row in per_query if (row["query_language"], row["document_language"]) == ("en", "en")]
+    own = [
+        row["ndcg@10"]
+        for row in per_query
+        if (row["query_language"], row["document_language"]) == ("en", "en")
+    ]
     assert np.mean(own) == pytest.approx(pairs["en", "en"]["scores"]["ndcg@10"]["value"])
 
 
@@ -42,6 +53,15 @@ def test_same_bytes_again(beir, tmp_path):
     first, _ = run(beir, tmp_path / "one")
     second, _ = run(beir, tmp_path / "two")
     assert first.manifest_hash == second.manifest_hash
+
+
+def test_the_hash_of_the_data_is_of_its_content(beir, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(beir, copy)
+    hashes = [run(folder, tmp_path / name)[1]["data_hash"] for folder, name in ((beir, "one"), (copy, "two"))]
+    with open(copy / "qrels.dev.tsv", "a", encoding="utf-8") as file:
+        file.write("dog\tfish@de\t1\n")
+    assert hashes[0] == hashes[1] != run(copy, tmp_path / "three")[1]["data_hash"]
 
 
 class Planted:
@@ -65,19 +85,29 @@ def test_encoder_ranks_by_cosine_and_breaks_ties_by_id(beir, tmp_path):
     twins = [data.documents.ids.index(name) for name in ("dog@en", "cat@en")]
     table[data.documents.texts[twins[0]]] = table[data.documents.texts[twins[1]]]
     ranker = EncoderRanker(Planted(table), data, tmp_path, device="cpu")
-    unit = {text: (vector / np.linalg.norm(vector)).astype(np.float16).astype(np.float64) for text, vector in table.items()}
+    unit = {
+        text: (vector / np.linalg.norm(vector)).astype(np.float16).astype(np.float64)
+        for text, vector in table.items()
+    }
     for pool in [*language_pools(data, min_queries=1)[0], mixed_pool(data)]:
         for query, ranking in zip(pool.queries, ranker.rank(pool.queries, pool.documents, depth=100)):
-            scores = [unit[data.documents.texts[row]] @ unit[data.queries.texts[query]] for row in pool.documents]
+            scores = [
+                unit[data.documents.texts[row]] @ unit[data.queries.texts[query]] for row in pool.documents
+            ]
             # Stable sort over ids in order: equal scores keep the smaller id first.
-            assert ranking.tolist() == [pool.documents[place] for place in np.argsort(-np.array(scores, np.float32), kind="stable")]
+            assert ranking.tolist() == [
+                pool.documents[place] for place in np.argsort(-np.array(scores, np.float32), kind="stable")
+            ]
 
 
 def test_pools_are_scored_as_if_alone(beir, tmp_path):
     data = evaluation_set(read_retrieval(beir, "dev"), translations=True)
     rng = np.random.default_rng(1)
     ranker = EncoderRanker(
-        Planted({text: rng.normal(size=3) for text in [*data.queries.texts, *data.documents.texts]}), data, tmp_path, device="cpu"
+        Planted({text: rng.normal(size=3) for text in [*data.queries.texts, *data.documents.texts]}),
+        data,
+        tmp_path,
+        device="cpu",
     )
     pools = [*language_pools(data, min_queries=1)[0], mixed_pool(data)]
     together = score_pools(pools, data, ranker)
@@ -113,6 +143,13 @@ def test_an_artifact_without_a_model_is_refused(beir, tmp_path):
 
 def test_few_queries_are_left_out_and_listed(beir, tmp_path):
     opened, scores = run(beir, tmp_path / "out", min_queries=2, pools="pairs")
-    assert {(pair["query_language"], pair["document_language"]) for pair in scores["skipped_pairs"]} == {("zh", "de"), ("zh", "en")}
-    assert opened.manifest["rows"] == {"read": 8, "kept": 6, "dropped": {"no-pool-with-enough-queries": 1, "no-positive": 1}}
+    assert {(pair["query_language"], pair["document_language"]) for pair in scores["skipped_pairs"]} == {
+        ("zh", "de"),
+        ("zh", "en"),
+    }
+    assert opened.manifest["rows"] == {
+        "read": 8,
+        "kept": 6,
+        "dropped": {"no-pool-with-enough-queries": 1, "no-positive": 1},
+    }
     assert scores["mixed"] is None

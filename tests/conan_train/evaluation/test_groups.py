@@ -7,11 +7,19 @@ from conan_train.evaluation.groups import GROUPS, Scored, summarise_pools
 
 def scored(query, document, *values):
     pool = Pool(query, document, np.arange(len(values)), np.arange(3), 0)
-    return Scored(pool, np.repeat(np.array(values, dtype=float)[:, None], 4, axis=1), [str(row) for row in range(len(values))])
+    return Scored(
+        pool,
+        np.repeat(np.array(values, dtype=float)[:, None], 4, axis=1),
+        [str(row) for row in range(len(values))],
+    )
 
 
 def test_means_over_pairs_and_over_queries():
-    found = summarise_pools([scored("en", "en", 1.0), scored("de", "de", 0.0, 0.0, 0.5), scored("de", "en", 0.2)], num_samples=0, seed=1)
+    found = summarise_pools(
+        [scored("en", "en", 1.0), scored("de", "de", 0.0, 0.0, 0.5), scored("de", "en", 0.2)],
+        num_samples=0,
+        seed=1,
+    )
     same = found["same-language"]
     assert (same["num_pairs"], same["num_queries"]) == (2, 4)
     assert same["macro"]["ndcg@10"] == pytest.approx((1 + 0.5 / 3) / 2)

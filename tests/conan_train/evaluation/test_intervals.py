@@ -24,12 +24,18 @@ def test_copies_of_a_source_do_not_narrow_the_interval():
     values = np.random.default_rng(0).random((40, 1))
     names = [str(row) for row in range(40)]
     low, high = interval(values, names, num_samples=2000, seed=1)
-    low_copied, high_copied = interval(np.repeat(values, 9, axis=0), np.repeat(names, 9), num_samples=2000, seed=1)
+    low_copied, high_copied = interval(
+        np.repeat(values, 9, axis=0), np.repeat(names, 9), num_samples=2000, seed=1
+    )
     np.testing.assert_allclose([low_copied, high_copied], [low, high], atol=1e-12)
-    naive_low, naive_high = interval(np.repeat(values, 9, axis=0), [str(row) for row in range(360)], num_samples=2000, seed=1)
+    naive_low, naive_high = interval(
+        np.repeat(values, 9, axis=0), [str(row) for row in range(360)], num_samples=2000, seed=1
+    )
     assert naive_high - naive_low < 0.5 * (high - low)
 
 
 @pytest.mark.parametrize(("rows", "samples"), [(1, 100), (5, 0)])
 def test_nothing_to_draw(rows, samples):
-    assert interval(np.ones((rows, 4)), [str(row) for row in range(rows)], num_samples=samples, seed=1) is None
+    assert (
+        interval(np.ones((rows, 4)), [str(row) for row in range(rows)], num_samples=samples, seed=1) is None
+    )

@@ -11,7 +11,9 @@ def reference(ranking, judged):
     """The definitions, in float64."""
     gains = [judged.get(document, 0) for document in ranking]
     ideal = sorted(judged.values(), reverse=True)
-    dcg, best = (sum(gain / math.log2(rank + 2) for rank, gain in enumerate(values[:10])) for values in (gains, ideal))
+    dcg, best = (
+        sum(gain / math.log2(rank + 2) for rank, gain in enumerate(values[:10])) for values in (gains, ideal)
+    )
     hits = [rank for rank, gain in enumerate(gains) if gain > 0]
     recall20, recall100 = (sum(rank < k for rank in hits) / len(judged) for k in (20, 100))
     mrr = 1 / (hits[0] + 1) if hits and hits[0] < 10 else 0.0
@@ -27,7 +29,9 @@ def test_against_the_definitions(seed):
         rankings.append(documents)
         judged.append(
             {
-                random.choice(documents or [1]) if random.random() < 0.8 else random.randrange(300): random.randint(1, 3)
+                random.choice(documents or [1])
+                if random.random() < 0.8
+                else random.randrange(300): random.randint(1, 3)
                 for _ in range(random.randint(1, 30))
             }
         )

@@ -26,7 +26,10 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=300, special_tokens=["<eos>", "<pad>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=300,
+        special_tokens=["<eos>", "<pad>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(["list the files of a folder", "how do I list files"], trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<pad>")
@@ -46,15 +49,21 @@ def make_embedder(tmp_path: Path) -> Callable[..., Path]:
     def publish(*, alpha=1.0, dtype="float32", name="trained"):
         torch.manual_seed(0)
         model = LlamaModel(tiny_config())
-        # Large enough that attention matters: at the usual initial weights causal and bidirectional states are nearly equal.
+        # Large enough that attention matters: at the usual initial weights causal and bidirectional states
+        # are nearly equal.
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 torch.nn.init.normal_(parameter, std=0.3)
         contract = EncodingContract(max_length=48, query_prompt="query: ", document_prompt="passage: ")
         with artifact.building(
-            MadeUpConfig(out=tmp_path / name, alpha=alpha, dtype=dtype), kind="embedder", command="conan-train finetune", inputs=[]
+            MadeUpConfig(out=tmp_path / name, alpha=alpha, dtype=dtype),
+            kind="embedder",
+            command="conan-train finetune",
+            inputs=[],
         ) as build:
-            Embedder(model.to(getattr(torch, dtype)), contract, alpha=alpha).save(build.dir / "model", tokenizer=tiny_tokenizer())
+            Embedder(model.to(getattr(torch, dtype)), contract, alpha=alpha).save(
+                build.dir / "model", tokenizer=tiny_tokenizer()
+            )
             return build.publish(rows=artifact.Rows(read=5, kept=5))
 
     return publish
@@ -64,7 +73,9 @@ def make_embedder(tmp_path: Path) -> Callable[..., Path]:
 def language_model(tmp_path: Path) -> Path:
     """An artifact of kind "language-model"."""
     torch.manual_seed(0)
-    with artifact.building(MadeUpConfig(out=tmp_path / "lm"), kind="language-model", command="conan-train pretrain", inputs=[]) as build:
+    with artifact.building(
+        MadeUpConfig(out=tmp_path / "lm"), kind="language-model", command="conan-train pretrain", inputs=[]
+    ) as build:
         LlamaForCausalLM(tiny_config()).save_pretrained(build.dir / "model")
         tiny_tokenizer().save_pretrained(build.dir / "model")
         return build.publish(rows=artifact.Rows(read=5, kept=5))

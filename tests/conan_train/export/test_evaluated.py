@@ -17,9 +17,13 @@ def data(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()
     documents = [{"_id": key, "title": "", "text": text, "lang": lang} for key, (lang, text) in ROWS.items()]
-    queries = [{"_id": f"q-{key}", "text": f"about {text}", "lang": lang} for key, (lang, text) in ROWS.items()]
+    queries = [
+        {"_id": f"q-{key}", "text": f"about {text}", "lang": lang} for key, (lang, text) in ROWS.items()
+    ]
     for name, rows in (("corpus", documents), ("queries", queries)):
-        (folder / f"{name}.dev.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        (folder / f"{name}.dev.jsonl").write_text(
+            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+        )
     (folder / "qrels.dev.tsv").write_text(
         "query-id\tcorpus-id\tscore\n" + "".join(f"q-{key}\t{key}\t1\n" for key in ROWS), encoding="utf-8"
     )
@@ -27,7 +31,11 @@ def data(tmp_path):
 
 
 def scores(model, data, out, **options):
-    path = evaluate(EvaluateConfig(model=str(model), data=str(data), min_queries=1, bootstrap=0, device="cpu", out=out, **options))
+    path = evaluate(
+        EvaluateConfig(
+            model=str(model), data=str(data), min_queries=1, bootstrap=0, device="cpu", out=out, **options
+        )
+    )
     return json.loads((path / "scores.json").read_text(encoding="utf-8"))
 
 

@@ -26,7 +26,14 @@ def run(model, out, **options):
 
 @pytest.fixture
 def exported(make_embedder, tmp_path):
-    return run(make_embedder(), tmp_path / "exported", name="tiny-embed", dims=(8, 16), languages=("en", "zh"), license="apache-2.0")
+    return run(
+        make_embedder(),
+        tmp_path / "exported",
+        name="tiny-embed",
+        dims=(8, 16),
+        languages=("en", "zh"),
+        license="apache-2.0",
+    )
 
 
 def test_plain_sentence_transformers_gives_the_trainers_vectors(exported, tmp_path):
@@ -57,7 +64,8 @@ def test_vectors_differ_from_the_causal_model(exported, tmp_path):
     texts = ["list files of a folder"]
     assert (
         np.abs(
-            SentenceTransformer(str(causal), device="cpu").encode(texts) - SentenceTransformer(str(exported), device="cpu").encode(texts)
+            SentenceTransformer(str(causal), device="cpu").encode(texts)
+            - SentenceTransformer(str(exported), device="cpu").encode(texts)
         ).max()
         > 1e-3
     )
@@ -75,15 +83,23 @@ def test_contract_holds_golden_embeddings(exported):
 
 def test_the_folder_is_still_a_checkpoint(exported, tmp_path):
     """Evaluation and mining read the exported folder as they read the one that was trained."""
-    ours, trained = (load_encoder(folder, device="cpu") for folder in (exported, tmp_path / "trained" / "model"))
+    ours, trained = (
+        load_encoder(folder, device="cpu") for folder in (exported, tmp_path / "trained" / "model")
+    )
     assert ours.fingerprint == trained.fingerprint
-    np.testing.assert_array_equal(ours.encode(["a text"], kind="query"), trained.encode(["a text"], kind="query"))
+    np.testing.assert_array_equal(
+        ours.encode(["a text"], kind="query"), trained.encode(["a text"], kind="query")
+    )
 
 
 def test_card(exported):
     card = (exported / "README.md").read_text(encoding="utf-8")
     front = yaml.safe_load(card.split("---")[1])
-    assert front["library_name"] == "sentence-transformers" and front["language"] == ["en", "zh"] and front["license"] == "apache-2.0"
+    assert (
+        front["library_name"] == "sentence-transformers"
+        and front["language"] == ["en", "zh"]
+        and front["license"] == "apache-2.0"
+    )
     assert "# tiny-embed" in card and "`query: `" in card and "truncate_dim=8" in card
 
 
@@ -122,11 +138,17 @@ def left_truncation(folder):
     [
         (lambda folder: edit(folder / "config.json", is_causal=True), "is causal"),
         (
-            lambda folder: edit(folder / "config_sentence_transformers.json", prompts={"query": "", "document": ""}),
+            lambda folder: edit(
+                folder / "config_sentence_transformers.json", prompts={"query": "", "document": ""}
+            ),
             "other vectors than the trainer",
         ),
         (
-            lambda folder: edit(folder / "1_Pooling" / "config.json", pooling_mode_mean_tokens=False, pooling_mode_lasttoken=True),
+            lambda folder: edit(
+                folder / "1_Pooling" / "config.json",
+                pooling_mode_mean_tokens=False,
+                pooling_mode_lasttoken=True,
+            ),
             "other vectors",
         ),
         (drop_eos, "cuts a long text to other tokens|other vectors"),
@@ -146,7 +168,9 @@ def test_the_self_test_finds_a_planted_error(exported, tmp_path, spoil, message)
 
 def test_a_model_that_fails_is_not_published(make_embedder, tmp_path, monkeypatch):
     trained = make_embedder()
-    monkeypatch.setattr("conan_train.export.export.golden_vectors", lambda encoder: golden_vectors(encoder) + np.float32(1e-3))
+    monkeypatch.setattr(
+        "conan_train.export.export.golden_vectors", lambda encoder: golden_vectors(encoder) + np.float32(1e-3)
+    )
     with pytest.raises(UserError, match="not published"):
         run(trained, tmp_path / "out")
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()

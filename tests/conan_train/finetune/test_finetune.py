@@ -25,7 +25,20 @@ from conan_train.negatives.generation import load_generation
 from conan_train.optim.config import OptimConfig
 from conan_train.trainlog import NAME, read_log
 
-TOPICS = ("tide", "bread", "chess", "paper", "honey", "glass", "storm", "violin", "copper", "ladder", "salmon", "cinema")
+TOPICS = (
+    "tide",
+    "bread",
+    "chess",
+    "paper",
+    "honey",
+    "glass",
+    "storm",
+    "violin",
+    "copper",
+    "ladder",
+    "salmon",
+    "cinema",
+)
 LANGUAGES = ("en", "de")
 
 
@@ -38,8 +51,17 @@ def write_set(folder: Path) -> Path:
         for lang in LANGUAGES:
             word = topic if lang == "en" else topic[::-1]
             text = " ".join([word, "is", "about", word, word[:3], "and", word[-3:]])
-            rows["corpus.jsonl"].append({"_id": f"{topic}@{lang}", "title": word, "text": text, "metadata": {"lang": lang, "group": topic}})
-            rows["queries.jsonl"].append({"_id": f"{topic}#{lang}", "text": f"what is {word}", "metadata": {"lang": lang}})
+            rows["corpus.jsonl"].append(
+                {
+                    "_id": f"{topic}@{lang}",
+                    "title": word,
+                    "text": text,
+                    "metadata": {"lang": lang, "group": topic},
+                }
+            )
+            rows["queries.jsonl"].append(
+                {"_id": f"{topic}#{lang}", "text": f"what is {word}", "metadata": {"lang": lang}}
+            )
             # Only one version is labelled; that the other is no negative must come from the group.
             qrels.append(f"{topic}#{lang}\t{topic}@{lang}\t1")
     for name, values in rows.items():
@@ -55,9 +77,23 @@ def write_model(folder: Path) -> Path:
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>").save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(folder)
     torch.manual_seed(0)
-    config = llama_config("nano", vocab_size=len(vocabulary), pad_token_id=0, eos_token_id=1, bos_token_id=None, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8)
+    config = llama_config(
+        "nano",
+        vocab_size=len(vocabulary),
+        pad_token_id=0,
+        eos_token_id=1,
+        bos_token_id=None,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
 
@@ -86,7 +122,9 @@ def undisturbed(inputs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFact
     return finetune(config_for(tmp_path_factory.mktemp("runs") / "whole", inputs))
 
 
-def test_it_learns_and_publishes_model_log_and_negatives(undisturbed: Path, inputs: tuple[Path, Path]) -> None:
+def test_it_learns_and_publishes_model_log_and_negatives(
+    undisturbed: Path, inputs: tuple[Path, Path]
+) -> None:
     opened = artifact.open_artifact(undisturbed, kind="embedder")
     events = read_log(undisturbed / NAME)
     losses = [event["loss"] for event in events if event["event"] == "step"]
@@ -101,9 +139,11 @@ def test_it_learns_and_publishes_model_log_and_negatives(undisturbed: Path, inpu
     assert Embedder.load(undisturbed / "model").mask.alpha == 1.0
 
 
-def test_no_generation_holds_a_document_of_a_positives_group(undisturbed: Path, inputs: tuple[Path, Path]) -> None:
+def test_no_generation_holds_a_document_of_a_positives_group(
+    undisturbed: Path, inputs: tuple[Path, Path]
+) -> None:
     data = read_retrieval(inputs[0], "train")
-    topics = [group for group in data.corpus.column("group").to_pylist()]
+    topics = list(data.corpus.column("group").to_pylist())
     own = [identifier.split("#")[0] for identifier in data.queries.column("_id").to_pylist()]
     seen = 0
     for folder in sorted((undisturbed / "negatives").iterdir()):
@@ -134,10 +174,30 @@ finetune(config_for(Path(sys.argv[2]), (Path(sys.argv[3]), Path(sys.argv[4]))))
 """
 
 
-@pytest.mark.parametrize("point", ["_take:3", "_save:15", "_refresh:12", pytest.param("_take:8", marks=pytest.mark.slow), pytest.param("_log_steps:20", marks=pytest.mark.slow)])
-def test_a_killed_run_ends_bitwise_equal_to_an_undisturbed_one(point: str, undisturbed: Path, inputs: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "point",
+    [
+        "_take:3",
+        "_save:15",
+        "_refresh:12",
+        pytest.param("_take:8", marks=pytest.mark.slow),
+        pytest.param("_log_steps:20", marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_run_ends_bitwise_equal_to_an_undisturbed_one(
+    point: str, undisturbed: Path, inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(out), str(inputs[0]), str(inputs[1]), point]
+    command = [
+        sys.executable,
+        "-c",
+        KILLED,
+        str(Path(__file__).parent),
+        str(out),
+        str(inputs[0]),
+        str(inputs[1]),
+        point,
+    ]
     killed = subprocess.run(command, check=False, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert not out.exists()
@@ -145,13 +205,20 @@ def test_a_killed_run_ends_bitwise_equal_to_an_undisturbed_one(point: str, undis
     expected = weights(undisturbed)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(out).items())
     times = ("queries_per_second", "seconds", "share")
-    logs = [[{key: value for key, value in event.items() if key not in times} for event in read_log(path / NAME)] for path in (out, undisturbed)]
+    logs = [
+        [{key: value for key, value in event.items() if key not in times} for event in read_log(path / NAME)]
+        for path in (out, undisturbed)
+    ]
     assert logs[0] == logs[1]
     for folder in (undisturbed / "negatives").iterdir():
-        assert (out / "negatives" / folder.name / "negatives.parquet").read_bytes() == (folder / "negatives.parquet").read_bytes()
+        assert (out / "negatives" / folder.name / "negatives.parquet").read_bytes() == (
+            folder / "negatives.parquet"
+        ).read_bytes()
 
 
-def test_given_negatives_are_used_and_checked(undisturbed: Path, inputs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_given_negatives_are_used_and_checked(
+    undisturbed: Path, inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
     mined = sorted((undisturbed / "negatives").iterdir())[0]
     out = finetune(config_for(tmp_path / "out", inputs, negatives=str(mined), steps=7))
     steps = [event["step"] for event in read_log(out / NAME) if event["event"] == "refresh"]
@@ -165,9 +232,19 @@ def test_given_negatives_are_used_and_checked(undisturbed: Path, inputs: tuple[P
     assert not (tmp_path / "refused.partial").exists()
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_with_its_cause(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_the_run_with_its_cause(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match=r"(loss|gradient) is .* at step .*try a lower optim.lr"):
-        finetune(config_for(tmp_path / "out", inputs, optim=OptimConfig(lr=1e30, grad_clip=0), mine_every=0, num_negatives=0))
+        finetune(
+            config_for(
+                tmp_path / "out",
+                inputs,
+                optim=OptimConfig(lr=1e30, grad_clip=0),
+                mine_every=0,
+                num_negatives=0,
+            )
+        )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +258,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_cause(inputs: tuple[Pa
         ({"split": "tset"}, "has no judgements for split 'tset'; it has train"),
     ],
 )
-def test_wrong_input_is_refused_and_leaves_nothing(values: dict[str, object], message: str, inputs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_wrong_input_is_refused_and_leaves_nothing(
+    values: dict[str, object], message: str, inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match=message):
         finetune(config_for(tmp_path / "out", inputs, **values))
     assert list(tmp_path.iterdir()) == []

@@ -22,8 +22,15 @@ def test_fewer_queries_than_a_batch_make_a_smaller_batch() -> None:
 
 
 def test_positives_are_chosen_uniformly_and_in_range() -> None:
-    counts = np.array([1, 2, 5] * 50)
-    drawn = np.stack([choose_positives(step, counts, seed=1) for step in range(200)])
-    assert (drawn >= 0).all() and (drawn < counts).all()
+    own = [np.zeros(count, bool) for count in [1, 2, 5] * 50]
+    drawn = np.stack([choose_positives(step, own, same_language=1.0, seed=1) for step in range(200)])
+    assert (drawn >= 0).all() and (drawn < np.array([1, 2, 5] * 50)).all()
     shares = np.bincount(drawn[:, 2::3].ravel(), minlength=5) / drawn[:, 2::3].size
     assert np.abs(shares - 0.2).max() < 0.02
+
+
+def test_the_asked_share_is_in_the_querys_own_language() -> None:
+    own = [np.array([False, True, False, True])] * 300
+    drawn = np.stack([choose_positives(step, own, same_language=0.6, seed=1) for step in range(100)])
+    shares = np.bincount(drawn.ravel(), minlength=4) / drawn.size
+    assert np.abs(shares - [0.1, 0.4, 0.1, 0.4]).max() < 0.02

@@ -13,12 +13,18 @@ NUM_QUERIES, NUM_NEGATIVES, DIM, TEMPERATURE = 4, 3, 6, 0.07
 def vectors(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     shapes = ((NUM_QUERIES, DIM), (NUM_QUERIES, DIM), (NUM_QUERIES, NUM_NEGATIVES, DIM))
-    return tuple(torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_() for shape in shapes)
+    return tuple(
+        torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
+        for shape in shapes
+    )
 
 
 def masks() -> tuple[torch.Tensor, torch.Tensor]:
     """Some columns excluded, own positives among them (which must have no effect), and two negatives missing."""
-    excluded = torch.rand(NUM_QUERIES, NUM_QUERIES * (1 + NUM_NEGATIVES), generator=torch.Generator().manual_seed(1)) < 0.3
+    excluded = (
+        torch.rand(NUM_QUERIES, NUM_QUERIES * (1 + NUM_NEGATIVES), generator=torch.Generator().manual_seed(1))
+        < 0.3
+    )
     excluded[0, 0] = excluded[2, 2] = True
     missing = torch.zeros(NUM_QUERIES, NUM_NEGATIVES, dtype=torch.bool)
     missing[1, 2] = missing[3, 0] = True
@@ -26,12 +32,19 @@ def masks() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def loop(
-    queries: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor, excluded: torch.Tensor, missing: torch.Tensor
+    queries: torch.Tensor,
+    positives: torch.Tensor,
+    negatives: torch.Tensor,
+    excluded: torch.Tensor,
+    missing: torch.Tensor,
 ) -> torch.Tensor:
     """The formula, one scalar at a time."""
 
     def cosine(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        return sum(a * b for a, b in zip(left, right)) / (sum(a * a for a in left) * sum(b * b for b in right)).sqrt()
+        return (
+            sum(a * b for a, b in zip(left, right))
+            / (sum(a * a for a in left) * sum(b * b for b in right)).sqrt()
+        )
 
     losses = []
     for i in range(NUM_QUERIES):
@@ -72,7 +85,9 @@ def test_scores_for_monitoring() -> None:
     _, missing = masks()
     result = infonce(queries, positives, negatives, temperature=TEMPERATURE, missing_BN=missing)
     for i in range(NUM_QUERIES):
-        assert result.positive_scores[i].item() == pytest.approx(torch.cosine_similarity(queries[i], positives[i], dim=0).item())
+        assert result.positive_scores[i].item() == pytest.approx(
+            torch.cosine_similarity(queries[i], positives[i], dim=0).item()
+        )
         for n in range(NUM_NEGATIVES):
             score = result.negative_scores[i, n].item()
             expected = torch.cosine_similarity(queries[i], negatives[i, n], dim=0).item()
@@ -97,14 +112,20 @@ def test_a_query_is_correct_when_nothing_that_counts_beats_its_positive() -> Non
     excluded = torch.tensor([[True, False, True], [False, False, False]])
     result = infonce_over(queries, candidates, target, temperature=1.0, excluded_BC=excluded)
     assert result.correct.tolist() == [True, True]
-    assert result.excluded.tolist() == [[False, False, True], [False, False, False]]  # an own positive is never excluded
+    assert result.excluded.tolist() == [
+        [False, False, True],
+        [False, False, False],
+    ]  # an own positive is never excluded
 
 
 def test_low_precision_and_autocast_compute_in_float32() -> None:
     queries, positives, negatives = (part.detach().bfloat16() for part in vectors())
     expected = infonce(queries.float(), positives.float(), negatives.float(), temperature=0.01)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        for inputs in ((queries, positives, negatives), (queries.float(), positives.float(), negatives.float())):
+        for inputs in (
+            (queries, positives, negatives),
+            (queries.float(), positives.float(), negatives.float()),
+        ):
             result = infonce(*inputs, temperature=0.01)
             assert result.loss.dtype == result.cosines.dtype == torch.float32
             assert torch.equal(result.cosines, expected.cosines) and torch.equal(result.loss, expected.loss)

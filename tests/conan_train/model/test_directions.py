@@ -25,7 +25,12 @@ def test_names_a_causal_model(llama: LlamaModel) -> None:
 def test_finds_a_family_that_drops_the_switch() -> None:
     torch.manual_seed(0)
     config = NemotronConfig(
-        vocab_size=40, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2
+        vocab_size=40,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
     )
     config.is_causal = False
     with pytest.raises(UserError, match="NemotronModel"):
@@ -36,7 +41,12 @@ def test_finds_a_mask_that_does_not_arrive(llama: LlamaModel, monkeypatch: pytes
     """Attention that ignores the mask sees everything, so alpha 0 is not causal."""
 
     def maskless(
-        module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: object, **kwargs: object
+        module: torch.nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: object,
+        **kwargs: object,
     ) -> object:
         return sdpa_attention_forward(module, query, key, value, None, **{**kwargs, "is_causal": False})
 

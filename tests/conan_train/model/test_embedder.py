@@ -43,7 +43,11 @@ def test_a_checkpoint_saved_in_mid_schedule_comes_back_as_trained(
 def test_the_folder_is_a_plain_model_folder(llama: LlamaModel, tmp_path: Path) -> None:
     llama.config.is_causal = False
     Embedder(llama, CONTRACT, alpha=1.0).save(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["conan.json", "config.json", "model.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "conan.json",
+        "config.json",
+        "model.safetensors",
+    ]
     assert json.loads((tmp_path / "config.json").read_text())["is_causal"] is False
     stock = AutoModel.from_pretrained(tmp_path)
     assert type(stock) is LlamaModel and stock.config._attn_implementation == "sdpa"
@@ -68,7 +72,9 @@ def test_starts_on_a_language_model(llama: LlamaModel, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no conan\.json"):
         Embedder.load(tmp_path)
     embedder = Embedder.from_language_model(tmp_path, CONTRACT, alpha=0.0)
-    assert torch.equal(embedder.backbone(input_ids=IDS).last_hidden_state, model.model(input_ids=IDS).last_hidden_state)
+    assert torch.equal(
+        embedder.backbone(input_ids=IDS).last_hidden_state, model.model(input_ids=IDS).last_hidden_state
+    )
 
 
 @torch.no_grad()
@@ -93,7 +99,9 @@ def test_a_copy_has_an_alpha_of_its_own(llama: LlamaModel) -> None:
         ("max_length", 1, "max_length"),
     ],
 )
-def test_a_contract_that_cannot_be_kept_is_refused(llama: LlamaModel, tmp_path: Path, field: str, value: object, message: str) -> None:
+def test_a_contract_that_cannot_be_kept_is_refused(
+    llama: LlamaModel, tmp_path: Path, field: str, value: object, message: str
+) -> None:
     Embedder(llama, CONTRACT).save(tmp_path)
     path = tmp_path / "conan.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))

@@ -43,13 +43,19 @@ def test_leaves_the_model_as_it_was(llama: LlamaModel, tokenizer: PreTrainedToke
     assert embedder.training and llama.training and llama.layers[0].training
 
 
-def test_the_fingerprint_covers_what_a_vector_depends_on(embedder: Embedder, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+def test_the_fingerprint_covers_what_a_vector_depends_on(
+    embedder: Embedder, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
     def now(max_length: int = 8) -> str:
         return fingerprint(embedder, tokenizer, max_length=max_length)
 
     embedder.save(tmp_path, tokenizer=tokenizer)
     first = now()
-    assert load_checkpoint(tmp_path, device="cpu").fingerprint == CheckpointEncoder(embedder, tokenizer).fingerprint == first
+    assert (
+        load_checkpoint(tmp_path, device="cpu").fingerprint
+        == CheckpointEncoder(embedder, tokenizer).fingerprint
+        == first
+    )
     tokenizer(TEXTS, truncation=True, max_length=2, padding=True)
     embedder.backbone.config.is_causal = False
     assert now() == first  # neither changes a vector
@@ -78,14 +84,22 @@ def test_an_outdated_encoder_does_not_encode(embedder: Embedder, tokenizer: PreT
         encoder.encode(TEXTS, kind="query")
 
 
-def test_options_of_a_checkpoint(embedder: Embedder, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+def test_options_of_a_checkpoint(
+    embedder: Embedder, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
     embedder.save(tmp_path, tokenizer=tokenizer)
     whole = load_checkpoint(tmp_path, device="cpu", batch_tokens=64)
     cut = load_checkpoint(tmp_path, device="cpu", max_length=3)
     assert whole.fingerprint != cut.fingerprint
     assert not np.allclose(whole.encode(TEXTS[:1], kind="document"), cut.encode(TEXTS[:1], kind="document"))
-    np.testing.assert_allclose(cut.encode(TEXTS[:1], kind="document"), whole.encode(["w1 w2"], kind="document"), atol=2e-6)
-    for options, message in (({"batch": 3}, "'batch'"), ({"max_length": 0}, "max_length"), ({"batch_tokens": 0}, "batch_tokens")):
+    np.testing.assert_allclose(
+        cut.encode(TEXTS[:1], kind="document"), whole.encode(["w1 w2"], kind="document"), atol=2e-6
+    )
+    for options, message in (
+        ({"batch": 3}, "'batch'"),
+        ({"max_length": 0}, "max_length"),
+        ({"batch_tokens": 0}, "batch_tokens"),
+    ):
         with pytest.raises(UserError, match=message):
             load_checkpoint(tmp_path, **options)
     with pytest.raises(UserError, match="device"):

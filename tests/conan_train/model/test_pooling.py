@@ -31,4 +31,8 @@ def test_sums_in_float32() -> None:
 
 def test_prompt_tokens_are_skipped_on_either_side() -> None:
     assert skip_first(MASKS, 2).int().tolist() == [[0, 0, 1, 1, 1], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]]
-    assert skip_first(MASKS, torch.tensor([0, 1, 2])).int().tolist() == [[1, 1, 1, 1, 1], [0, 1, 0, 0, 0], [0, 0, 0, 0, 1]]
+    assert skip_first(MASKS, torch.tensor([0, 1, 2])).int().tolist() == [
+        [1, 1, 1, 1, 1],
+        [0, 1, 0, 0, 0],
+        [0, 0, 0, 0, 1],
+    ]

@@ -14,7 +14,9 @@ def test_formulas_equal_the_model(name: str) -> None:
     with torch.device("meta"):
         model = LlamaModel(config)
     assert sum(parameter.numel() for parameter in model.parameters()) == num_parameters(config)
-    assert num_parameters(config) - model.embed_tokens.weight.numel() == num_parameters(config, embedding=False)
+    assert num_parameters(config) - model.embed_tokens.weight.numel() == num_parameters(
+        config, embedding=False
+    )
     assert sum(parameter.nbytes for parameter in model.parameters()) == num_bytes(config)
     length = 64
     ids = torch.zeros(2, length, dtype=torch.long, device="meta")
@@ -32,13 +34,20 @@ def test_formulas_of_the_language_model() -> None:
     ids = torch.zeros(1, 16, dtype=torch.long, device="meta")
     with FlopCounterMode(display=False) as counter:
         model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits.sum().backward()
-    # The gradient of the first layer's input stops at the embedding, which is a lookup: nothing of the formula is saved.
+    # The gradient of the first layer's input stops at the embedding, which is a lookup: nothing of the
+    # formula is saved.
     assert counter.get_total_flops() == 16 * flops_per_token(config, length=16, lm_head=True, backward=True)
 
 
 def test_the_published_shape() -> None:
     config = llama_config("conan-1.4b")
-    shape = (config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.num_key_value_heads, config.intermediate_size)
+    shape = (
+        config.num_hidden_layers,
+        config.hidden_size,
+        config.num_attention_heads,
+        config.num_key_value_heads,
+        config.intermediate_size,
+    )
     assert shape == (8, 3584, 32, 8, 8192)
     assert (config.vocab_size, config.max_position_embeddings) == (150_000, 32_768)
     assert round(num_parameters(config) / 1e6) == 1499
@@ -54,8 +63,16 @@ def test_sizes_are_what_the_names_say() -> None:
 
 
 def test_special_ids_and_overrides_arrive() -> None:
-    config = llama_config("nano", vocab_size=100, pad_token_id=3, eos_token_id=4, bos_token_id=5, intermediate_size=64)
-    assert (config.vocab_size, config.pad_token_id, config.eos_token_id, config.bos_token_id, config.intermediate_size) == (
+    config = llama_config(
+        "nano", vocab_size=100, pad_token_id=3, eos_token_id=4, bos_token_id=5, intermediate_size=64
+    )
+    assert (
+        config.vocab_size,
+        config.pad_token_id,
+        config.eos_token_id,
+        config.bos_token_id,
+        config.intermediate_size,
+    ) == (
         100,
         3,
         4,

@@ -22,7 +22,14 @@ from transformers import (
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb, repeat_kv
 
 from conan_data.errors import UserError
-from conan_train.model.softmask import SoftMask, alpha_at, future_weights, install, packed_bias, packed_positions
+from conan_train.model.softmask import (
+    SoftMask,
+    alpha_at,
+    future_weights,
+    install,
+    packed_bias,
+    packed_positions,
+)
 
 LENGTH = 12
 SMALL = {
@@ -41,7 +48,9 @@ FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
     "mistral": lambda: MistralModel(MistralConfig(**SMALL, sliding_window=None)),
     "mistral-window": lambda: MistralModel(MistralConfig(**SMALL, sliding_window=4)),
     "gemma3": lambda: Gemma3TextModel(
-        Gemma3TextConfig(**SMALL, head_dim=8, sliding_window=4, layer_types=["sliding_attention", "full_attention"])
+        Gemma3TextConfig(
+            **SMALL, head_dim=8, sliding_window=4, layer_types=["sliding_attention", "full_attention"]
+        )
     ),
 }
 
@@ -118,7 +127,11 @@ def test_the_bias_tends_to_the_ends(padding: str) -> None:
 def formula(alpha: float, length: int) -> torch.Tensor:
     """M of the docstring, written out, float64 [l, l]."""
     return torch.tensor(
-        [[1.0 if j <= i else min(alpha * length / i, 1.0) for j in range(1, length + 1)] for i in range(1, length + 1)], dtype=torch.float64
+        [
+            [1.0 if j <= i else min(alpha * length / i, 1.0) for j in range(1, length + 1)]
+            for i in range(1, length + 1)
+        ],
+        dtype=torch.float64,
     )
 
 
@@ -150,10 +163,18 @@ def test_between_is_the_formula(padding: str, alpha: float) -> None:
     model = build("llama").double()
     ids, mask = batch(padding)
     real = torch.ones_like(ids).bool() if mask is None else mask.bool()
-    expected = torch.cat([reference_text(model, row[keep], formula(alpha, int(keep.sum()))) for row, keep in zip(ids, real, strict=True)])
+    expected = torch.cat(
+        [
+            reference_text(model, row[keep], formula(alpha, int(keep.sum())))
+            for row, keep in zip(ids, real, strict=True)
+        ]
+    )
     install(model, alpha=alpha)
-    # Rotary tables are float32 in transformers, so a left-padded text is the same text only to their precision.
-    torch.testing.assert_close(states(model, ids, mask), expected, rtol=0, atol=1e-5 if padding == "left" else 1e-9)
+    # Rotary tables are float32 in transformers, so a left-padded text is the same text only to their
+    # precision.
+    torch.testing.assert_close(
+        states(model, ids, mask), expected, rtol=0, atol=1e-5 if padding == "left" else 1e-9
+    )
 
 
 def test_weights_count_real_positions_only() -> None:
@@ -165,25 +186,36 @@ def test_weights_count_real_positions_only() -> None:
 
 @torch.no_grad()
 def test_windows_blend_what_only_the_bidirectional_mask_allows() -> None:
-    """Stock windows differ at their edge: causal sees w - 1 back, bidirectional w. The edge is blended like the future."""
+    """Stock windows differ at their edge: causal sees w - 1 back, bidirectional w. The edge is blended like
+    the future.
+    """
     soft = SoftMask(0.5)
-    bias = soft.build(batch_size=1, q_length=6, kv_length=6, local_size=2, dtype=torch.float64, device="cpu")[0, 0]
+    bias = soft.build(batch_size=1, q_length=6, kv_length=6, local_size=2, dtype=torch.float64, device="cpu")[
+        0, 0
+    ]
     for i in range(6):
         weight = math.log(min(0.5 * 6 / (i + 1), 1.0))
         for j in range(6):
-            expected = 0.0 if i - 1 <= j <= i else weight if abs(i - j) <= 2 else torch.finfo(torch.float64).min
+            expected = (
+                0.0 if i - 1 <= j <= i else weight if abs(i - j) <= 2 else torch.finfo(torch.float64).min
+            )
             assert bias[i, j].item() == pytest.approx(expected), (i, j)
 
 
 def test_gradients_match_finite_differences() -> None:
     model = build("llama")
     for layer in model.layers:  # the norms of transformers compute in float32, too coarse for differences
-        layer.input_layernorm, layer.post_attention_layernorm = torch.nn.RMSNorm(32, 1e-6), torch.nn.RMSNorm(32, 1e-6)
+        layer.input_layernorm, layer.post_attention_layernorm = (
+            torch.nn.RMSNorm(32, 1e-6),
+            torch.nn.RMSNorm(32, 1e-6),
+        )
     model.norm = torch.nn.RMSNorm(32, 1e-6)
     model.double()
     install(model, alpha=0.3)
     ids, mask = batch("right", length=10)
-    direction = torch.randn(int(mask.sum()), 32, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    direction = torch.randn(
+        int(mask.sum()), 32, dtype=torch.float64, generator=torch.Generator().manual_seed(2)
+    )
     weight = model.layers[0].self_attn.k_proj.weight
 
     def value() -> torch.Tensor:
@@ -232,9 +264,13 @@ def test_autocast_stays_finite(padding: str) -> None:
 
 
 def test_no_row_is_empty_once_the_lowest_number_is_rounded_away() -> None:
-    """Padding that sees no real token (windows, packed rows) would be a softmax over -inf alone in bf16, and NaN spreads."""
+    """Padding that sees no real token (windows, packed rows) would be a softmax over -inf alone in bf16, and
+    NaN spreads.
+    """
     mask = torch.tensor([[0, 0, 0, 0, 0, 1, 1, 1]])
-    windowed = SoftMask(0.3).build(batch_size=1, q_length=8, kv_length=8, local_size=2, attention_mask=mask.bool(), device="cpu")
+    windowed = SoftMask(0.3).build(
+        batch_size=1, q_length=8, kv_length=8, local_size=2, attention_mask=mask.bool(), device="cpu"
+    )
     for bias in (windowed, *(packed_bias(mask - 1, alpha, torch.float32) for alpha in (0.0, 0.3, 1.0))):
         rounded = bias.bfloat16()
         assert torch.isneginf(rounded).any()
@@ -273,12 +309,17 @@ def test_packed_rows_equal_separate_forwards(alpha: float) -> None:
     ids, _ = batch("none")
     segments = torch.tensor([[0] * 5 + [1] * 7, [0] * 3 + [1] * 4 + [2] * 2 + [-1] * 3, [0] * 12])
     packed = model(
-        input_ids=ids, attention_mask=packed_bias(segments, alpha, torch.float64), position_ids=packed_positions(segments), use_cache=False
+        input_ids=ids,
+        attention_mask=packed_bias(segments, alpha, torch.float64),
+        position_ids=packed_positions(segments),
+        use_cache=False,
     ).last_hidden_state
     for row in range(3):
         for segment in range(int(segments[row].max()) + 1):
             keep = segments[row] == segment
-            torch.testing.assert_close(packed[row, keep], states(model, ids[row : row + 1, keep], None), rtol=0, atol=1e-9)
+            torch.testing.assert_close(
+                packed[row, keep], states(model, ids[row : row + 1, keep], None), rtol=0, atol=1e-9
+            )
 
 
 def test_refuses_what_it_cannot_mask() -> None:

@@ -17,12 +17,16 @@ def test_every_text_ends_with_eos_also_when_cut(tokenizer: PreTrainedTokenizerFa
 
 def test_settings_of_the_tokenizer_have_no_say(tokenizer: PreTrainedTokenizerFast) -> None:
     expected = encode_texts(tokenizer, TEXTS, 4)
-    tokenizer(TEXTS, truncation=True, max_length=2, padding="max_length")  # leaves truncation and padding switched on in the backend
+    tokenizer(
+        TEXTS, truncation=True, max_length=2, padding="max_length"
+    )  # leaves truncation and padding switched on in the backend
     tokenizer.padding_side = tokenizer.truncation_side = "left"
     assert encode_texts(tokenizer, TEXTS, 4) == expected
 
 
-def test_the_saved_tokenizer_alone_gives_the_same_ids(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+def test_the_saved_tokenizer_alone_gives_the_same_ids(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
     with_eos_template(tokenizer).save_pretrained(tmp_path)
     plain = AutoTokenizer.from_pretrained(tmp_path)
     assert plain(TEXTS, truncation=True, max_length=4)["input_ids"] == encode_texts(tokenizer, TEXTS, 4)
@@ -30,7 +34,9 @@ def test_the_saved_tokenizer_alone_gives_the_same_ids(tokenizer: PreTrainedToken
     assert tokenizer("w0")["input_ids"] == [1, 3]  # the given one is as it was
 
 
-def test_a_folder_without_a_usable_tokenizer_is_named(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+def test_a_folder_without_a_usable_tokenizer_is_named(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match=r"no tokenizer\.json"):
         load_tokenizer(tmp_path)
     tokenizer.eos_token = None

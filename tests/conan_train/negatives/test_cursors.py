@@ -25,7 +25,9 @@ def test_a_missing_negative_is_never_replaced() -> None:
     assert not has_become_easy(np.array([[np.nan, 0.1]]), np.array([[0.0, np.nan]]), RuleConfig()).any()
 
 
-def step_by_step(pool: list[tuple[int, float]], slots: list[int], next_place: int, scores: list[float]) -> tuple[list[int], int]:
+def step_by_step(
+    pool: list[tuple[int, float]], slots: list[int], next_place: int, scores: list[float]
+) -> tuple[list[int], int]:
     for index, slot in enumerate(slots):
         if slot != EMPTY and is_replaced(pool[slot][1], scores[index]) and next_place < len(pool):
             slots[index] = next_place
@@ -41,7 +43,9 @@ def test_cursors_walk_as_a_plain_loop_does() -> None:
     score_QP = rng.uniform(0.2, 0.9, (num_queries, places)).astype(np.float32)
     row_QP[np.arange(places) >= sizes[:, None]] = EMPTY
     cursors = Cursors.start(row_QP, score_QP, num_negatives=num_negatives)
-    pools = [[(int(row_QP[q, p]), float(score_QP[q, p])) for p in range(sizes[q])] for q in range(num_queries)]
+    pools = [
+        [(int(row_QP[q, p]), float(score_QP[q, p])) for p in range(sizes[q])] for q in range(num_queries)
+    ]
     slots = [[p if p < sizes[q] else EMPTY for p in range(num_negatives)] for q in range(num_queries)]
     nexts = [min(num_negatives, int(size)) for size in sizes]
     total = 0

@@ -55,12 +55,21 @@ def project(make: Make) -> dict[str, Path]:
     made["corpus"] = make(
         "corpus",
         "corpus",
-        rows=artifact.Rows(read=sum(kept.values()) + sum(dropped.values()), kept=sum(kept.values()), dropped=dropped),
+        rows=artifact.Rows(
+            read=sum(kept.values()) + sum(dropped.values()), kept=sum(kept.values()), dropped=dropped
+        ),
         extra={
             "funnel": funnel,
             "kept": kept,
             "characters": {language: 400 * rows for language, rows in kept.items()},
-            "labels": {"right": 5000, "missing": 12, "unknown": 0, "unchecked": 4, "wrong": 7, "confusion": {"de>nl": 7}},
+            "labels": {
+                "right": 5000,
+                "missing": 12,
+                "unknown": 0,
+                "unchecked": 4,
+                "wrong": 7,
+                "confusion": {"de>nl": 7},
+            },
         },
         command="conan-data build-corpus",
     )
@@ -84,13 +93,21 @@ def project(make: Make) -> dict[str, Path]:
         },
         command="conan-data build-xlr",
     )
-    made["language_model"] = make("language-model", "lm", files={"train_log.jsonl": pretrain_log()}, command="conan-train pretrain")
+    made["language_model"] = make(
+        "language-model", "lm", files={"train_log.jsonl": pretrain_log()}, command="conan-train pretrain"
+    )
     made["negatives"] = make(
         "negatives",
         "mined",
         rows=artifact.Rows(read=930, kept=925, dropped={"no-negative-left": 5}),
         extra={
-            "candidates": {"kept:rank": 50000, "known-positive": 2400, "same-group": 900, "false-negative": 12000, "rank-window": 0},
+            "candidates": {
+                "kept:rank": 50000,
+                "known-positive": 2400,
+                "same-group": 900,
+                "false-negative": 12000,
+                "rank-window": 0,
+            },
             "quantiles": [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0],
             "scores": {
                 "en": {
@@ -98,13 +115,21 @@ def project(make: Make) -> dict[str, Path]:
                     "positive_scores": [0.1, 0.3, 0.5, 0.62, 0.7, 0.8, 0.9],
                     "negative_scores": [0.1, 0.2, 0.3, 0.41, 0.5, 0.6, 0.7],
                 },
-                "zh": {"queries": 158, "positive_scores": [0.1, 0.2, 0.4, 0.52, 0.6, 0.7, 0.9], "negative_scores": None},
+                "zh": {
+                    "queries": 158,
+                    "positive_scores": [0.1, 0.2, 0.4, 0.52, 0.6, 0.7, 0.9],
+                    "negative_scores": None,
+                },
             },
         },
         command="conan-data mine",
     )
     made["embedder"] = make(
-        "embedder", "finetuned", files={"train_log.jsonl": finetune_log()}, inputs=[made["language_model"]], command="conan-train finetune"
+        "embedder",
+        "finetuned",
+        files={"train_log.jsonl": finetune_log()},
+        inputs=[made["language_model"]],
+        command="conan-train finetune",
     )
     for name, kind, level, inputs in (
         ("scores-lm", "language-model", 0.18, [made["language_model"]]),
@@ -113,9 +138,15 @@ def project(make: Make) -> dict[str, Path]:
     ):
         model = str(inputs[0]) if inputs else "bm25"
         made[name] = make(
-            "evaluation", name, files={"scores.json": json.dumps(scores(model, kind, level))}, inputs=inputs, command="conan-train evaluate"
+            "evaluation",
+            name,
+            files={"scores.json": json.dumps(scores(model, kind, level))},
+            inputs=inputs,
+            command="conan-train evaluate",
         )
-    made["exported"] = make("sentence-transformers", "exported", inputs=[made["embedder"]], command="conan-train export")
+    made["exported"] = make(
+        "sentence-transformers", "exported", inputs=[made["embedder"]], command="conan-train export"
+    )
     return made
 
 
@@ -181,7 +212,9 @@ def scores(model: str, kind: str, level: float) -> dict[str, object]:
             "num_queries": 40,
             "num_documents": 300,
             "num_without_positive": 3,
-            "scores": metrics(level * (1 if query == document else 0.7) * (1 - 0.03 * row) * (1 - 0.02 * column)),
+            "scores": metrics(
+                level * (1 if query == document else 0.7) * (1 - 0.03 * row) * (1 - 0.02 * column)
+            ),
         }
         for row, query in enumerate(LANGUAGES)
         for column, document in enumerate(LANGUAGES)
@@ -196,11 +229,16 @@ def scores(model: str, kind: str, level: float) -> dict[str, object]:
         "xx->yy": 0.6 * level,
     }
     return {
-        "protocol": {"name": "language-pairs-1", "pools": "a pool a pair", "metrics": {"ndcg@10": "gain of the first 10"}},
+        "protocol": {
+            "name": "language-pairs-1",
+            "pools": "a pool a pair",
+            "metrics": {"ndcg@10": "gain of the first 10"},
+        },
         "model": model,
         "model_kind": kind,
         "fingerprint": "0" * 64,
-        "data": "sets/xlr",
+        "data": f"{kind}/xlr",
+        "data_hash": "1" * 64,
         "split": "dev",
         "pairs": pairs,
         "skipped_pairs": [{"query_language": "sv", "document_language": "en", "num_queries": 2}],
@@ -213,7 +251,12 @@ def scores(model: str, kind: str, level: float) -> dict[str, object]:
             "scores": metrics(0.8 * level),
         },
         "summary": {
-            name: {"num_pairs": 11, "num_queries": 440, "macro": dict.fromkeys(METRICS, value), "by_query": metrics(value)}
+            name: {
+                "num_pairs": 11,
+                "num_queries": 440,
+                "macro": dict.fromkeys(METRICS, value),
+                "by_query": metrics(value),
+            }
             for name, value in groups.items()
         },
     }

@@ -23,7 +23,9 @@ class Page(HTMLParser):
         if tag not in VOID:
             self.open_tags.append(tag)
         for name, value in attrs:
-            if name in ("src", "href", "xlink:href", "action", "data", "poster") and not value.startswith("#"):
+            if name in ("src", "href", "xlink:href", "action", "data", "poster") and not value.startswith(
+                "#"
+            ):
                 self.fetched.append(value)
             if name == "id":
                 self.ids.append(value)
@@ -42,7 +44,9 @@ class Page(HTMLParser):
 
 
 def run(paths, out, **options):
-    return (report(ReportConfig(inputs=tuple(str(path) for path in paths), out=out, **options)) / PAGE).read_text(encoding="utf-8")
+    return (
+        report(ReportConfig(inputs=tuple(str(path) for path in paths), out=out, **options)) / PAGE
+    ).read_text(encoding="utf-8")
 
 
 def test_whole_project(project, tmp_path):
@@ -77,7 +81,9 @@ def test_bytes_do_not_depend_on_order_or_time(project, tmp_path):
     assert run(paths, tmp_path / "one") == run(paths[::-1], tmp_path / "two")
 
 
-@pytest.mark.parametrize("name", ["corpus", "queries", "negatives", "language_model", "embedder", "scores-bm25", "exported"])
+@pytest.mark.parametrize(
+    "name", ["corpus", "queries", "negatives", "language_model", "embedder", "scores-bm25", "exported"]
+)
 def test_each_artifact_alone(project, tmp_path, name):
     page = Page(run([project[name]], tmp_path / "page"))
     assert "Provenance" in page.text
@@ -104,4 +110,7 @@ def test_refuses_what_it_cannot_show(make, tmp_path):
     with pytest.raises(UserError, match="no such directory"):
         run([tmp_path / "absent"], tmp_path / "page")
     with pytest.raises(UserError, match="line 2 is not JSON"):
-        run([make("embedder", "torn", files={"train_log.jsonl": '{"step": 1, "loss": 1.0}\n{"step'})], tmp_path / "page")
+        run(
+            [make("embedder", "torn", files={"train_log.jsonl": '{"step": 1, "loss": 1.0}\n{"step'})],
+            tmp_path / "page",
+        )

@@ -13,7 +13,9 @@ def one_thread() -> None:
 
 @pytest.fixture
 def embedder() -> Embedder:
-    """A tiny Llama in float64 throughout (the norms of transformers compute in float32), with weights large enough to matter."""
+    """A tiny Llama in float64 throughout (the norms of transformers compute in float32), with weights large
+    enough to matter.
+    """
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=50,
@@ -27,6 +29,9 @@ def embedder() -> Embedder:
     config.initializer_range = 0.2
     model = LlamaModel(config)
     for layer in model.layers:
-        layer.input_layernorm, layer.post_attention_layernorm = torch.nn.RMSNorm(16, 1e-6), torch.nn.RMSNorm(16, 1e-6)
+        layer.input_layernorm, layer.post_attention_layernorm = (
+            torch.nn.RMSNorm(16, 1e-6),
+            torch.nn.RMSNorm(16, 1e-6),
+        )
     model.norm = torch.nn.RMSNorm(16, 1e-6)
     return Embedder(model.double(), EncodingContract(), alpha=0.4)

@@ -10,10 +10,14 @@ from conan_train.step.contrastive import NO_NEGATIVE, QueryBatch, contrastive_st
 TEMPERATURE = 0.1
 
 
-def batch(seed: int = 0, *, num_queries: int = 5, num_documents: int = 14, num_negatives: int = 3) -> QueryBatch:
-    """Random texts; documents 0 and 1, the positives of queries 0 and 1, are translations (group 7); the others have groups of their own.
+def batch(
+    seed: int = 0, *, num_queries: int = 5, num_documents: int = 14, num_negatives: int = 3
+) -> QueryBatch:
+    """Random texts; documents 0 and 1, the positives of queries 0 and 1, are translations (group 7); the
+    others have groups of their own.
 
-    Query 2 knows document 3 as a second positive; query 3 knows a document of group 108 that is not in the batch.
+    Query 2 knows document 3 as a second positive; query 3 knows a document of group 108 that is not in the
+    batch.
     """
     random = np.random.default_rng(seed)
 
@@ -23,7 +27,9 @@ def batch(seed: int = 0, *, num_queries: int = 5, num_documents: int = 14, num_n
     groups = np.array([7, 7, *range(102, 100 + num_documents)])
     rows = np.arange(num_documents) * 10
     positives = np.array([0, 1, 2, 4, 5])
-    negatives = np.stack([random.permutation(np.arange(6, num_documents))[:num_negatives] for _ in range(num_queries)])
+    negatives = np.stack(
+        [random.permutation(np.arange(6, num_documents))[:num_negatives] for _ in range(num_queries)]
+    )
     negatives[4, 1:] = NO_NEGATIVE
     negatives[1, 0] = 0  # a stale pool that names a translation of query 1's positive
     return QueryBatch(
@@ -44,12 +50,18 @@ def reference_loss(embedder: Embedder, batch: QueryBatch) -> torch.Tensor:
     def embed(tokens: list[int]) -> torch.Tensor:
         return embedder(torch.tensor([tokens]), torch.ones(1, len(tokens)))[0]
 
-    queries, documents = [embed(tokens) for tokens in batch.query_tokens], [embed(tokens) for tokens in batch.document_tokens]
+    queries, documents = (
+        [embed(tokens) for tokens in batch.query_tokens],
+        [embed(tokens) for tokens in batch.document_tokens],
+    )
     losses = []
     for i, query in enumerate(queries):
         total = own = torch.exp(query @ documents[batch.positives[i]] / TEMPERATURE)
         for j, document in enumerate(documents):
-            known = batch.document_rows[j] in batch.known_rows[i] or batch.document_groups[j] in batch.known_groups[i]
+            known = (
+                batch.document_rows[j] in batch.known_rows[i]
+                or batch.document_groups[j] in batch.known_groups[i]
+            )
             if j != batch.positives[i] and not known:
                 total = total + torch.exp(query @ document / TEMPERATURE)
         losses.append(torch.log(total / own))
@@ -81,7 +93,9 @@ def test_reports_what_the_loss_saw(embedder: Embedder) -> None:
 
     for i, tokens in enumerate(data.query_tokens):
         query = embed(tokens)
-        assert result.positive_scores[i].item() == pytest.approx(float(query @ embed(data.document_tokens[data.positives[i]])))
+        assert result.positive_scores[i].item() == pytest.approx(
+            float(query @ embed(data.document_tokens[data.positives[i]]))
+        )
         for n, document in enumerate(data.negatives[i]):
             score = result.negative_scores[i, n]
             assert (
@@ -97,7 +111,9 @@ def test_reports_what_the_loss_saw(embedder: Embedder) -> None:
 
 @pytest.mark.parametrize("planted", ["group", "known", "none"])
 def test_a_false_negative_gets_no_push(embedder: Embedder, planted: str) -> None:
-    """The gradient at a document nobody else uses: zero when it says the same as the positive, not zero otherwise."""
+    """The gradient at a document nobody else uses: zero when it says the same as the positive, not zero
+    otherwise.
+    """
     data = QueryBatch(
         query_tokens=[[5, 6, 2]],
         document_tokens=[[7, 8, 2], [9, 10, 2], [40, 41, 2]],
@@ -117,7 +133,9 @@ def test_a_false_negative_gets_no_push(embedder: Embedder, planted: str) -> None
 
 
 def test_a_document_in_two_roles_counts_once(embedder: Embedder) -> None:
-    """Query 1's positive is also a negative of query 0 and of query 1's neighbour: the same loss as when only drawn in the batch."""
+    """Query 1's positive is also a negative of query 0 and of query 1's neighbour: the same loss as when only
+    drawn in the batch.
+    """
     common = {
         "query_tokens": [[5, 6, 2], [11, 12, 2]],
         "document_tokens": [[7, 8, 2], [9, 10, 2], [13, 2]],
@@ -129,5 +147,8 @@ def test_a_document_in_two_roles_counts_once(embedder: Embedder) -> None:
     }
     twice = QueryBatch(**common, negatives=np.array([[1, 2], [2, 0]]))
     once = QueryBatch(**common, negatives=np.array([[2, -1], [2, -1]]))
-    losses = [contrastive_step(embedder, data, temperature=TEMPERATURE, budget=100).loss.item() for data in (twice, once)]
+    losses = [
+        contrastive_step(embedder, data, temperature=TEMPERATURE, budget=100).loss.item()
+        for data in (twice, once)
+    ]
     assert losses[0] == losses[1] > 0

@@ -6,7 +6,13 @@ from conan_data.xlr.translators.answers import Answers, key_of
 def test_key_depends_on_every_part_and_on_where_it_stands():
     keys = {
         key_of(*asked)
-        for asked in (("m", "p", "t", "l"), ("m2", "p", "t", "l"), ("m", "p", "tl", ""), ("m", "p", "", "tl"), ("mp", "", "t", "l"))
+        for asked in (
+            ("m", "p", "t", "l"),
+            ("m2", "p", "t", "l"),
+            ("m", "p", "tl", ""),
+            ("m", "p", "", "tl"),
+            ("mp", "", "t", "l"),
+        )
     }
     assert len(keys) == 5
 
@@ -25,7 +31,10 @@ def test_survives_a_torn_last_line(tmp_path):
         assert len(again) == 3
         assert again.get("bad") is None
         again.put("new", "neu")
-        assert {key: Answers(path).get(key) for key in ("k2", "new")} == {"k2": ("Straße 2\n", ""), "new": ("neu", "")}
+        assert {key: Answers(path).get(key) for key in ("k2", "new")} == {
+            "k2": ("Straße 2\n", ""),
+            "new": ("neu", ""),
+        }
         assert len(Answers(path)) == 4
 
 

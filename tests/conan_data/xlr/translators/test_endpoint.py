@@ -10,7 +10,10 @@ from conan_data.xlr.translators.endpoint import EndpointTranslator
 
 KEY = "sk-planted-secret-4711"
 REQUESTS = [Request(f"q{number}", f"text {number}", ("de", "fr")[number % 2]) for number in range(30)]
-EXPECTED = [Translation(f"{request.text[::-1]} in {'German' if request.language == 'de' else 'French'}", "m") for request in REQUESTS]
+EXPECTED = [
+    Translation(f"{request.text[::-1]} in {'German' if request.language == 'de' else 'French'}", "m")
+    for request in REQUESTS
+]
 
 
 def translator(endpoint, tmp_path, **fields):
@@ -37,7 +40,10 @@ def failing(endpoint, tmp_path, **fields):
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_answers_come_in_the_order_of_the_requests(endpoint, tmp_path, concurrency):
     normal = endpoint.translate
-    endpoint.translate = lambda language, text: (time.sleep(0.02 if text.endswith("0") else 0), normal(language, text))[1]
+    endpoint.translate = lambda language, text: (
+        time.sleep(0.02 if text.endswith("0") else 0),
+        normal(language, text),
+    )[1]
     assert list(translator(endpoint, tmp_path, concurrency=concurrency).translate(REQUESTS)) == EXPECTED
     assert endpoint.most_in_flight <= concurrency
     assert (endpoint.most_in_flight > 1) == (concurrency > 1)
@@ -75,7 +81,9 @@ def test_passing_faults_are_retried(endpoint, tmp_path, new_fault, fault):
 
 
 def test_server_says_how_long_to_wait(endpoint, tmp_path, new_fault):
-    endpoint.fault = lambda text, attempt: new_fault(status=429, headers={"Retry-After": "0.4"}) if attempt == 1 else None
+    endpoint.fault = lambda text, attempt: (
+        new_fault(status=429, headers={"Retry-After": "0.4"}) if attempt == 1 else None
+    )
     start = time.monotonic()
     list(translator(endpoint, tmp_path).translate(REQUESTS[:1]))
     assert time.monotonic() - start >= 0.4
@@ -99,7 +107,12 @@ def test_wrong_model_or_address_stops_at_once(endpoint, tmp_path, new_fault):
 
 
 def test_missing_key_and_bad_key(endpoint, tmp_path, monkeypatch):
-    for value, rule in ((None, "is not set"), (" ", "is not set"), ("sk-\nsecret", "no key has"), ("sk-ü", "no key has")):
+    for value, rule in (
+        (None, "is not set"),
+        (" ", "is not set"),
+        ("sk-\nsecret", "no key has"),
+        ("sk-ü", "no key has"),
+    ):
         if value is None:
             monkeypatch.delenv("PLANTED_KEY")
         else:
@@ -110,9 +123,13 @@ def test_missing_key_and_bad_key(endpoint, tmp_path, monkeypatch):
 
 
 def test_lasting_fault_stops_and_can_be_continued(endpoint, tmp_path, new_fault):
-    endpoint.fault = lambda text, attempt: new_fault(status=500, body=f"boom {KEY}".encode()) if text == "text 20" else None
+    endpoint.fault = lambda text, attempt: (
+        new_fault(status=500, body=f"boom {KEY}".encode()) if text == "text 20" else None
+    )
     message = failing(endpoint, tmp_path, max_retries=2)
-    assert "'q20'" in message and "status 500: boom ***" in message and "run the same command again" in message
+    assert (
+        "'q20'" in message and "status 500: boom ***" in message and "run the same command again" in message
+    )
     assert endpoint.counts()["German", "text 20"] == 3
     answered = {tuple(asked) for asked in endpoint.asked} - {("German", "text 20")}
     endpoint.asked.clear()
@@ -123,7 +140,9 @@ def test_lasting_fault_stops_and_can_be_continued(endpoint, tmp_path, new_fault)
 
 
 def test_allowed_failures_are_given_and_asked_again_next_time(endpoint, tmp_path, new_fault):
-    endpoint.fault = lambda text, attempt: new_fault(status=400, body=b"too long") if text in ("text 4", "text 9") else None
+    endpoint.fault = lambda text, attempt: (
+        new_fault(status=400, body=b"too long") if text in ("text 4", "text 9") else None
+    )
     assert "status 400: too long" in failing(endpoint, tmp_path, max_failures=1)
     answers = list(translator(endpoint, tmp_path, max_failures=2).translate(REQUESTS))
     assert [place for place, answer in enumerate(answers) if answer == Failure("no-answer")] == [4, 9]
@@ -152,7 +171,9 @@ def test_nobody_listens(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"http://127\.0\.0\.1:9/v1 gives no usable answer .*ConnectError"):
         list(EndpointTranslator(config, tmp_path / "answers.jsonl").translate(REQUESTS[:1]))
     with pytest.raises(UserError, match="not an address"):
-        EndpointTranslator(EndpointConfig(base_url="http://127.0.0.1:port/v1", model="m"), tmp_path / "answers.jsonl")
+        EndpointTranslator(
+            EndpointConfig(base_url="http://127.0.0.1:port/v1", model="m"), tmp_path / "answers.jsonl"
+        )
 
 
 def test_question_that_changed_is_asked_again(endpoint, tmp_path):
@@ -160,7 +181,9 @@ def test_question_that_changed_is_asked_again(endpoint, tmp_path):
     list(translator(endpoint, tmp_path, model="other").translate(REQUESTS[:1]))
     list(translator(endpoint, tmp_path, prompt="{language}|please: {text}").translate(REQUESTS[:1]))
     assert len(endpoint.asked) == 3
-    assert len({json.loads(line)["key"] for line in (tmp_path / "answers.jsonl").read_text().splitlines()}) == 3
+    assert (
+        len({json.loads(line)["key"] for line in (tmp_path / "answers.jsonl").read_text().splitlines()}) == 3
+    )
 
 
 def test_consumer_that_stops_early_leaves_no_thread(endpoint, tmp_path):

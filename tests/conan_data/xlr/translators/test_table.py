@@ -19,13 +19,19 @@ def test_looks_up_by_language_of_the_mix():
     assert translator.available("a") == {"pt", "zh_TW"}
     assert translator.available("b") == translator.available("c") == frozenset()
     asked = [Request("a", "file", "zh_TW"), Request("a", "file", "pt"), Request("b", "file", "pt")]
-    assert list(translator.translate(asked)) == [Translation("檔案", "table"), Translation("arquivo", "human"), Failure("no-translation")]
+    assert list(translator.translate(asked)) == [
+        Translation("檔案", "table"),
+        Translation("arquivo", "human"),
+        Failure("no-translation"),
+    ]
 
 
 def test_label_written_like_the_language_wins_whatever_the_order():
     rows = [*ROWS, {"query_id": "a", "lang": "pt", "text": "exato"}]
     for order in (rows, rows[::-1]):
-        assert list(TableTranslator(order, ("pt",)).translate([Request("a", "", "pt")])) == [Translation("exato", "table")]
+        assert list(TableTranslator(order, ("pt",)).translate([Request("a", "", "pt")])) == [
+            Translation("exato", "table")
+        ]
 
 
 def test_reads_a_file_and_sets_broken_rows_aside(tmp_path):
