@@ -26,10 +26,10 @@ check: install
 	$(BIN)/lint-imports --no-cache
 
 test: check
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 slow: install
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 wheel: install
 	$(BIN)/python -m build --wheel --outdir dist --no-isolation
