@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from transformers import PreTrainedTokenizerFast
 
 from conan_data.errors import UserError
@@ -23,6 +22,7 @@ from conan_data.mining.config import parse_memory
 from conan_data.progress import progress
 from conan_data.retrieval import RetrievalSplit
 from conan_train.checkpoint.state import latest_checkpoint, load_checkpoint, save_checkpoint
+from conan_train.device import make_accelerator
 from conan_train.finetune.batch import Batcher
 from conan_train.finetune.config import FinetuneConfig
 from conan_train.finetune.plan import queries_at
@@ -60,7 +60,11 @@ class Trainer:
         self.data, self.arrays = data, arrays
         self.directory = directory
         self.log = TrainLog(directory / NAME)
-        self.accelerator = Accelerator(mixed_precision=config.precision, cpu=config.device == "cpu")
+        self.accelerator = make_accelerator(config.device, config.precision)
+        if self.accelerator.num_processes > 1:
+            raise UserError(
+                f"finetune runs in one process, not in {self.accelerator.num_processes}; start it without torchrun"
+            )
         self.embedder, self.optimizer = self.accelerator.prepare(embedder, adamw(embedder, config.optim))
         self.tokenizer = tokenizer
         self.batcher = Batcher(

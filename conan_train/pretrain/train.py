@@ -22,11 +22,11 @@ from conan_data import artifact
 from conan_data.errors import UserError
 from conan_train import corpus
 from conan_train.checkpoint.state import latest_checkpoint
+from conan_train.device import make_accelerator
 from conan_train.model.folder import model_folder
 from conan_train.model.tokenization import load_tokenizer
 from conan_train.optim.schedule import lr_at
 from conan_train.pretrain.config import PretrainConfig
-from conan_train.pretrain.device import make_accelerator
 from conan_train.pretrain.held_out import choose_held_out, measure
 from conan_train.pretrain.loop import Trainer
 from conan_train.pretrain.model import load_language_model

@@ -264,3 +264,17 @@ def test_wrong_input_is_refused_and_leaves_nothing(
     with pytest.raises(UserError, match=message):
         finetune(config_for(tmp_path / "out", inputs, **values))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stage_of_another_precision_before_it_in_the_process_is_no_obstacle(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    values = {"steps": 4, "mine_every": 0, "num_negatives": 0}
+    for precision in ("bf16", "no"):
+        finetune(config_for(tmp_path / precision, inputs, precision=precision, **values))
+    changed = [
+        name
+        for name, tensor in weights(tmp_path / "bf16").items()
+        if not torch.equal(tensor, weights(tmp_path / "no")[name])
+    ]
+    assert changed

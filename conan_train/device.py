@@ -8,7 +8,7 @@ from conan_data.errors import UserError
 
 
 def make_accelerator(device: str, precision: str) -> Accelerator:
-    """An accelerator for `device` (auto, cpu, cuda, mps) and `precision` (no, bf16).
+    """An accelerator for `device` (auto, cpu, cuda, mps) and `precision` (no, bf16, fp16).
 
     accelerate keeps both for the life of a process and refuses others afterwards, so what an earlier stage
     left is cleared. Raises `UserError` for a device that is not there.
