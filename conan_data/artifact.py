@@ -128,7 +128,7 @@ class Build:
         if is_artifact(self.out):
             os.rename(self.out, replaced)
         os.rename(self.dir, self.out)
-        _sync_directory(self.out.parent)
+        sync_directory(self.out.parent)
         if replaced.exists():
             shutil.rmtree(replaced)
         self.done = True
@@ -409,7 +409,8 @@ def _write_durably(path: Path, content: bytes) -> None:
     os.rename(aside, path)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Makes the names in a directory survive a power failure."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

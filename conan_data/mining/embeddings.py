@@ -26,6 +26,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from conan_data.artifact import hash_file
 from conan_data.errors import UserError
 from conan_data.mining.encoder import Encoder, Kind
 from conan_data.progress import progress
@@ -177,7 +178,7 @@ def _encode_shard(
         np.save(file, np.ascontiguousarray(vectors, np.float16), allow_pickle=False)
         file.flush()
         os.fsync(file.fileno())
-    digest = _hash_file(aside)
+    digest = hash_file(aside)
     os.rename(aside, path)
     return Shard(file=path.name, rows=len(texts), key=key, sha256=digest)
 
@@ -224,12 +225,7 @@ def _file_name(number: int, key: str) -> str:
 
 def _is_intact(directory: Path, shard: Shard) -> bool:
     path = directory / shard.file
-    return path.is_file() and _hash_file(path) == shard.sha256
-
-
-def _hash_file(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return path.is_file() and hash_file(path) == shard.sha256
 
 
 def _map(directory: Path, shard: Shard, dimension: int) -> np.ndarray:

@@ -15,6 +15,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from conan_data.artifact import hash_file, sync_directory
 from conan_data.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -36,11 +37,11 @@ def seal(partial: Path, final: Path, *, step: int) -> Path:
         json.dump({"format": FORMAT, "step": step, "files": files}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    _sync_directory(partial)
+    sync_directory(partial)
     if final.exists():
         shutil.rmtree(final)
     os.rename(partial, final)
-    _sync_directory(final.parent)
+    sync_directory(final.parent)
     return final
 
 
@@ -59,7 +60,7 @@ def verify(checkpoint: Path) -> dict[str, Any]:
         path = checkpoint / name
         if not path.is_file():
             raise UserError(f"{checkpoint}: {name} is missing")
-        if path.stat().st_size != expected["bytes"] or _hash(path) != expected["sha256"]:
+        if path.stat().st_size != expected["bytes"] or hash_file(path) != expected["sha256"]:
             raise UserError(f"{checkpoint}: {name} is damaged")
     return meta
 
@@ -115,20 +116,7 @@ def _newest_first(directory: Path) -> list[Path]:
     return [steps[step] for step in sorted(steps, reverse=True)]
 
 
-def _hash(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _hash_flushed(path: Path) -> dict[str, Any]:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -200,7 +200,7 @@ make(Config(out=Path(sys.argv[2]), size=int(sys.argv[5]), overwrite=len(sys.argv
         "_write_durably:2",
         "fsync:2",
         "rename:3",
-        "_sync_directory:1",
+        "sync_directory:1",
     ],
 )
 def test_kill_at_any_moment_leaves_the_output_absent_or_whole(
