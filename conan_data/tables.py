@@ -28,6 +28,11 @@ DOCUMENT = pa.schema(
         pa.field("url", pa.string()),
         pa.field("source", pa.string()),
         _required("group", pa.string()),
+        pa.field("tokens", pa.int32()),
+        pa.field("toxicity", pa.float32()),
+        pa.field("adult", pa.float32()),
+        pa.field("advertisement", pa.float32()),
+        pa.field("fluency", pa.float32()),
     ]
 )
 CORPUS = pa.schema(

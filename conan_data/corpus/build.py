@@ -25,14 +25,15 @@ import pyarrow.parquet as pq
 
 from conan_data import artifact, sources, tables
 from conan_data.corpus import parts
-from conan_data.corpus.config import BuildCorpusConfig, DedupConfig
-from conan_data.corpus.dedup import exact_survivors, near_survivors, survival_rank
+from conan_data.corpus.config import BuildCorpusConfig
+from conan_data.corpus.dedup.config import DedupConfig
+from conan_data.corpus.dedup.shingles import shingles
+from conan_data.corpus.dedup.survivors import exact_survivors, near_survivors, survival_rank
 from conan_data.corpus.documents import Dropped
 from conan_data.corpus.executor import Executor
-from conan_data.corpus.language import LangidIdentifier
-from conan_data.corpus.shingles import shingles
-from conan_data.corpus.steps import pipeline
+from conan_data.corpus.pipeline import pipeline
 from conan_data.errors import UserError
+from conan_data.language.identify import LangidIdentifier
 from conan_data.progress import progress
 from conan_data.readers import Broken, quarantine
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from datatrove.data import Document
 
-from conan_data.corpus.language import read_label
-from conan_data.corpus.normalisation import normalise
+from conan_data.corpus.rules.normalisation import normalise
+from conan_data.language.identify import read_label
 from conan_data.readers import Broken, Row, broken
 
 DETAILS = ("title", "url", "source")

@@ -23,9 +23,9 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache
 
-from conan_data.corpus.language import NO_LANGUAGE, Guess, Identifier, LangidIdentifier, read_label
-from conan_data.corpus.markup import strip_code
 from conan_data.errors import UserError
+from conan_data.language.identify import NO_LANGUAGE, Guess, Identifier, LangidIdentifier, read_label
+from conan_data.language.markup import strip_code
 from conan_data.xlr.config import ChecksConfig
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from functools import cache
 
-from conan_data.corpus.language import read_label
 from conan_data.errors import UserError
+from conan_data.language.identify import read_label
 
 
 @cache

@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from conan_data import artifact, tables
-from conan_data.corpus import steps
 from conan_data.corpus.build import build_corpus, unique_ids
-from conan_data.corpus.config import BuildCorpusConfig, RulesConfig
-from conan_data.corpus.steps import shares
+from conan_data.corpus.config import BuildCorpusConfig
+from conan_data.corpus.rules.config import RulesConfig
+from conan_data.corpus.steps import read as read_step
+from conan_data.corpus.steps.read import shares
 from conan_data.errors import UserError
 
 WORDS = {
@@ -120,7 +121,7 @@ def test_every_row_is_kept_or_dropped_for_a_reason(tmp_path: Path) -> None:
 
 
 def test_bytes_do_not_depend_on_the_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "BLOCK", 16)
+    monkeypatch.setattr(read_step, "BLOCK", 16)
     first, second = (
         write(tmp_path / "in" / "a.jsonl", corpus(150)),
         write(tmp_path / "in" / "b.jsonl", corpus(50, seed=1)),
@@ -151,7 +152,7 @@ def test_interrupted_run_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     sources = [write(tmp_path / f"{name}.jsonl", corpus(60, seed)) for seed, name in enumerate("ab")]
     whole = contents(build_corpus(config(tmp_path / "whole", *sources, tasks=2)))
     read: list[str] = []
-    stock = steps.read_rows
+    stock = read_step.read_rows
 
     def interrupted(path: Path) -> Any:
         read.append(Path(path).name)
@@ -159,7 +160,7 @@ def test_interrupted_run_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             raise KeyboardInterrupt
         return stock(path)
 
-    monkeypatch.setattr(steps, "read_rows", interrupted)
+    monkeypatch.setattr(read_step, "read_rows", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build_corpus(config(tmp_path / "out", *sources, tasks=2))
     assert not (tmp_path / "out").exists()

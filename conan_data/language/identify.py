@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
-from conan_data.corpus.markup import strip_code
 from conan_data.errors import UserError
+from conan_data.language.markup import strip_code
 
 SAMPLE_LENGTH = 4000
 """Characters at the start of a text that are looked at."""

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from conan_data.corpus.language import Guess, LangidIdentifier, decide, identify, merge_variant, read_label
 from conan_data.errors import UserError
+from conan_data.language.identify import Guess, LangidIdentifier, decide, identify, merge_variant, read_label
 from conan_data.readers import Row, read_rows
 
 CORPUS = Path(__file__).parents[3] / ".." / "shared" / "data" / "corpus"

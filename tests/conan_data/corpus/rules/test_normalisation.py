@@ -4,7 +4,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conan_data.corpus.normalisation import normalise
+from conan_data.corpus.rules.normalisation import normalise
 
 
 @given(

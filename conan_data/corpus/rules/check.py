@@ -25,8 +25,8 @@ from conan_data.corpus.characters import (
     Characters,
     characters,
 )
-from conan_data.corpus.config import RulesConfig
-from conan_data.corpus.shingles import ngram_hashes, unit_hashes
+from conan_data.corpus.dedup.shingles import ngram_hashes, unit_hashes
+from conan_data.corpus.rules.config import RulesConfig
 
 PHRASE_WORDS, PHRASE_CHARS = 5, 10
 """Units of a phrase, by the kind of script."""

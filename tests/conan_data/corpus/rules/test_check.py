@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from conan_data.corpus.config import RulesConfig
-from conan_data.corpus.normalisation import normalise
-from conan_data.corpus.rules import check
+from conan_data.corpus.rules.check import check
+from conan_data.corpus.rules.config import RulesConfig
+from conan_data.corpus.rules.normalisation import normalise
 from conan_data.errors import UserError
 from conan_data.readers import Row, read_rows
 

@@ -4,10 +4,16 @@ import random
 import numpy as np
 import pytest
 
-from conan_data.corpus.config import DedupConfig
-from conan_data.corpus.dedup import NO_BUCKET, exact_survivors, near_survivors, shared_buckets, survival_rank
-from conan_data.corpus.minhash import MinHash
-from conan_data.corpus.shingles import jaccard, shingles
+from conan_data.corpus.dedup.config import DedupConfig
+from conan_data.corpus.dedup.minhash import MinHash
+from conan_data.corpus.dedup.shingles import jaccard, shingles
+from conan_data.corpus.dedup.survivors import (
+    NO_BUCKET,
+    exact_survivors,
+    near_survivors,
+    shared_buckets,
+    survival_rank,
+)
 
 CONFIG = DedupConfig()
 THRESHOLD = CONFIG.threshold

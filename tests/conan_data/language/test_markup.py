@@ -1,6 +1,6 @@
 import pytest
 
-from conan_data.corpus.markup import strip_code
+from conan_data.language.markup import strip_code
 
 
 @pytest.mark.parametrize(

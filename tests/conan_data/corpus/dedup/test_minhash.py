@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from conan_data.corpus.config import DedupConfig
-from conan_data.corpus.minhash import BLOCK, MinHash
+from conan_data.corpus.dedup.config import DedupConfig
+from conan_data.corpus.dedup.minhash import BLOCK, MinHash
 
 FAMILY = MinHash.from_config(DedupConfig())
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from conan_data.corpus.config import DedupConfig
-from conan_data.corpus.shingles import mix
+from conan_data.corpus.dedup.config import DedupConfig
+from conan_data.corpus.dedup.shingles import mix
 
 BLOCK = 2048
 """Shingles hashed at a time, so that the scratch memory of a text does not grow with its length."""

@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from conan_data.corpus.shingles import jaccard
+from conan_data.corpus.dedup.shingles import jaccard
 from conan_data.progress import progress
 
 NO_BUCKET = -1
