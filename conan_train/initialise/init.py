@@ -33,6 +33,7 @@ come on top.
 
 def init(config: InitConfig) -> Path:
     """Publishes an artifact of kind `language-model` with the folder `model/`."""
+    presets.preset(config.preset)
     with artifact.building(
         config, kind="language-model", command="conan-train init", inputs=[config.tokenizer]
     ) as build:

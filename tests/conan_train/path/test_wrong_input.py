@@ -1,0 +1,64 @@
+"""What a user types wrong, at the command line of the real programs: one line, exit code 2, nothing left behind."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from conan_data.cli import COMMANDS as DATA_COMMANDS
+from conan_data.command import main
+from conan_train.cli import COMMANDS as TRAIN_COMMANDS
+
+GOOD = {
+    "id": "1",
+    "text": "The harbour lies at the mouth of the river, and ships have called there for a long time.",
+}
+CASES = {
+    "a missing file": ("build-corpus --input missing.jsonl --languages en --out out", "missing.jsonl: no such file"),
+    "a wrong column": ("build-corpus --input wrong.jsonl --languages en --out out", "text"),
+    "a misspelt key": ("build-corpus --config misspelt.yaml", "language"),
+    "a misspelt flag": ("build-corpus --input good.jsonl --languges en --out out", "languages"),
+    "an empty corpus": ("build-corpus --input empty.jsonl --languages en --out out", "no rows"),
+    "an unknown language": ("build-corpus --input good.jsonl --languages xq --out out", "'xq'"),
+    "a full output folder": ("build-corpus --input good.jsonl --languages en --out full", "full: exists and is not"),
+    "a set that is none": ("build-xlr --data full --mix {\"en\":1} --out out", "full"),
+    "an unknown split": ("build-xlr --data sample --split prod --mix {\"en\":1} --out out", "prod"),
+    "a missing set": ("mine --model missing --data nowhere --out out", "nowhere"),
+    "no tokenizer": ("init --preset nano --tokenizer missing --out out", "missing"),
+    "a misspelt preset": ("init --preset nanoo --tokenizer missing --out out", "'nano'"),
+    "a corpus without rows": ("tokenizer --corpus empty.jsonl --vocab-size 500 --out out", "no usable document"),
+    "a model that is not there": ("pretrain --model missing --corpus sample --steps 1 --out out", "missing"),
+    "no model to train": ("finetune --model missing --data sample --steps 1 --out out", "missing"),
+    "no model to score": ("evaluate --model missing --data sample --out out", "missing"),
+    "no model to export": ("export --model missing --out out", "missing"),
+    "a report of nothing": ("report --inputs missing --out out", "missing"),
+    "a recipe that is not there": ("run --recipe missing.yaml", "missing.yaml: no such recipe"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.jsonl").write_text(json.dumps(GOOD) + "\n")
+    (tmp_path / "wrong.jsonl").write_text(json.dumps({"id": "1", "body": GOOD["text"]}) + "\n")
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "misspelt.yaml").write_text("build-corpus: {input: [good.jsonl], language: [en], out: out}\n")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "cat.jpg").write_text("a cat")
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_line_exit_code_2_and_nothing_left(
+    case: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line, words = CASES[case]
+    tokens = line.split()
+    before = sorted(path.relative_to(folder) for path in folder.rglob("*"))
+    is_data = tokens[0] in {command.name for command in DATA_COMMANDS} and tokens[0] != "report"
+    program = ("conan-data", DATA_COMMANDS) if is_data else ("conan-train", TRAIN_COMMANDS)
+    code = main(program[0], "", program[1], tokens)
+    errors = [text for text in capsys.readouterr().err.splitlines() if text.startswith("error: ")]
+    assert code == 2 and len(errors) == 1 and words in errors[0], errors
+    assert len(errors[0]) < 300, "a message is one line that a person reads"
+    assert sorted(path.relative_to(folder) for path in folder.rglob("*")) == before
