@@ -146,7 +146,7 @@ def _command_app(command: Command, source: Callable[..., None], *, program: str 
         help=command.help,
         version_flags=[],
         config=[source],
-        default_parameter=Parameter(negative_iterable=()),
+        default_parameter=Parameter(negative_iterable=(), consume_multiple=True),
     )
     app.default(build if issubclass(config_class, StageConfig) else build_alone)
     return app
