@@ -11,7 +11,8 @@ from itertools import islice
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-from conan_data.classifier.model import KIND, Classifier
+from conan_data.artifact import open_artifact
+from conan_data.classifier.model import KIND, Classifier, score_lines
 from conan_data.corpus.classify.config import ClassifyConfig
 from conan_data.corpus.documents import Dropped
 
@@ -45,8 +46,6 @@ class Classify(PipelineStep):
 
     def __init__(self, config: ClassifyConfig) -> None:
         """Raises `UserError` where a path holds no whole classifier."""
-        from conan_data.artifact import open_artifact
-
         super().__init__()
         for path in config.inputs:
             open_artifact(path, kind=KIND)
@@ -56,16 +55,20 @@ class Classify(PipelineStep):
         paths = {aspect: getattr(self.config, aspect.name) for aspect in ASPECTS}
         classifiers = {aspect: Classifier.open(path) for aspect, path in paths.items() if path}
         while batch := list(islice(data, BATCH)):
-            documents = [document for document in batch if "dropped" not in document.metadata]
-            for aspect, classifier in classifiers.items():
-                self._score(documents, aspect, classifier)
+            self._score([document for document in batch if "dropped" not in document.metadata], classifiers)
             yield from batch
 
-    def _score(self, documents: list[Document], aspect: Aspect, classifier: Classifier) -> None:
-        fixed = getattr(self.config, f"{aspect.name}_threshold")
-        scores = classifier.scores([document.text for document in documents]).tolist()
-        for document, score in zip(documents, scores, strict=True):
-            document.metadata[aspect.name] = score
-            threshold = classifier.threshold_of(document.metadata["lang"]) if fixed is None else fixed
-            if (score >= threshold) == aspect.drops_above and "dropped" not in document.metadata:
-                document.metadata["dropped"] = Dropped(aspect.stage, aspect.reason, f"{score:.4f}")
+    def _score(self, documents: list[Document], classifiers: dict[Aspect, Classifier]) -> None:
+        texts = [document.text for document in documents]
+        lines: dict[tuple[bool, int], list[str]] = {}
+        for aspect, classifier in classifiers.items():
+            settings = (classifier.lowercase, classifier.max_chars)
+            if settings not in lines:
+                lines[settings] = classifier.lines(texts)
+            scores = score_lines(classifier.model, lines[settings]).tolist()
+            fixed = getattr(self.config, f"{aspect.name}_threshold")
+            for document, score in zip(documents, scores, strict=True):
+                document.metadata[aspect.name] = score
+                threshold = classifier.threshold_of(document.metadata["lang"]) if fixed is None else fixed
+                if (score >= threshold) == aspect.drops_above and "dropped" not in document.metadata:
+                    document.metadata["dropped"] = Dropped(aspect.stage, aspect.reason, f"{score:.4f}")

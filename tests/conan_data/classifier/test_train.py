@@ -34,6 +34,7 @@ def test_learns_and_accounts_for_every_row(offers: Any) -> None:
     classifier, rng = Classifier.open(out), random.Random(99)
     scores = classifier.scores([offers.text(rng, offer=number % 2 == 0) for number in range(20)])
     assert scores[::2].min() > scores[1::2].max()
+    assert classifier.scores(["", "\n"]).shape == (2,) and classifier.scores([]).shape == (0,)
 
 
 def test_figures_are_those_of_the_published_model(offers: Any) -> None:
