@@ -8,10 +8,12 @@ nobody, and masking again changes nothing. The patterns of datatrove's PIIFormat
   such as icon@2x.png, stay.
 - An IP address stands alone: `1.2.3.4.5`, `v1.2.3.4` and `lib-1.2.3.4` are versions. One number must have three
   digits, which one in 43 addresses lacks and hardly a version has. Private and reserved addresses stay. IPv6
-  addresses are masked, datatrove's placeholders that may belong to somebody are not used.
+  addresses are masked too, and no placeholder is an address that may belong to somebody.
 - Phone numbers are masked only in forms that hardly anything else has: an international prefix, a bracketed or
-  leading 0, or the grouping 3-3-4 or 3-4-4 with separators. Bare digits, dates, prices, ISBNs and versions stay, and so do
-  numbers that are written in a form of their own. (The matcher of `phonenumbers` takes 0.3 to 4 ms a text.)
+  leading 0, or the grouping 3-3-4 or 3-4-4 with separators. Bare digits, dates, prices, ISBNs and versions stay,
+  and so do numbers in other national forms. Of the example numbers of the library `phonenumbers` (landline and
+  mobile, 245 regions) all are masked in international form, and 52% in national form. Its own matcher takes 0.3 to
+  4 ms a text, which is too slow to run over a corpus.
 
 A text without @, dots between digits or seven digits in a row costs only the look for these.
 """
@@ -69,9 +71,9 @@ _PHONE = re.compile(
     # +49 30 1234567, +1 (202) 555-0175, 0044 20 7946 0958
     rf"(?:\+[1-9]\d{{0,2}}|00[1-9]\d{{0,2}}{_GAP})(?:{_GAP}?\(\d{{1,4}}\))?(?:{_GAP}?\d{{1,12}}){{1,6}}"
     # (030) 1234 567, (202) 555-0175
-    rf"|\(\d{{2,5}}\){_GAP}?\d{{2,8}}(?:{_GAP}\d{{2,8}}){{0,4}}"
+    rf"|\(\d{{2,5}}\){_GAP}?\d{{2,9}}(?:{_GAP}\d{{2,8}}){{0,4}}"
     # 01 23 45 67 89, 03-1234-5678, 030/1234567
-    rf"|0[1-9]\d{{0,3}}(?:{_GAP}|/)\d{{2,8}}(?:{_GAP}\d{{2,8}}){{0,4}}"
+    rf"|0[1-9]\d{{0,3}}(?:{_GAP}|/)\d{{2,9}}(?:{_GAP}\d{{2,8}}){{0,4}}"
     # 202-555-0175, 138 0013 8000
     rf"|[2-9]\d{{2}}([-. ])[2-9]\d{{2}}\1\d{{4}}|1[3-9]\d([- ])\d{{4}}\2\d{{4}}"
     r")(?![\w%€£¥$]|[.,:/+=-]\d)",
