@@ -43,6 +43,7 @@ PACKAGES = (
     "conan-embed",
     "datasets",
     "datatrove",
+    "fasttext-numpy2",
     "numpy",
     "polars",
     "py3langid",

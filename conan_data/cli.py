@@ -23,6 +23,12 @@ COMMANDS = (
         run="conan_data.mining.mine:mine",
         help="Mines hard negatives for a retrieval set with a model.",
     ),
+    Command(
+        name="train-classifier",
+        config="conan_data.classifier.config:TrainClassifierConfig",
+        run="conan_data.classifier.train:train_classifier",
+        help="Trains a fastText classifier from labelled texts, with thresholds by language and a held-out report.",
+    ),
 )
 
 

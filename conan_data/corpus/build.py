@@ -29,7 +29,7 @@ from conan_data.corpus.config import BuildCorpusConfig
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.dedup.shingles import shingles
 from conan_data.corpus.dedup.survivors import exact_survivors, near_survivors, survival_rank
-from conan_data.corpus.documents import Dropped
+from conan_data.corpus.documents import SCORES, Dropped
 from conan_data.corpus.executor import Executor
 from conan_data.corpus.pipeline import pipeline
 from conan_data.errors import UserError
@@ -58,8 +58,9 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
     """
     LangidIdentifier(config.languages)
     files = sources.expand(config.input)
+    inputs = [*files, *config.classify.inputs, *config.safety.inputs]
     with artifact.building(
-        config, kind="corpus", command="conan-data build-corpus", inputs=files, resume=True
+        config, kind="corpus", command="conan-data build-corpus", inputs=inputs, resume=True
     ) as build:
         if build.done:
             return build.out
@@ -83,6 +84,7 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
             extra = _write_documents(kept, ids, duplicates, build.dir / "data") | {
                 "funnel": funnel(drops),
                 "labels": label_report(parts.sum_counts(folder, config.num_tasks)["labels"]),
+                "masked": dict(sorted(parts.sum_counts(folder, config.num_tasks)["masked"].items())),
                 "renamed_ids": sum(new != old for new, old in zip(ids, kept.column("id"), strict=True)),
             }
         except UserError:
@@ -196,7 +198,9 @@ def _write_documents(
 ) -> dict[str, Any]:
     """Writes one file a language; returns documents and characters by language."""
     shutil.rmtree(folder, ignore_errors=True)
-    columns = {name: kept.column(name) for name in ("lang", "lang_score", "title", "url", "source", "group")}
+    columns = {
+        name: kept.column(name) for name in ("lang", "lang_score", "title", "url", "source", "group", *SCORES)
+    }
     by_lang: dict[str, list[int]] = {}
     for index, lang in enumerate(columns["lang"]):
         if index not in duplicates:

@@ -7,8 +7,10 @@ byte for byte, for any of them.
 import dataclasses
 
 from conan_data.config import StageConfig, execution, require
+from conan_data.corpus.classify.config import ClassifyConfig
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.rules.config import RulesConfig
+from conan_data.corpus.safety.config import SafetyConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,10 @@ class BuildCorpusConfig(StageConfig):
     """
     rules: RulesConfig = dataclasses.field(default_factory=RulesConfig)
     """Length, symbol, boilerplate and repetition rules."""
+    safety: SafetyConfig = dataclasses.field(default_factory=SafetyConfig)
+    """Block lists of domains, and masking of personal data."""
+    classify: ClassifyConfig = dataclasses.field(default_factory=ClassifyConfig)
+    """Classifiers of toxicity, adult content, advertisements and fluency, by path."""
     dedup: DedupConfig = dataclasses.field(default_factory=DedupConfig)
     """Duplicate removal."""
     tasks: int = execution(0)

@@ -18,6 +18,9 @@ from conan_data.readers import Broken, Row, broken
 DETAILS = ("title", "url", "source")
 """Fields that are carried along, from the row itself or from its `metadata`."""
 
+SCORES = ("toxicity", "adult", "advertisement", "fluency")
+"""What classifiers say of a document, where they are configured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:

@@ -32,6 +32,10 @@ KEPT = pa.schema(
         pa.field("url", pa.string()),
         pa.field("source", pa.string()),
         pa.field("group", pa.string()),
+        pa.field("toxicity", pa.float32()),
+        pa.field("adult", pa.float32()),
+        pa.field("advertisement", pa.float32()),
+        pa.field("fluency", pa.float32()),
         pa.field("exact_hash", pa.binary(16)),
         pa.field("band_keys", pa.binary()),
     ]
@@ -59,7 +63,7 @@ class PartWriter:
         self._folder, self._rank = folder, rank
         self._tables = {"kept": KEPT, "dropped": DROPPED}
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in self._tables}
-        self.counts: dict[str, Counter[str]] = {"labels": Counter()}
+        self.counts: dict[str, Counter[str]] = {"labels": Counter(), "masked": Counter()}
 
     def __enter__(self) -> "PartWriter":
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,11 @@ from pathlib import Path
 from datatrove.pipeline.base import PipelineStep
 
 from conan_data.corpus.config import BuildCorpusConfig
+from conan_data.corpus.steps.classify import Classify
+from conan_data.corpus.steps.domains import BlockDomains
 from conan_data.corpus.steps.fingerprint import Fingerprint
 from conan_data.corpus.steps.language import FindLanguage
+from conan_data.corpus.steps.pii import MaskPii
 from conan_data.corpus.steps.read import ReadRows
 from conan_data.corpus.steps.rules import ApplyRules
 from conan_data.corpus.steps.write import WritePart
@@ -19,8 +22,11 @@ def pipeline(config: BuildCorpusConfig, files: list[Path], folder: Path) -> list
     """The steps of `config` over `files`; parts go to `folder`."""
     return [
         ReadRows(files, config.group_field, show_progress=config.workers == 1),
+        *([BlockDomains(config.safety, folder)] if config.safety.blocks else []),
         FindLanguage(config.languages, config.min_lang_score),
         ApplyRules(config.rules),
+        *([Classify(config.classify)] if config.classify.inputs else []),
+        *([MaskPii(config.safety)] if config.safety.mask_pii else []),
         Fingerprint(config.dedup),
         WritePart(folder),
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-from conan_data.corpus.documents import DETAILS
+from conan_data.corpus.documents import DETAILS, SCORES
 from conan_data.corpus.parts import PartWriter
 
 
@@ -24,6 +24,8 @@ class WritePart(PipelineStep):
             for document in data:
                 found = document.metadata
                 part.counts["labels"].update([found["label"]] if "label" in found else [])
+                if masked := found.get("masked"):
+                    part.counts["masked"].update(masked | {"documents": 1})
                 place = {name: found[name] for name in ("file_number", "row_number", "file", "place")} | {
                     "id": document.id,
                     "lang": found.get("lang") or None,
@@ -41,5 +43,11 @@ class WritePart(PipelineStep):
                     )
                 else:
                     names = ("lang_score", *DETAILS, "group", "exact_hash", "band_keys")
-                    part.add("kept", place | {"text": document.text} | {name: found[name] for name in names})
+                    part.add(
+                        "kept",
+                        place
+                        | {"text": document.text}
+                        | {name: found[name] for name in names}
+                        | {name: found.get(name) for name in SCORES},
+                    )
                 yield document

@@ -29,7 +29,7 @@ def test_rows_come_back_in_the_order_of_the_input(tmp_path: Path) -> None:
         "text 1 7",
     ]
     assert len(Table(tmp_path, "dropped", 2)) == 0
-    assert sum_counts(tmp_path, 2) == {"labels": {"right": 6}}
+    assert sum_counts(tmp_path, 2) == {"labels": {"right": 6}, "masked": {}}
 
 
 def test_many_rows_pass_the_batch_size(tmp_path: Path) -> None:

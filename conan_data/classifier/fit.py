@@ -1,0 +1,77 @@
+"""Training of a fastText model, the same bytes from the same lines.
+
+With one thread fastText is deterministic, but for one thing: it sets only the first tenth of its matrix to
+random values and takes the rest as the allocator hands it out. That is zero in a fresh process and left-overs
+in one that has freed as much before, and then the model differs from run to run, or training stops at a NaN.
+So while a model is made, the C library is told to clear what it hands out; where it cannot be told (outside
+glibc), memory of this size comes fresh from the system, which clears it.
+"""
+
+import ctypes
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from conan_data.classifier.config import FastTextConfig
+from conan_data.classifier.lines import LABEL_PREFIX
+from conan_data.errors import UserError
+
+POSITIVE, NEGATIVE = f"{LABEL_PREFIX}positive", f"{LABEL_PREFIX}negative"
+MODEL_FILES = {False: "model.bin", True: "model.ftz"}
+"""Name of the model, by whether it is quantised."""
+_M_PERTURB, _CLEAR = -6, 0xFF
+"""`mallopt` fills what it hands out with the complement of a byte."""
+
+
+def write_lines(lines: Iterable[tuple[str, bool]], path: Path) -> None:
+    """The file that fastText trains from: one text a line, after its label."""
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{POSITIVE if positive else NEGATIVE} {line}\n" for line, positive in lines)
+
+
+def fit(lines: Path, directory: Path, config: FastTextConfig, *, seed: int) -> Path:
+    """Trains from the file `lines` and writes the model into `directory`; returns its path.
+
+    Raises `UserError` when training diverges.
+    """
+    import fasttext
+
+    path = directory / MODEL_FILES[config.quantise]
+    with _cleared_memory():
+        try:
+            model = fasttext.train_supervised(
+                input=str(lines),
+                lr=config.learning_rate,
+                dim=config.dimension,
+                epoch=config.epochs,
+                wordNgrams=config.word_ngrams,
+                minn=config.min_char_ngram,
+                maxn=config.max_char_ngram,
+                minCount=config.min_count,
+                bucket=config.buckets,
+                label=LABEL_PREFIX,
+                seed=seed,
+                thread=1,
+                verbose=0,
+            )
+        except RuntimeError as error:
+            raise UserError(
+                f"fasttext.learning_rate: training with {config.learning_rate} diverged ({error}); choose a lower one"
+            ) from error
+        if config.quantise:
+            model.quantize(input=str(lines), qnorm=True, verbose=0, thread=1)
+        model.save_model(str(path))
+    return path
+
+
+@contextmanager
+def _cleared_memory() -> Iterator[None]:
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        yield
+        return
+    mallopt(_M_PERTURB, _CLEAR)
+    try:
+        yield
+    finally:
+        mallopt(_M_PERTURB, 0)
