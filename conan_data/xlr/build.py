@@ -10,6 +10,7 @@ own language too: no two versions share one, whatever the ids look like.
 
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,7 +84,7 @@ def build_xlr(config: BuildXlrConfig) -> Path:
         translator, broken_translations = _translator(config, split, build.dir)
         versions = assign(config, split, translator)
         outcome = _translate(config, versions, translator)
-        result = _result(outcome, split)
+        result = _result(outcome, split, config.mix)
         _write(build.dir, config, result, outcome, [*split.broken, *broken_translations], translator.name)
         (build.dir / ANSWERS).unlink(missing_ok=True)
         broken_queries = _broken_queries(split)
@@ -210,13 +211,26 @@ def _drop(version: Version, reason: str, answer: Translation | None = None) -> d
     }
 
 
-def _result(outcome: Outcome, split: RetrievalSplit) -> RetrievalSplit:
+def _result(outcome: Outcome, split: RetrievalSplit, mix: Iterable[str]) -> RetrievalSplit:
     rows = pa.Table.from_pylist(
         outcome.kept, schema=pa.schema([*tables.XLR_QUERIES, pa.field("origin", pa.string())])
     )
     return replace(
-        split, queries=rows.drop_columns(["origin"]), qrels=expand(split.qrels, split.corpus, rows)
+        split,
+        queries=rows.drop_columns(["origin"]),
+        corpus=_labelled(split.corpus, mix),
+        qrels=expand(split.qrels, split.corpus, rows),
     )
+
+
+def _labelled(corpus: pa.Table, mix: Iterable[str]) -> pa.Table:
+    """The documents under the labels of the mix, as the queries are: where it holds `pt`, a page in `pt_BR` is in
+    the language of a query in `pt`.
+    """
+    labels = corpus.column("lang").to_pylist()
+    names = {label: match(label, mix) or label for label in set(labels)}
+    place = corpus.schema.get_field_index("lang")
+    return corpus.set_column(place, corpus.schema.field(place), pa.array([names[label] for label in labels]))
 
 
 def _write(

@@ -117,6 +117,14 @@ def test_table_of_human_translations(tmp_path, retrieval_set):
     ]
 
 
+def test_documents_carry_the_labels_of_the_mix(tmp_path, retrieval_set):
+    """Left as they were, a page in `de_AT` would be in another language than a query in `de`."""
+    path = retrieval_set / "corpus.train.jsonl"
+    path.write_text(path.read_text().replace('"lang": "de"', '"lang": "de_AT"'))
+    out = build_xlr(config(tmp_path, retrieval_set))
+    assert artifact.open_artifact(out).manifest["extra"]["corpus_by_language"] == {"de": 6, "en": 7}
+
+
 def test_planted_bad_translations_are_all_counted(tmp_path, retrieval_set):
     planted = {
         ("move", "de"): ("Rename all files and move the directories.", "source-language"),
