@@ -1,37 +1,26 @@
 """Rules that say why a document is no use: too short, no language, boilerplate, or the same again and again.
 
 They look at lengths in units, at shares of letters, at passages between ends of sentences and separators, and
-at repeats, and at no word of any language, so they hold for every script (a cookie banner is caught by its
-buttons, a menu by its lines that end like no sentence). The first rule that a document breaks is its reason.
-What they cannot see: well-formed prose that is useless, such as a licence text; repeats of it over documents
-are the dedup's.
+at repeats, so they hold for every script (a cookie banner is caught by its buttons, a menu by its lines that
+end like no sentence). What depends on the language, the length of its words and its stop words, is in
+`profiles`; the few words that are the same everywhere are in `notices`. The first rule that a document breaks
+is its reason.
+
+The rules are those of Gopher (Rae et al. 2021, table A1), C4 (Raffel et al. 2020) and FineWeb (Penedo et al.
+2024), restated so that they hold for texts of a few sentences and without spaces; which of theirs one stands
+for is said at its threshold in `config`. What they cannot see: well-formed prose that is useless, such as a
+licence text; repeats of it over documents are the dedup's, or `boilerplate`'s.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
-import numpy as np
-
-from conan_data.corpus.characters import (
-    CLOSER,
-    DIGIT,
-    LETTER,
-    NEWLINE,
-    SEPARATOR,
-    SPACE,
-    STOP,
-    UNSPACED,
-    WIDE_STOP,
-    Characters,
-    characters,
-)
-from conan_data.corpus.dedup.shingles import ngram_hashes, unit_hashes
 from conan_data.corpus.rules.config import RulesConfig
-
-PHRASE_WORDS, PHRASE_CHARS = 5, 10
-"""Units of a phrase, by the kind of script."""
-LONG_WORD = 24
-"""Letters of the longest words that are common in prose of any language."""
+from conan_data.corpus.rules.measures import Count, Measure, StopTable, fastest
+from conan_data.corpus.rules.notices import NOTICE_LETTERS, is_placeholder, notice_share
+from conan_data.corpus.rules.profiles import Profile, profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,110 +31,142 @@ class Drop:
     detail: str
 
 
-def check(text: str, config: RulesConfig) -> Drop | None:
-    """The first rule that `text` (normalised) breaks, None for a good one."""
-    if not text:
-        return Drop("empty", "0")
-    if len(text) > config.max_chars:
-        return Drop("too-long", f"{len(text)} characters")
-    chars = characters(text)
-    if chars.num_units < (config.min_chars if chars.unspaced else config.min_words):
-        return Drop("too-short", f"{chars.num_units} {'letters' if chars.unspaced else 'words'}")
-    for reason, share, least, most in _shares(text, chars, config):
-        if (least > 0 or most < 1) and not least <= (value := share()) <= most:
-            return Drop(reason, f"{value:.2f}")
-    return None
-
-
-def _shares(
-    text: str, chars: Characters, config: RulesConfig
-) -> Iterator[tuple[str, Callable[[], float], float, float]]:
-    """The rules on shares: reason, how the share is found, and between what it must lie."""
-    yield "few-letters", lambda: letter_share(chars), config.min_letters, 1.0
-    yield "long-words", lambda: long_word_share(chars), 0.0, config.max_long_words
-    passages = passage_letters(chars)
-    prose, total = int(passages[passages >= config.sentence_letters].sum()), int(passages.sum())
-    yield "little-prose", lambda: prose / max(total, 1), config.min_prose, 1.0
-    if prose < config.fragment_prose:
-        yield "fragment-lines", lambda: fragment_line_share(chars, config), 0.0, config.max_fragment_lines
-    yield "repeated-lines", lambda: line_repeat_share(text), 0.0, config.max_line_repeats
-    yield "repeated-phrases", lambda: phrase_repeat_share(chars), 0.0, config.max_phrase_repeats
-
-
-def letter_share(chars: Characters) -> float:
-    """Letters over characters that are not white space."""
-    visible = int(np.count_nonzero((chars.kinds != SPACE) & (chars.kinds != NEWLINE)))
-    letters = int(np.count_nonzero((chars.kinds == LETTER) | (chars.kinds == UNSPACED)))
-    return letters / max(visible, 1)
-
-
-def long_word_share(chars: Characters) -> float:
-    """The share of letters and digits that stand in words of more than `LONG_WORD` of them, letters of
-    scripts without spaces aside.
+class Share(NamedTuple):
+    """A rule: the first count over the second must lie between `least` and `most`, where `applies` (None:
+    always) says that it can be asked.
     """
-    in_word = (chars.kinds == LETTER) | (chars.kinds == DIGIT)
-    words = _sums(in_word, ~in_word)
-    return int(words[words > LONG_WORD].sum()) / max(int(words.sum()), 1)
+
+    reason: str
+    part: int
+    whole: int
+    least: float
+    most: float
+    applies: Callable[[list[int]], bool] | None = None
 
 
-def passage_letters(chars: Characters) -> np.ndarray:
-    """The length of each passage in letters; passages end at ends of sentences and lines, and at separators."""
-    return _sums(chars.letters, (chars.kinds == NEWLINE) | (chars.kinds == SEPARATOR) | _sentence_ends(chars))
-
-
-def fragment_line_share(chars: Characters, config: RulesConfig) -> float:
-    """The share of lines with letters that are shorter than a sentence and do not end like one; 0 for texts
-    of few lines.
+def check(text: str, config: RulesConfig, *, lang: str = "") -> Drop | None:
+    """The first rule that `text` (normalised) breaks, None for a good one; without `lang` the rules that need
+    a language are not asked.
     """
-    newlines = chars.kinds == NEWLINE
-    lines = _sums(chars.letters, newlines)
-    ended = _sums(_sentence_ends(chars) & _last_of_line(chars), newlines) > 0
-    num_lines = np.count_nonzero(lines)
-    fragments = np.count_nonzero((lines > 0) & (lines < config.sentence_letters) & ~ended)
-    return fragments / num_lines if num_lines >= config.fragment_lines else 0.0
+    return checker(config).check(text, lang)
 
 
-def line_repeat_share(text: str) -> float:
-    """The share of characters in lines that were there before."""
-    seen: set[str] = set()
-    repeated = total = 0
-    for line in filter(None, map(str.strip, text.split("\n"))):
-        total += len(line)
-        repeated += len(line) if line in seen else 0
-        seen.add(line)
-    return repeated / max(total, 1)
+class Checker:
+    """The rules of a config, made ready once for each language."""
+
+    def __init__(self, config: RulesConfig, *, measure: Measure | None = None) -> None:
+        """`measure` counts; without one the fastest does that can be had."""
+        self._config = config
+        self._measure = measure or fastest()
+        self._by_lang: dict[str, tuple[StopTable, list[Share]]] = {}
+
+    def check(self, text: str, lang: str = "") -> Drop | None:
+        """See `check`."""
+        config = self._config
+        if not text:
+            return Drop("empty", "0")
+        if len(text) > config.max_chars:
+            return Drop("too-long", f"{len(text)} characters")
+        stop, shares = self._by_lang.get(lang) or self._prepare(lang)
+        counts = self._measure(text, sentence_letters=config.sentence_letters, stop=stop)
+        unspaced = _unspaced(counts)
+        if counts[_UNITS] < (config.min_chars if unspaced else config.min_words):
+            return Drop("too-short", f"{counts[_UNITS]} {'letters' if unspaced else 'words'}")
+        if config.drop_placeholders and is_placeholder(text):
+            return Drop("placeholder-text", "lorem ipsum")
+        for reason, part, whole, least, most, applies in shares:
+            size = counts[whole] or 1
+            if not least * size <= counts[part] <= most * size and (applies is None or applies(counts)):
+                return Drop(reason, f"{counts[part] / size:.2f}")
+        if counts[_SENTENCES] < config.min_sentences:
+            return Drop("few-sentences", str(counts[_SENTENCES]))
+        asks_stop_words = stop.num_words and counts[_RUNNING_WORDS] >= config.stop_word_length
+        if asks_stop_words and counts[_STOP_WORDS] < config.min_stop_words:
+            return Drop("few-stop-words", str(counts[_STOP_WORDS]))
+        can_be_notices = counts[_ALL_LINES] * NOTICE_LETTERS > config.max_notices * counts[_LINE_CHARS]
+        if config.max_notices < 1 and can_be_notices and (share := notice_share(text)) > config.max_notices:
+            return Drop("notices", f"{share:.2f}")
+        return None
+
+    def _prepare(self, lang: str) -> tuple[StopTable, list[Share]]:
+        found = profile(lang)
+        shares = [
+            share._replace(part=int(share.part), whole=int(share.whole))
+            for share in _shares(self._config, found)
+            if share.least > 0 or share.most < _NO_LIMIT
+        ]
+        self._by_lang[lang] = StopTable(found.stop_words), shares
+        return self._by_lang[lang]
 
 
-def phrase_repeat_share(chars: Characters) -> float:
-    """The share of phrases that were there before."""
-    phrases = ngram_hashes(unit_hashes(chars), PHRASE_CHARS if chars.unspaced else PHRASE_WORDS)
-    return 1.0 - len(np.unique(phrases)) / max(len(phrases), 1) if len(phrases) else 0.0
+checker = lru_cache(maxsize=8)(Checker)
+_NO_LIMIT = float("inf")
+# Members of an enumeration are slow to look up.
+_UNITS, _UNSPACED, _SENTENCES = int(Count.UNITS), int(Count.UNSPACED), int(Count.SENTENCES)
+_RUNNING_WORDS, _STOP_WORDS = int(Count.RUNNING_WORDS), int(Count.STOP_WORDS)
+_ALL_LINES, _LINE_CHARS = int(Count.ALL_LINES), int(Count.LINE_CHARS)
 
 
-def _sums(values: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Sums of `values` between the places where `ends` is true."""
-    borders = np.concatenate(([0], np.flatnonzero(ends) + 1))
-    return np.add.reduceat(np.append(values, 0).astype(np.int64), borders)
+def _most(share: float) -> float:
+    return share if share < 1 else _NO_LIMIT
 
 
-def _sentence_ends(chars: Characters) -> np.ndarray:
-    """bool [N]: signs that end a sentence; a `STOP` does only before white space (closing signs aside), so
-    not the dot of `3.14`.
-    """
-    following = _following(chars, chars.kinds == CLOSER)
-    return (chars.kinds == WIDE_STOP) | (
-        (chars.kinds == STOP) & ((following == SPACE) | (following == NEWLINE))
-    )
+def _unspaced(counts: list[int]) -> bool:
+    """Whether most units are letters of a script without spaces."""
+    return 2 * counts[_UNSPACED] > counts[_UNITS]
 
 
-def _last_of_line(chars: Characters) -> np.ndarray:
-    """bool [N]: characters after which their line holds only closing signs and white space."""
-    return _following(chars, (chars.kinds == CLOSER) | (chars.kinds == SPACE)) == NEWLINE
+def _shares(config: RulesConfig, language: Profile) -> list[Share]:
+    """The rules on shares, cheap to explain ones first."""
 
+    def has_lines(counts: list[int]) -> bool:
+        return counts[Count.LINES] >= config.fragment_lines
 
-def _following(chars: Characters, skipped: np.ndarray) -> np.ndarray:
-    """uint8 [N]: the kind of the next character that is not `skipped`; after the last one, a line end."""
-    places = np.flatnonzero(np.append(~skipped, True))
-    return np.append(chars.kinds, np.uint8(NEWLINE))[
-        places[np.searchsorted(places, np.arange(1, len(skipped) + 1))]
+    def is_fragmentary(counts: list[int]) -> bool:
+        return has_lines(counts) and counts[Count.PROSE] < config.fragment_prose
+
+    def has_words(counts: list[int]) -> bool:
+        return not _unspaced(counts)
+
+    c, word = Count, language.mean_word
+    longest = config.max_mean_word * word or _NO_LIMIT
+    ended = config.min_ended_lines if language.ends_sentences else 0.0
+    lines, paragraphs = _most(config.max_duplicate_lines), _most(config.max_duplicate_paragraphs)
+    phrase = config.max_top_phrase
+    tops = [_most(phrase * part) if phrase < 1 else _NO_LIMIT for part in (1.0, 0.9, 0.8)]
+    return [
+        Share("few-letters", c.LETTERS, c.VISIBLE, config.min_letters, _NO_LIMIT),
+        Share("few-alphabetic-words", c.ALPHABETIC, c.UNITS, config.min_alphabetic_words, _NO_LIMIT),
+        Share("long-words", c.LONG_WORD_CHARS, c.UNIT_CHARS, 0, _most(config.max_long_words)),
+        Share("mixed-words", c.MIXED_WORD_CHARS, c.UNIT_CHARS, 0, _most(config.max_mixed_words)),
+        Share("word-length", c.WORD_CHARS, c.WORDS, config.min_mean_word * word, longest, has_words),
+        Share("symbols", c.HASHES, c.RUNNING_WORDS, 0, _most(config.max_symbols)),
+        Share("symbols", c.ELLIPSES, c.RUNNING_WORDS, 0, _most(config.max_symbols)),
+        Share("braces", c.BRACES, c.RUNNING_WORDS, 0, _most(config.max_braces)),
+        Share("little-prose", c.PROSE, c.PASSAGE, config.min_prose, _NO_LIMIT),
+        Share("fragment-lines", c.FRAGMENTS, c.LINES, 0, _most(config.max_fragment_lines), is_fragmentary),
+        Share("bullet-lines", c.BULLET_LINES, c.LINES, 0, _most(config.max_bullet_lines), has_lines),
+        Share("ellipsis-lines", c.ELLIPSIS_LINES, c.LINES, 0, _most(config.max_ellipsis_lines), has_lines),
+        Share("unended-lines", c.ENDED_LINES, c.LINES, ended, _NO_LIMIT, has_lines),
+        Share("short-lines", c.SHORT_LINES, c.LINES, 0, _most(config.max_short_lines), has_lines),
+        Share("few-letters-a-line", c.PASSAGE, c.ALL_LINES, config.min_line_letters, _NO_LIMIT, has_lines),
+        Share("code-lines", c.CODE_LINES, c.ALL_LINES, 0, _most(config.max_code_lines), has_lines),
+        Share("repeated-lines", c.REPEATED_LINE_CHARS, c.LINE_CHARS, 0, _most(config.max_line_repeats)),
+        Share("duplicate-lines", c.REPEATED_LINES, c.ALL_LINES, 0, lines),
+        Share("duplicate-paragraphs", c.REPEATED_PARAGRAPHS, c.PARAGRAPHS, 0, paragraphs),
+        Share(
+            "repeated-paragraphs",
+            c.REPEATED_PARAGRAPH_CHARS,
+            c.LINE_CHARS,
+            0,
+            _most(config.max_paragraph_repeats),
+        ),
+        Share("repeated-phrases", c.REPEATED_PHRASES, c.PHRASES, 0, _most(config.max_phrase_repeats)),
+        Share(
+            "repeated-passages", c.REPEATED_LONG_PHRASES, c.LONG_PHRASES, 0, _most(config.max_passage_repeats)
+        ),
+        *(
+            Share("top-phrase", Count(c.TOP_PHRASE + number), c.UNIT_CHARS, 0, most)
+            for number, most in enumerate(tops)
+        ),
     ]

@@ -4,11 +4,15 @@ import dataclasses
 
 from conan_data.config import require
 
+_COUNTS = ("min_words", "min_chars", "max_chars", "fragment_lines", "fragment_prose", "sentence_letters")
+_FREE = ("min_sentences", "min_stop_words", "stop_word_length", "boilerplate_documents", "min_line_letters")
+_FACTORS = ("min_mean_word", "max_mean_word")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RulesConfig:
-    """Thresholds below or above which a document is dropped; a share of 0 (minimum) or 1 (maximum) switches
-    its rule off.
+    """Thresholds below or above which a document is dropped; a share of 0 (minimum) or 1 (maximum) and a
+    number of 0 switch their rule off.
     """
 
     min_words: int = 8
@@ -23,20 +27,38 @@ class RulesConfig:
     """Smallest share of letters among the characters that are not white space; code, tables and numbers have
     few.
     """
+    min_alphabetic_words: float = 0.7
+    """Smallest share of words that hold a letter (Gopher: .8, with signs counted as words)."""
     max_long_words: float = 0.4
-    """Largest share of letters and digits in words of more than 24 of them, in scripts that have words;
-    encoded data has no others.
+    """Largest share of letters and digits in words of more than 24 of them; encoded data has no others."""
+    max_mixed_words: float = 0.3
+    """Largest share of letters and digits in words that mix small letters, capitals and digits all over
+    (base64, keys, hashes).
+    """
+    min_mean_word: float = 0.5
+    """Smallest mean length of words, as a part of what is usual in the language (Gopher: 3 letters); 0: off."""
+    max_mean_word: float = 2.0
+    """Largest mean length of words, as a multiple of what is usual in the language (Gopher: 10 letters); 0:
+    off.
+    """
+    max_symbols: float = 0.1
+    """Most hash signs, and most ellipses, for each word (Gopher)."""
+    max_braces: float = 1.0
+    """Most curly braces for each word. C4 allows none, which costs every page about programming; so it is off,
+    and `max_code_lines` takes out what is nothing but code.
     """
     min_prose: float = 0.4
     """Smallest share of the text that stands in passages of sentence length; menus, footers and link lists
     have few.
     """
+    min_sentences: int = 1
+    """Fewest passages of sentence length (C4: 5)."""
     max_fragment_lines: float = 0.6
     """Largest share of lines that are short and end like no sentence, in texts with little prose
     (`fragment_prose`).
     """
     fragment_lines: int = 4
-    """Fewest lines of a text that `max_fragment_lines` looks at."""
+    """Fewest lines of a text that this rule, and those on shares of lines that follow, look at."""
     fragment_prose: int = 300
     """Letters in passages of sentence length from which a text is no banner, however many fragments surround
     them.
@@ -45,33 +67,63 @@ class RulesConfig:
     """Fewest letters of a passage of sentence length; a Chinese, Japanese or Korean character counts for
     three.
     """
+    max_bullet_lines: float = 0.9
+    """Largest share of lines that begin with a bullet (Gopher)."""
+    max_ellipsis_lines: float = 0.3
+    """Largest share of lines that end with an ellipsis (Gopher)."""
+    min_ended_lines: float = 0.12
+    """Smallest share of lines that end like a sentence in their script (FineWeb); not for Thai and its
+    neighbours, whose sentences end with nothing.
+    """
+    max_short_lines: float = 0.8
+    """Largest share of lines with fewer letters than a sentence (FineWeb: .67 of 30 characters; talk and verse
+    have more).
+    """
+    min_line_letters: float = 12.0
+    """Fewest letters a line on average (FineWeb: .3 line ends for each word, or 16 letters a line)."""
+    max_code_lines: float = 0.5
+    """Largest share of lines that end with `;` or a curly brace."""
     max_line_repeats: float = 0.3
-    """Largest share of the text that stands in lines which were there before."""
+    """Largest share of the text that stands in lines which were there before (Gopher: .2, FineWeb: .01)."""
+    max_duplicate_lines: float = 0.3
+    """Largest share of lines that were there before (Gopher)."""
+    max_paragraph_repeats: float = 0.2
+    """Largest share of the text that stands in paragraphs which were there before (Gopher)."""
+    max_duplicate_paragraphs: float = 0.3
+    """Largest share of paragraphs that were there before (Gopher)."""
     max_phrase_repeats: float = 0.3
     """Largest share of phrases (5 words, or 10 letters of scripts without spaces) that were there before."""
+    max_passage_repeats: float = 0.2
+    """Largest share of phrases of twice that length that were there before (Gopher: .1 of the text)."""
+    max_top_phrase: float = 0.3
+    """Largest share of letters and digits in one phrase of two words (4 letters of scripts without spaces)
+    that is there four times or more; for three and four words, 0.9 and 0.8 of it (Gopher: .2, .18 and .16 of
+    all characters).
+    """
+    min_stop_words: int = 2
+    """Fewest different stop words, in languages that have a list (Gopher)."""
+    stop_word_length: int = 30
+    """Fewest words of a text that must have stop words; two letters of scripts without spaces count for one."""
+    drop_placeholders: bool = True
+    """Whether texts with `lorem ipsum` go (C4)."""
+    max_notices: float = 0.5
+    """Largest share of the text in short lines on scripts, cookies and terms of use (C4 takes each out)."""
+    boilerplate_documents: int = 0
+    """Documents of one host (of one file, where there is no `url`) from which on a line that is in all of them
+    is boilerplate, and is taken out; 0: none is. Costs a second reading of the input.
+    """
 
     def __post_init__(self) -> None:
-        for field in (
-            "min_words",
-            "min_chars",
-            "max_chars",
-            "fragment_lines",
-            "fragment_prose",
-            "sentence_letters",
-        ):
-            require(getattr(self, field) >= 1, f"rules.{field}", getattr(self, field), "must be at least 1")
-        for field in (
-            "min_letters",
-            "max_long_words",
-            "min_prose",
-            "max_fragment_lines",
-            "max_line_repeats",
-            "max_phrase_repeats",
-        ):
+        values = dataclasses.asdict(self)
+        for field in _COUNTS:
+            require(values[field] >= 1, f"rules.{field}", values[field], "must be at least 1")
+        for field in (*_FREE, *_FACTORS):
+            require(values[field] >= 0, f"rules.{field}", values[field], "must not be negative")
+        for field in values.keys() - {*_COUNTS, *_FREE, *_FACTORS, "drop_placeholders"}:
             require(
-                0 <= getattr(self, field) <= 1,
+                0 <= values[field] <= 1,
                 f"rules.{field}",
-                getattr(self, field),
+                values[field],
                 "must be a share between 0 and 1",
             )
         require(
@@ -79,4 +131,10 @@ class RulesConfig:
             "rules.max_chars",
             self.max_chars,
             f"must not be less than rules.min_chars ({self.min_chars})",
+        )
+        require(
+            self.boilerplate_documents != 1,
+            "rules.boilerplate_documents",
+            self.boilerplate_documents,
+            "must be 0 (off), or at least 2",
         )

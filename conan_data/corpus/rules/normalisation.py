@@ -3,6 +3,9 @@
 Only what nobody reads is changed: canonical composition (NFC), line ends, characters that do not show, and
 white space at the ends of lines. Zero-width joiners stay: Persian and the Indic scripts spell with them. The
 function is idempotent.
+
+Most texts need nothing, and what shows that is cheap: a text whose lines are printable holds no such
+character, no other line end and no white space but spaces, and ASCII is composed as it is.
 """
 
 import re
@@ -16,5 +19,15 @@ _BLANK_LINES = re.compile("\n{3,}")
 
 def normalise(text: str) -> str:
     """`text` in its one form, without white space at its ends, with at most one blank line in a row."""
-    text = _LINE_ENDS.sub("\n", unicodedata.normalize("NFC", _INVISIBLE.sub("", text))).replace("\xa0", " ")
-    return _BLANK_LINES.sub("\n\n", _LINE_TAILS.sub("\n", text)).strip()
+    printable = text.replace("\n", "").isprintable()
+    if not printable:
+        text = _INVISIBLE.sub("", text)
+    if not text.isascii() and not unicodedata.is_normalized("NFC", text):
+        text = unicodedata.normalize("NFC", text)
+    if not printable:
+        text = _LINE_ENDS.sub("\n", text).replace("\xa0", " ")
+    if not printable or " \n" in text:
+        text = _LINE_TAILS.sub("\n", text)
+    if "\n\n\n" in text:
+        text = _BLANK_LINES.sub("\n\n", text)
+    return text.strip()

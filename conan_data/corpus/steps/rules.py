@@ -1,26 +1,43 @@
 """Applies the rules of `conan_data.corpus.rules`."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from conan_data.corpus.documents import Dropped, remaining
-from conan_data.corpus.rules.check import check
+from conan_data.corpus.rules.boilerplate import host, without_boilerplate
+from conan_data.corpus.rules.check import Checker
 from conan_data.corpus.rules.config import RulesConfig
 
 
 class ApplyRules(PipelineStep):
-    """Drops documents that break a rule."""
+    """Takes out the lines that `boilerplate` (a file, see `rules.boilerplate`) holds, and drops documents that
+    break a rule.
+    """
 
     name, type = "rules", "filter"
 
-    def __init__(self, rules: RulesConfig) -> None:
+    def __init__(self, rules: RulesConfig, boilerplate: Path | None = None) -> None:
         super().__init__()
-        self.rules = rules
+        self.rules, self.boilerplate = rules, boilerplate
 
     def run(self, data: Iterator[Document], rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        checker = Checker(self.rules)
+        lines = np.load(self.boilerplate, mmap_mode="r") if self.boilerplate else None
         for document, is_in in remaining(data):
-            if is_in and (drop := check(document.text, self.rules)):
-                document.metadata["dropped"] = Dropped("rules", drop.reason, drop.detail)
+            if is_in:
+                self._apply(document, checker, lines)
             yield document
+
+    def _apply(self, document: Document, checker: Checker, lines: np.ndarray | None) -> None:
+        text = document.text
+        if lines is not None and len(text) <= self.rules.max_chars:
+            document.text = without_boilerplate(text, host(document.metadata), lines)
+            if text and not document.text:
+                document.metadata["dropped"] = Dropped("rules", "boilerplate", f"{len(text)} characters")
+                return
+        if drop := checker.check(document.text, document.metadata.get("lang") or ""):
+            document.metadata["dropped"] = Dropped("rules", drop.reason, drop.detail)

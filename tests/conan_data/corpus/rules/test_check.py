@@ -1,16 +1,24 @@
 import dataclasses
-from pathlib import Path
 
 import pytest
 
-from conan_data.corpus.rules.check import check
+from conan_data.corpus.rules.check import Checker, check
 from conan_data.corpus.rules.config import RulesConfig
+from conan_data.corpus.rules.measures import StopTable
 from conan_data.corpus.rules.normalisation import normalise
+from conan_data.corpus.rules.profiles import profile
 from conan_data.errors import UserError
-from conan_data.readers import Row, read_rows
 
-RETRIEVAL = Path(__file__).parents[3] / ".." / "shared" / "data" / "retrieval"
 RULES = RulesConfig()
+OFF = RulesConfig(
+    **{
+        field.name: 0 if field.name.startswith(("min_", "boiler")) or field.name.endswith("_mean_word") else 1
+        for field in dataclasses.fields(RulesConfig)
+    }
+    | {"min_words": 1, "min_chars": 1, "max_chars": 2_000_000, "drop_placeholders": False}
+    | {name: getattr(RULES, name) for name in ("fragment_lines", "fragment_prose", "sentence_letters")}
+)
+"""No rule but that on empty texts."""
 BOILERPLATE = {
     "cookies-en": "We value your privacy\nWe use cookies to enhance your browsing experience and analyse our traffic.\n"
     "Accept all\nReject all\nCookie settings\nPrivacy policy",
@@ -50,50 +58,91 @@ CLEAN = {
 
 @pytest.mark.parametrize("name", BOILERPLATE)
 def test_boilerplate_goes(name: str) -> None:
-    drop = check(normalise(BOILERPLATE[name]), RULES)
+    text = normalise(BOILERPLATE[name])
+    drop = check(text, RULES, lang=name.rsplit("-", 1)[-1])
     assert drop is not None and drop.reason in ("little-prose", "fragment-lines")
+    assert check(text, RULES) == drop
 
 
 @pytest.mark.parametrize("name", CLEAN)
 def test_prose_stays(name: str) -> None:
     assert check(normalise(CLEAN[name]), RULES) is None
+    assert check(normalise(CLEAN[name]), RULES, lang=name.partition("-")[0]) is None
 
 
 @pytest.mark.parametrize(
-    ("reason", "text", "off"),
+    ("reason", "text", "on"),
     [
-        ("too-short", "Only four words here.", {"min_words": 1, "min_prose": 0.0}),
-        ("too-short", "很短的一句话。", {"min_chars": 1, "min_prose": 0.0}),
-        (
-            "too-long",
-            CLEAN["en"] * 20,
-            {"max_chars": 10_000, "max_line_repeats": 1.0, "max_phrase_repeats": 1.0},
-        ),
-        ("few-letters", "1.5 2.5 3.5 4.5 + - * / = 12 13 14 x y z", {"min_letters": 0.0, "min_prose": 0.0}),
-        (
-            "long-words",
-            "QmlaYowAWWmcDbRtUDWuPCvIRJBecPdnzOBfObhGNJkqtbLbdIQvlKzTzLBkCNsRdEIzy and so on it goes for ever",
-            {"max_long_words": 1.0},
-        ),
-        ("little-prose", BOILERPLATE["menu-line-en"], {"min_prose": 0.0}),
-        ("fragment-lines", BOILERPLATE["cookies-de"], {"max_fragment_lines": 1.0}),
-        (
-            "repeated-lines",
-            (CLEAN["en"] + "\n") * 2 + CLEAN["de"],
-            {"max_line_repeats": 1.0, "max_phrase_repeats": 1.0},
-        ),
-        (
-            "repeated-phrases",
-            "we will see what we will see what " * 4 + CLEAN["en"][:40],
-            {"max_phrase_repeats": 1.0},
-        ),
+        ("too-short", "Only four words here.", ["min_words"]),
+        ("too-short", "很短的一句话。", ["min_chars"]),
+        ("too-long", CLEAN["en"] * 20_000, ["max_chars"]),
+        ("few-letters", "1.5 2.5 3.5 4.5 + - * / = 12 13 14 x y z", ["min_letters"]),
+        ("few-alphabetic-words", "in 1990 1991 1992 1993 1994 inhabitants", ["min_alphabetic_words"]),
+        ("long-words", "thisisonewordof" * 3 + " and so on", ["max_long_words"]),
+        ("mixed-words", "see fK3mPq9 and zZ8Rt4w for all of it", ["max_mixed_words"]),
+        ("word-length", "a b c d e f g h i j", ["min_mean_word"]),
+        ("word-length", "Internationalisierungen Benutzerfreundlichkeit", ["max_mean_word"]),
+        ("symbols", "#love #life #sun and nothing else", ["max_symbols"]),
+        ("symbols", "well... that is... nothing… else", ["max_symbols"]),
+        ("little-prose", BOILERPLATE["menu-line-en"], ["min_prose"]),
+        ("few-sentences", "Too short. To be one.", ["min_sentences"]),
+        ("fragment-lines", BOILERPLATE["cookies-de"], ["max_fragment_lines"]),
+        ("bullet-lines", f"- {CLEAN['en']}\n* {CLEAN['de']}\n• {CLEAN['fi']}\n- it", ["max_bullet_lines"]),
+        ("ellipsis-lines", "what is new...\nwhat is old…\nno\nno", ["max_ellipsis_lines"]),
+        ("unended-lines", "a line of text without a point\n" * 4, ["min_ended_lines"]),
+        ("short-lines", "a short line.\n" * 4, ["max_short_lines"]),
+        ("few-letters-a-line", "one.\ntwo.\nthree.\nfour.", ["min_line_letters"]),
+        ("code-lines", "int x;\nif (x) {\ncall(x, 1);\nno", ["max_code_lines"]),
+        ("repeated-lines", (CLEAN["en"] + "\n") * 2 + CLEAN["de"], ["max_line_repeats"]),
+        ("duplicate-lines", f"ok\nok\nok\n{CLEAN['en']}", ["max_duplicate_lines"]),
+        ("repeated-paragraphs", f"{CLEAN['en']}\n\n{CLEAN['de']}\n\n{CLEAN['en']}", ["max_paragraph_repeats"]),
+        ("duplicate-paragraphs", f"ok\n\nok\n\nok\n\n{CLEAN['en']}", ["max_duplicate_paragraphs"]),
+        ("repeated-phrases", "we will see what we will see what " * 4 + CLEAN["en"][:40], ["max_phrase_repeats"]),
+        ("repeated-passages", f"{CLEAN['en']} {CLEAN['de']} {CLEAN['en']}", ["max_passage_repeats"]),
+        ("top-phrase", "buy now one buy now two buy now six buy now", ["max_top_phrase"]),
+        ("few-stop-words", "Wasser Feuer Erde " * 10, ["min_stop_words", "stop_word_length"]),
+        ("placeholder-text", "Lorem ipsum dolor sit amet", ["drop_placeholders"]),
+        ("notices", "Please enable JavaScript to see this page.", ["max_notices"]),
     ],
-)
-def test_each_rule_can_be_switched_off(reason: str, text: str, off: dict[str, float]) -> None:
-    rules = RulesConfig(max_chars=1500)
-    drop = check(text.strip(), rules)
+)  # fmt: skip
+def test_each_rule_drops_alone_and_can_be_switched_off(reason: str, text: str, on: list[str]) -> None:
+    alone = dataclasses.replace(OFF, **{field: getattr(RULES, field) for field in on})
+    drop = check(text.strip(), alone, lang="de")
     assert drop is not None and drop.reason == reason
-    assert check(text.strip(), dataclasses.replace(rules, **off)) is None
+    assert check(text.strip(), OFF, lang="de") is None
+
+
+def test_braces_can_be_forbidden() -> None:
+    text = "a set is {1, 2} and no more"
+    assert check(text, OFF) is None
+    drop = check(text, dataclasses.replace(OFF, max_braces=0.0))
+    assert drop is not None and drop.reason == "braces"
+
+
+def test_a_text_that_is_too_long_is_not_looked_at() -> None:
+    def never(text: str, *, sentence_letters: int, stop: StopTable) -> list[int]:
+        raise AssertionError("looked at")
+
+    drop = Checker(RULES, measure=never).check("a word " * 1_000_000, "en")
+    assert drop is not None and drop.reason == "too-long"
+
+
+def test_words_are_as_long_as_the_language_makes_them() -> None:
+    korean, finnish = (
+        CLEAN["ko"],
+        "Kansainvälisten tutkimuslaitosten yhteistyösopimus ja ehdot julkaistaan huomenna.",
+    )
+    config = dataclasses.replace(OFF, min_mean_word=RULES.min_mean_word, max_mean_word=RULES.max_mean_word)
+    for text, lang, other in ((korean, "ko", "ru"), (finnish, "fi", "en")):
+        assert check(text, config, lang=lang) is None
+        assert check(text, config) is None, "nobody said which language"
+        drop = check(text, config, lang=other)
+        assert drop is not None and drop.reason == "word-length"
+
+
+def test_variants_of_a_language_share_its_profile() -> None:
+    assert profile("zh-Hant") is profile("zh")
+    assert profile("xx") is profile("")
 
 
 def test_sentences_end_where_they_should() -> None:
@@ -117,21 +166,17 @@ def test_texts_without_letters_are_no_error(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("min_words", 0), ("min_letters", 1.5), ("max_line_repeats", -0.1), ("max_chars", 3)]
+    ("field", "value"),
+    [
+        ("min_words", 0),
+        ("min_letters", 1.5),
+        ("max_line_repeats", -0.1),
+        ("max_chars", 3),
+        ("max_mean_word", -1.0),
+        ("min_stop_words", -1),
+        ("boilerplate_documents", 1),
+    ],
 )
 def test_impossible_thresholds_are_refused(field: str, value: float) -> None:
     with pytest.raises(UserError, match=rf"rules\.{field}"):
         RulesConfig(**{field: value})
-
-
-@pytest.mark.parametrize("name", ["arcd", "cmrc", "drcd", "jaquad", "squad_es", "squad_it"])
-def test_clean_paragraphs_stay(name: str) -> None:
-    path = RETRIEVAL / name / "corpus.train.jsonl.gz"
-    if not path.exists():
-        pytest.skip("../shared/data/retrieval is not there")
-    rows = [
-        row for number, row in enumerate(read_rows(path)) if number % (20 if name == "jaquad" else 3) == 0
-    ]
-    kept = sum(check(normalise(row.values["text"]), RULES) is None for row in rows if isinstance(row, Row))
-    assert len(rows) > 50
-    assert kept / len(rows) >= 0.97

@@ -1,6 +1,7 @@
 import time
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,23 @@ def test_changes_only_what_nobody_reads() -> None:
         normalise("\ufeffCafe\u0301\x00 au\u00a0lait \r\n\r\n\r\n\r\n  noir\u2028fin\x85")
         == "Café au lait\n\n  noir\nfin"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("clean text\nof two lines", "clean text\nof two lines"),
+        ("tail \nno tail", "tail\nno tail"),
+        ("a\n\n\n\nb", "a\n\nb"),
+        ("tab\tinside\t\nno tail", "tab\tinside\nno tail"),
+        ("u\u0308ber", "über"),
+        ("soft\u00adhyphen", "softhyphen"),
+        ("e\u200b\u0301", "é"),
+        ("全角\u3000\n空白", "全角\n空白"),
+    ],
+)
+def test_no_short_cut_passes_over_what_must_change(text: str, normal: str) -> None:
+    assert normalise(text) == normal
 
 
 def test_keeps_joiners() -> None:
