@@ -193,7 +193,7 @@ def _shingles(data: np.ndarray, table: np.ndarray, step: np.ndarray, ngram: np.i
     units, mixed, grams = np.empty(size, np.uint64), np.empty(size, np.uint64), np.empty(size, np.uint64)
     codes = np.empty(BLOCK + 1, np.uint32)
     found = np.empty(len(data) // 4 + size, np.uint64)
-    total = 0
+    total = np.int64(0)
     at, end = _0, _u(len(data))
     unit, value, in_word, after_space = _0, _0, _0, _0
     while at < end:

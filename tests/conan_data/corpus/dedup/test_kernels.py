@@ -29,6 +29,7 @@ TEXT = st.one_of(
     st.text(alphabet="ab ,日", max_size=60),
 )
 FAMILY = MinHash.from_config(DedupConfig(num_bands=4, rows_per_band=3, ngram=3))
+MANY = settings(max_examples=300, deadline=None)
 PARAMETERS = FAMILY.factors, FAMILY.summands, FAMILY.num_bands
 
 
@@ -53,7 +54,7 @@ def plain_units(text: str) -> list[str]:
     return units
 
 
-@settings(max_examples=300)
+@MANY
 @given(st.lists(TEXT, max_size=6), st.integers(1, 6))
 def test_both_paths_give_the_same_fingerprints(texts: list[str], ngram: int) -> None:
     assert same(
@@ -61,7 +62,7 @@ def test_both_paths_give_the_same_fingerprints(texts: list[str], ngram: int) -> 
     )
 
 
-@settings(max_examples=300)
+@MANY
 @given(TEXT, st.integers(1, 6))
 def test_both_paths_give_the_same_shingles_and_exact_hash(text: str, ngram: int) -> None:
     found = kernels.shingles(text, ngram)
@@ -71,6 +72,7 @@ def test_both_paths_give_the_same_shingles_and_exact_hash(text: str, ngram: int)
     assert len(kernels.exact_hash(text)) == 16
 
 
+@MANY
 @given(TEXT, TEXT, st.integers(1, 4))
 def test_similarity_is_that_of_sets_of_tuples(left: str, right: str, ngram: int) -> None:
     plain = []
@@ -86,6 +88,7 @@ def test_similarity_is_that_of_sets_of_tuples(left: str, right: str, ngram: int)
         )
 
 
+@MANY
 @given(TEXT, TEXT)
 def test_exact_hash_is_equal_where_case_and_space_alone_differ(left: str, right: str) -> None:
     assert (kernels.exact_hash(left) == kernels.exact_hash(right)) == (
