@@ -73,8 +73,8 @@ def inject(num_texts: int, num_copies: int, *, seed: int) -> Injected:
 def _copy(text: str, rng: np.random.Generator, texts: list[str]) -> str:
     target = rng.uniform(0.6, 1.0)
     sentences = _SENTENCE.split(text)
-    if len(sentences) > 2 and rng.random() < 0.5:
-        num_cut = min(round((1 - target) * len(sentences)), len(sentences) - 1)
+    num_cut = round((1 - target) * len(sentences))
+    if num_cut and rng.random() < 0.5:
         start = int(rng.integers(0, len(sentences) - num_cut + 1))
         return " ".join(sentences[:start] + sentences[start + num_cut :])
     words = re.split(r"(\s+)", text)

@@ -221,6 +221,16 @@ def _band_keys(least: np.ndarray, keys: np.ndarray) -> None:
         keys[band] = _mix(key)
 
 
+@njit((types.uint64[::1],), cache=True, nogil=True)
+def _distinct(values: np.ndarray) -> int:
+    """Moves the different ones of sorted values to the front; how many."""
+    num = min(len(values), 1)
+    for i in range(1, len(values)):
+        values[num] = values[i]
+        num += values[num] != values[num - 1]
+    return num
+
+
 @njit((HASHES, HASHES), cache=True, nogil=True)
 def _jaccard(left: np.ndarray, right: np.ndarray) -> float:
     i = j = shared = 0
@@ -290,7 +300,7 @@ def shingles(text: str, ngram: int) -> np.ndarray:
     """See `shingles.shingles`."""
     found = _shingles(_bytes(text.encode()), table(), STEP, np.int64(ngram))
     found.sort()
-    return found[np.append(True, found[1:] != found[:-1])] if len(found) else found
+    return found[: _distinct(found)]
 
 
 def jaccard(left: np.ndarray, right: np.ndarray) -> float:

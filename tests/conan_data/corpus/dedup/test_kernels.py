@@ -1,7 +1,9 @@
 """The compiled and the numpy path say the same, and both what plain Python says."""
 
 import builtins
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ TEXT = st.one_of(
     st.text(alphabet="ab ,日", max_size=60),
 )
 FAMILY = MinHash.from_config(DedupConfig(num_bands=4, rows_per_band=3, ngram=3))
-MANY = settings(max_examples=300, deadline=None)
+MANY = settings(max_examples=200, deadline=None)
 PARAMETERS = FAMILY.factors, FAMILY.summands, FAMILY.num_bands
 
 
@@ -122,6 +124,28 @@ def test_long_texts_are_taken_in_blocks(filler: str) -> None:
     again = kernels.fingerprints([text], *PARAMETERS, 3)
     assert (compiled.keys[1] == again.keys[0]).all()
     assert (compiled.keys[1] == FAMILY.band_keys(kernels.shingles(text, 3))).all()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to see peak memory")
+@pytest.mark.parametrize("path", ["kernels", "arrays"])
+def test_a_long_text_costs_no_more_than_its_bytes(path: str) -> None:
+    code = f"""
+import re
+from pathlib import Path
+import numpy as np
+from conan_data.corpus.dedup import {path} as path
+parameters = np.ones(4, np.uint32), np.ones(4, np.uint32), 2, 5
+path.fingerprints(["some words to begin with " * 100] * 100, *parameters)
+text = "Wörter und 中文 , " * 2_000_000
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10
+before = peak()
+path.fingerprints([text], *parameters)
+print(len(text.encode()) >> 20, peak() - before)
+"""
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    size, grown = map(int, output.split())
+    assert size > 35
+    assert grown < size + 16
 
 
 def test_without_numba_numpy_hashes(
