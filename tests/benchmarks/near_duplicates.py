@@ -80,7 +80,7 @@ def _copy(text: str, rng: np.random.Generator, texts: list[str]) -> str:
     words = re.split(r"(\s+)", text)
     num_words = len(words[::2])
     # An edit breaks NGRAM of the text's n-grams, and adds as many.
-    num_edits = rng.poisson(num_words * (1 - target) / (1 + target) / NGRAM)
+    num_edits = max(1, rng.poisson(num_words * (1 - target) / (1 + target) / NGRAM))
     others = texts[int(rng.integers(len(texts)))].split()
     for at in rng.integers(0, num_words, size=num_edits) * 2:
         word = others[int(rng.integers(len(others)))]
