@@ -189,7 +189,7 @@ def _keep(units: np.ndarray, unit: np.uint64, num: np.int64) -> np.uint64:
 
 @njit((BYTES, NUMBERS, HASHES, types.int64), cache=True, nogil=True)
 def _shingles(data: np.ndarray, table: np.ndarray, step: np.ndarray, ngram: np.int64) -> np.ndarray:
-    size = BLOCK + ngram
+    size = BLOCK + ngram + LANES
     units, mixed, grams = np.empty(size, np.uint64), np.empty(size, np.uint64), np.empty(size, np.uint64)
     codes = np.empty(BLOCK + 1, np.uint32)
     found = np.empty(len(data) // 4 + size, np.uint64)

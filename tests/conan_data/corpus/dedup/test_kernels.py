@@ -126,6 +126,14 @@ def test_long_texts_are_taken_in_blocks(filler: str) -> None:
     assert (compiled.keys[1] == FAMILY.band_keys(kernels.shingles(text, 3))).all()
 
 
+@pytest.mark.parametrize("shift", [-2, -1, 0, 1, 2])
+def test_a_word_across_two_blocks_of_letters(shift: int) -> None:
+    text = "語" * (kernels.BLOCK - 1 + shift) + "ab" + "語" * 2 * kernels.BLOCK
+    for ngram in (1, 5):
+        assert kernels.shingles(text, ngram).tolist() == arrays.shingles(text, ngram).tolist()
+        assert same(*(path.fingerprints([text], *PARAMETERS, ngram) for path in (kernels, arrays)))
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to see peak memory")
 @pytest.mark.parametrize("path", ["kernels", "arrays"])
 def test_a_long_text_costs_no_more_than_its_bytes(path: str) -> None:
