@@ -93,6 +93,30 @@ def weights() -> np.ndarray:
     return table
 
 
+@cache
+def folds() -> np.ndarray:
+    """uint32 [0x110000]: the code point without case of every code point.
+
+    Simple case folding as Unicode has it: one character stays one character, so `ß` is not `ss`, `ﬁ` stays a
+    ligature, and capital `ẞ` becomes `ß`.
+    """
+    table = np.arange(0x110000, dtype=np.uint32)
+    # No script beyond this plane has case.
+    for code in range(0x20000):
+        sign = chr(code)
+        folded = next((form for form in (sign.casefold(), sign.lower()) if len(form) == 1), sign)
+        table[code] = ord(folded)
+    return table
+
+
+@cache
+def spaces() -> np.ndarray:
+    """bool [0x110000]: where `str.split` splits."""
+    table = np.zeros(0x110000, dtype=bool)
+    table[:0x3001] = [chr(code).isspace() for code in range(0x3001)]
+    return table
+
+
 @dataclass(frozen=True, slots=True)
 class Characters:
     """A text of N characters as arrays: code points (uint32 [N]), their kinds (uint8 [N]), and where units
@@ -118,9 +142,11 @@ class Characters:
         return 2 * int(np.count_nonzero(self.kinds == UNSPACED)) > self.num_units
 
 
-def characters(text: str) -> Characters:
-    """The arrays of `text`, which must hold no lone surrogates."""
+def characters(text: str, *, fold: bool = False) -> Characters:
+    """The arrays of `text`, which must hold no lone surrogates; with `fold` the code points are without case."""
     codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+    if fold:
+        codes = folds()[codes]
     found = kinds()[codes]
     in_word = (found == LETTER) | (found == DIGIT)
     begins = in_word | (found == UNSPACED)

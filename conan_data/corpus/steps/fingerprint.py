@@ -7,12 +7,17 @@ from datatrove.pipeline.base import PipelineStep
 
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.dedup.minhash import MinHash
-from conan_data.corpus.dedup.shingles import exact_hash, shingles
 from conan_data.corpus.documents import remaining
+
+BATCH_DOCUMENTS, BATCH_CHARS = 256, 1 << 18
+"""A batch ends when it has as many documents or characters."""
 
 
 class Fingerprint(PipelineStep):
-    """Sets `exact_hash` and `band_keys` (None for a text that is too short for shingles)."""
+    """Sets `exact_hash` and `band_keys` (None for a text that is too short for shingles).
+
+    Documents are held back until a batch is full, and go on in their order.
+    """
 
     name, type = "fingerprint", "dedup"
 
@@ -22,9 +27,21 @@ class Fingerprint(PipelineStep):
 
     def run(self, data: Iterator[Document], rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         minhash = MinHash.from_config(self.dedup)
+        batch: list[tuple[Document, bool]] = []
+        num_chars = 0
         for document, is_in in remaining(data):
-            if is_in:
-                found = shingles(document.text, self.dedup.ngram)
-                document.metadata["exact_hash"] = exact_hash(document.text)
-                document.metadata["band_keys"] = minhash.band_keys(found).tobytes() if len(found) else None
-            yield document
+            batch.append((document, is_in))
+            num_chars += len(document.text)
+            if len(batch) == BATCH_DOCUMENTS or num_chars >= BATCH_CHARS:
+                yield from self._marked(batch, minhash)
+                batch, num_chars = [], 0
+        yield from self._marked(batch, minhash)
+
+    def _marked(self, batch: list[tuple[Document, bool]], minhash: MinHash) -> Iterator[Document]:
+        documents = [document for document, is_in in batch if is_in]
+        found = minhash.fingerprints([document.text for document in documents])
+        hashes = zip(documents, found.exact, found.keys, found.has_keys.tolist(), strict=True)
+        for document, exact, keys, has_keys in hashes:
+            document.metadata["exact_hash"] = exact.tobytes()
+            document.metadata["band_keys"] = keys.tobytes() if has_keys else None
+        return (document for document, _ in batch)
