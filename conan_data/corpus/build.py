@@ -30,7 +30,8 @@ from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.dedup.shingles import shingles
 from conan_data.corpus.dedup.survivors import exact_survivors, near_survivors, survival_rank
 from conan_data.corpus.documents import Dropped
-from conan_data.corpus.executor import Executor
+from conan_data.corpus.execution.description import Pass
+from conan_data.corpus.execution.run import run_ranks
 from conan_data.corpus.pipeline import pipeline
 from conan_data.errors import UserError
 from conan_data.language.identify import LangidIdentifier
@@ -169,13 +170,21 @@ def label_report(counts: Counter[str]) -> dict[str, Any]:
 
 def _filter(config: BuildCorpusConfig, files: list[Path], folder: Path, *, logging_dir: Path) -> None:
     """Runs the tasks whose parts are missing."""
-    executor = Executor(
-        pipeline(config, files, folder),
+    stage = Pass(
+        name="filter",
         tasks=config.num_tasks,
+        steps=pipeline,
+        config=config,
+        arguments={"files": [str(file) for file in files], "folder": str(folder)},
+    )
+    run_ranks(
+        stage,
+        parts.missing_parts(folder, config.num_tasks),
+        executor=config.executor,
         workers=config.workers,
         logging_dir=logging_dir,
+        label="filtering",
     )
-    executor.run_ranks(parts.missing_parts(folder, config.num_tasks))
 
 
 def _all_drops(
