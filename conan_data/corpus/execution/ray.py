@@ -8,6 +8,7 @@ and go; the second loss, and any error of a task, ends the run.
 
 import logging
 import os
+import socket
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from conan_data.errors import UserError
 log = logging.getLogger(__name__)
 ATTEMPTS = 2
 SECONDS_BETWEEN_LOOKS = 10.0
+SECONDS_TO_ANSWER = 20.0
 
 
 def run_on_ray(
@@ -53,7 +55,7 @@ def run_on_ray(
                     log.warning("%s: its process or node was lost; starting it again", where)
                     waiting.append(rank)
                     continue
-                if not remote.wait_until_ended(folder, rank):
+                if remote.wait_until_ended(folder, [rank]):
                     raise remote.not_shared(folder, where)
                 if failure := remote.failure_of(folder, rank):
                     raise failure.error(where)
@@ -76,6 +78,7 @@ def _connected(config: ExecutorConfig, workers: int) -> Iterator[Any]:
             "include_dashboard": False,
             "_node_ip_address": "127.0.0.1",
         }
+    _check_address(config.address)
     try:
         ray.init(address=config.address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -85,6 +88,19 @@ def _connected(config: ExecutorConfig, workers: int) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Ray itself looks for ten minutes before it says that nobody answers there."""
+    host, _, port = address.rpartition(":")
+    if address in ("auto", "local"):
+        return
+    if not host or not port.isdecimal():
+        raise UserError(f"executor.address: must be auto, local or host:port, got {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise UserError(f"executor.address: no Ray cluster at {address!r} ({error})") from error
 
 
 def _remote_task(ray: Any, config: ExecutorConfig) -> Any:

@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 
 from conan_data.corpus.execution.description import Pass, working_directory
@@ -54,16 +55,16 @@ def failure_of(folder: Path, rank: int) -> Failure | None:
     return Failure.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def wait_until_ended(folder: Path, rank: int, *, seconds: float = SECONDS_TO_APPEAR) -> bool:
-    """Whether the result of a task appears in time."""
+def wait_until_ended(folder: Path, ranks: Collection[int], *, seconds: float = SECONDS_TO_APPEAR) -> set[int]:
+    """Those of the tasks whose result does not appear in time."""
     until = time.monotonic() + seconds
-    while not ended(folder, rank):
+    while missing := {rank for rank in ranks if not ended(folder, rank)}:
         if time.monotonic() > until:
-            return False
+            break
         # Listing the folder makes a network file system look again.
         os.listdir(folder)
         time.sleep(0.2)
-    return True
+    return missing
 
 
 def not_shared(folder: Path, where: str) -> UserError:

@@ -38,6 +38,8 @@ LOG_LINES = 15
 SECONDS_WITHOUT_ANSWER = 900.0
 """How long the controller of the cluster may be away."""
 SECONDS_BETWEEN_LINES = 300.0
+SECONDS_FOR_A_FAILURE = 5.0
+"""How long a task that did not end well may take to show why; most leave nothing."""
 
 
 def run_on_slurm(
@@ -58,11 +60,10 @@ def run_on_slurm(
         chosen = ranks[first : first + config.max_array]
         job = _submit(sbatch_command(config, folder, script, len(chosen), workers), logging_dir)
         try:
-            for index, state in _ended(job, len(chosen), config):
-                rank = chosen[index]
-                if problem := _problem(stage, folder, rank, state):
-                    failures[rank] = problem
-                yield rank
+            for states in _ended(job, len(chosen), config):
+                states_by_rank = {chosen[index]: state for index, state in states.items()}
+                failures |= _problems(stage, folder, states_by_rank)
+                yield from states_by_rank
         finally:
             _run(["scancel", job])
             _jobs_file(logging_dir).unlink(missing_ok=True)
@@ -118,8 +119,10 @@ def _submit(command: list[str], logging_dir: Path) -> str:
     return job
 
 
-def _ended(job: str, num_tasks: int, config: ExecutorConfig) -> Generator[tuple[int, str], None, None]:
-    """Array indices whose job has ended, with the state that it ended in, until there is no other."""
+def _ended(job: str, num_tasks: int, config: ExecutorConfig) -> Generator[dict[int, str], None, None]:
+    """Array indices whose job has ended since the last look, with the state it ended in, until there is no
+    other.
+    """
     waiting = set(range(num_tasks))
     said = answered = time.monotonic()
     while True:
@@ -127,9 +130,11 @@ def _ended(job: str, num_tasks: int, config: ExecutorConfig) -> Generator[tuple[
         now = time.monotonic()
         if queue is not None:
             answered = now
-            over = {index for index in waiting if queue.get(index, ("gone", ""))[0] in ENDED | {"gone"}}
-            yield from ((index, queue.get(index, ("gone", ""))[0]) for index in sorted(over))
-            waiting -= over
+            states = {index: queue.get(index, ("gone", ""))[0] for index in sorted(waiting)}
+            over = {index: state for index, state in states.items() if state in ENDED | {"gone"}}
+            if over:
+                yield over
+            waiting -= over.keys()
             if not waiting:
                 return
             if now - said > SECONDS_BETWEEN_LINES:
@@ -158,19 +163,22 @@ def _summary(queue: dict[int, tuple[str, str]]) -> str:
     return counts + (f" (waiting for: {', '.join(reasons)})" if reasons else "")
 
 
-def _problem(stage: Pass, folder: Path, rank: int, state: str) -> Failure | str | None:
-    """Why a task whose job has ended is not done; said in the log at once."""
-    where = task_name(stage, rank)
-    seconds = remote.SECONDS_TO_APPEAR if state in ("COMPLETED", "gone") else 5.0
-    if remote.wait_until_ended(folder, rank, seconds=seconds):
-        failure = remote.failure_of(folder, rank)
-        if failure is not None:
+def _problems(stage: Pass, folder: Path, states: dict[int, str]) -> dict[int, Failure | str]:
+    """Why tasks whose jobs have ended are not done; said in the log at once."""
+    done = [rank for rank, state in states.items() if state == "COMPLETED"]
+    if missing := remote.wait_until_ended(folder, done):
+        raise remote.not_shared(folder, task_name(stage, min(missing)))
+    missing = remote.wait_until_ended(folder, states, seconds=SECONDS_FOR_A_FAILURE)
+    problems: dict[int, Failure | str] = {}
+    for rank, state in states.items():
+        where = task_name(stage, rank)
+        if rank in missing:
+            problems[rank] = state
+            log.warning("%s ended without a result (%s)%s", where, state, _log_tail(folder, rank))
+        elif failure := remote.failure_of(folder, rank):
+            problems[rank] = failure
             log.warning("%s failed: %s: %s", where, failure.type, failure.message)
-        return failure
-    if state == "COMPLETED":
-        raise remote.not_shared(folder, where)
-    log.warning("%s ended without a result (%s)%s", where, state, _log_tail(folder, rank))
-    return state
+    return problems
 
 
 def _log_tail(folder: Path, rank: int) -> str:

@@ -15,7 +15,7 @@ def write_input(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     rng = random.Random(0)
     for file in range(3):
-        lines = []
+        lines, last = [], ""
         for row in range(700):
             text = " ".join(" ".join(rng.choices(WORDS.split(), k=16)).capitalize() + "." for _ in range(6))
             text = "short" if row % 17 == 0 else last + " More." if row % 10 == 9 else text
@@ -40,6 +40,8 @@ def run_recipe(out: Path, *flags: str, timeout: float = 400) -> "subprocess.Comp
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    found = {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    found = {
+        str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()
+    }
     assert "manifest.json" in found
     return found

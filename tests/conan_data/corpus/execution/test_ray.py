@@ -19,6 +19,8 @@ from tests.conan_data.corpus.execution.recipe import contents, run_recipe
 from tests.conan_data.corpus.execution.touch import is_alive, made, processes, touch_pass, wait_for
 
 pytestmark = pytest.mark.slow
+# Read when ray is imported: no statistics are sent, and 127.0.0.1 is not taken for the address of another interface.
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 SECONDS = 120
 
 
@@ -26,7 +28,6 @@ SECONDS = 120
 def cluster() -> Iterator[Any]:
     """A head without cores, and two nodes of one core each."""
     pytest.importorskip("ray", reason="ray is not installed (extra `ray`)")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
     options = {"node_ip_address": "127.0.0.1", "include_dashboard": False, "object_store_memory": 80_000_000}
@@ -54,6 +55,7 @@ def run(folder: Path, address: str, *, failure: str = "", seconds: float = 0.0, 
 def test_tasks_are_spread_over_the_nodes(cluster: Any, tmp_path: Path) -> None:
     run(tmp_path, cluster.address, seconds=2)
     assert made(tmp_path) == [0, 1, 2, 3]
+    # The parent of a worker of Ray is the process of its node.
     assert len({path.read_text() for path in (tmp_path / "made").glob("pid-*")}) == 2
     assert os.getpid() not in processes(tmp_path)
 

@@ -31,7 +31,7 @@ class Touch(PipelineStep):
         self.folder, self.failure, self.seconds = folder, failure, seconds
 
     def run(self, data: Iterator[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        (self.folder / f"pid-{rank}-{os.getpid()}").write_text(os.environ.get("RAY_NODE_ID", ""))
+        (self.folder / f"pid-{rank}-{os.getpid()}").write_text(str(os.getppid()))
         if rank == 1:
             self.fail()
         time.sleep(self.seconds)
