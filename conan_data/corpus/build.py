@@ -30,7 +30,6 @@ from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.dedup.shingles import shingles
 from conan_data.corpus.dedup.survivors import exact_survivors, near_survivors, survival_rank
 from conan_data.corpus.documents import Dropped
-from conan_data.corpus.execution.description import Pass
 from conan_data.corpus.execution.run import run_ranks
 from conan_data.corpus.pipeline import pipeline
 from conan_data.errors import UserError
@@ -170,16 +169,10 @@ def label_report(counts: Counter[str]) -> dict[str, Any]:
 
 def _filter(config: BuildCorpusConfig, files: list[Path], folder: Path, *, logging_dir: Path) -> None:
     """Runs the tasks whose parts are missing."""
-    stage = Pass(
-        name="filter",
-        tasks=config.num_tasks,
-        steps=pipeline,
-        config=config,
-        arguments={"files": [str(file) for file in files], "folder": str(folder)},
-    )
     run_ranks(
-        stage,
+        pipeline(config, files, folder),
         parts.missing_parts(folder, config.num_tasks),
+        tasks=config.num_tasks,
         executor=config.executor,
         workers=config.workers,
         logging_dir=logging_dir,

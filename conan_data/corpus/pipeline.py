@@ -15,14 +15,12 @@ from conan_data.corpus.steps.rules import ApplyRules
 from conan_data.corpus.steps.write import WritePart
 
 
-def pipeline(config: BuildCorpusConfig, files: list[str], folder: str) -> list[PipelineStep]:
-    """The steps of `config` over `files`; parts go to `folder`. Paths come as text, as the description of a pass
-    holds them.
-    """
+def pipeline(config: BuildCorpusConfig, files: list[Path], folder: Path) -> list[PipelineStep]:
+    """The steps of `config` over `files`; parts go to `folder`."""
     return [
-        ReadRows([Path(file) for file in files], config.group_field, show_progress=config.workers == 1),
+        ReadRows(files, config.group_field, show_progress=config.workers == 1),
         FindLanguage(config.languages, config.min_lang_score),
         ApplyRules(config.rules),
         Fingerprint(config.dedup),
-        WritePart(Path(folder)),
+        WritePart(folder),
     ]

@@ -9,7 +9,8 @@ import dataclasses
 import re
 from typing import Literal
 
-from conan_data.config import require
+from conan_data.config import parse_memory, require
+from conan_data.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,8 +23,10 @@ class ExecutorConfig:
     """Where tasks run."""
     cpus_per_task: int = 1
     """Ray, Slurm: cores that a task takes."""
-    memory_gb_per_task: float = 4.0
-    """Ray, Slurm: memory that a task takes, by which tasks are placed; Slurm ends one that takes more. 0: not said."""
+    memory_per_task: str = "4GB"
+    """Ray, Slurm: memory that a task takes, by which tasks are placed; Slurm ends one that takes more. Empty: not
+    said.
+    """
     address: str = "auto"
     """Ray: `host:port` of a running cluster, `auto` to find the one of this machine, `local` to start one here."""
     partition: str = ""
@@ -45,12 +48,10 @@ class ExecutorConfig:
 
     def __post_init__(self) -> None:
         require(self.cpus_per_task >= 1, "executor.cpus_per_task", self.cpus_per_task, "must be at least 1")
-        require(
-            self.memory_gb_per_task >= 0,
-            "executor.memory_gb_per_task",
-            self.memory_gb_per_task,
-            "must not be negative",
-        )
+        try:
+            parse_memory(self.memory_per_task or "1")
+        except UserError as error:
+            raise UserError(str(error).replace("memory", "executor.memory_per_task", 1)) from None
         require(
             re.fullmatch(r"(\d+-)?\d+:\d\d(:\d\d)?", self.time) is not None,
             "executor.time",
@@ -65,3 +66,8 @@ class ExecutorConfig:
             self.sbatch_args,
             "write each as --name=value",
         )
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of a task; 0 where it is not said."""
+        return parse_memory(self.memory_per_task) if self.memory_per_task else 0

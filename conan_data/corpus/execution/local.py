@@ -18,23 +18,23 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from conan_data.corpus.execution.description import Pass
+from conan_data.corpus.execution.description import TaskSet
 from conan_data.corpus.execution.failure import Failure
-from conan_data.corpus.execution.task import run_task, task_name
+from conan_data.corpus.execution.task import run_task
 from conan_data.errors import UserError
 
 SECONDS_TO_END = 5.0
 
 
-def run_here(stage: Pass, ranks: Sequence[int], logging_dir: Path) -> Generator[int, None, None]:
+def run_here(work: TaskSet, ranks: Sequence[int], logging_dir: Path) -> Generator[int, None, None]:
     """Runs the tasks in this process and yields each one that is done."""
     for rank in ranks:
-        run_task(stage, rank, logging_dir)
+        run_task(work, rank, logging_dir)
         yield rank
 
 
 def run_in_processes(
-    stage: Pass, ranks: Sequence[int], logging_dir: Path, *, workers: int
+    work: TaskSet, ranks: Sequence[int], logging_dir: Path, *, workers: int
 ) -> Generator[int, None, None]:
     """Runs the tasks in up to `workers` processes and yields each one that is done.
 
@@ -44,7 +44,7 @@ def run_in_processes(
     running: dict[Connection, _Worker] = {}
     try:
         for _ in range(min(workers, len(ranks))):
-            worker = _Worker(stage, logging_dir)
+            worker = _Worker(work, logging_dir)
             running[worker.connection] = worker
             worker.start(waiting.popleft())
         while running:
@@ -66,11 +66,11 @@ def run_in_processes(
 class _Worker:
     """A process, and the task that it works on."""
 
-    def __init__(self, stage: Pass, logging_dir: Path) -> None:
+    def __init__(self, work: TaskSet, logging_dir: Path) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, far_end = context.Pipe()
-        self.stage, self.rank = stage, -1
-        self.process: SpawnProcess = context.Process(target=_work, args=(far_end, stage, logging_dir))
+        self.work, self.rank = work, -1
+        self.process: SpawnProcess = context.Process(target=_work, args=(far_end, work, logging_dir))
         self.process.start()
         # Only the worker may hold its end, so that the pipe ends when the worker does.
         far_end.close()
@@ -83,7 +83,7 @@ class _Worker:
 
     def result(self) -> int:
         """The task that is done; raises its error, or `UserError` when the process is gone."""
-        where = task_name(self.stage, self.rank)
+        where = self.work.task(self.rank)
         try:
             failure: Failure | None = self.connection.recv()
         except (EOFError, ConnectionResetError):
@@ -114,7 +114,7 @@ def _death(where: str, exit_code: int | None) -> Exception:
     return UserError(f"workers: {where}: its process was killed ({name}), {cause}")
 
 
-def _work(connection: Connection, stage: Pass, logging_dir: Path) -> None:
+def _work(connection: Connection, work: TaskSet, logging_dir: Path) -> None:
     """Runs the tasks whose numbers come in, until the pipe ends."""
     # Ctrl-C reaches the whole group of processes; the main one decides, and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -126,7 +126,7 @@ def _work(connection: Connection, stage: Pass, logging_dir: Path) -> None:
             return
         failure = None
         try:
-            run_task(stage, rank, logging_dir)
+            run_task(work, rank, logging_dir)
         except Exception as error:  # noqa: BLE001 (the outermost frame of a worker: it sends on whatever is left)
             failure = Failure.of(error)
         connection.send(failure)

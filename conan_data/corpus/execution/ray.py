@@ -17,8 +17,7 @@ from typing import Any
 
 from conan_data.corpus.execution import remote
 from conan_data.corpus.execution.config import ExecutorConfig
-from conan_data.corpus.execution.description import Pass
-from conan_data.corpus.execution.task import task_name
+from conan_data.corpus.execution.description import TaskSet
 from conan_data.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -28,11 +27,11 @@ SECONDS_TO_ANSWER = 20.0
 
 
 def run_on_ray(
-    stage: Pass, ranks: Sequence[int], logging_dir: Path, *, workers: int, config: ExecutorConfig
+    work: TaskSet, ranks: Sequence[int], logging_dir: Path, *, workers: int, config: ExecutorConfig
 ) -> Generator[int, None, None]:
     """Runs the tasks, up to `workers` at a time, and yields each one that is done."""
     with _connected(config, workers) as ray:
-        folder = remote.describe(stage, logging_dir)
+        folder = remote.describe(work, logging_dir)
         start = _remote_task(ray, config)
         waiting, lost = deque(ranks), Counter[int]()
         running: dict[Any, int] = {}
@@ -44,13 +43,13 @@ def run_on_ray(
             ended, _ = ray.wait(list(running), num_returns=1, timeout=SECONDS_BETWEEN_LOOKS)
             for reference in ended:
                 rank = running.pop(reference)
-                where = task_name(stage, rank)
+                where = work.task(rank)
                 if _is_lost(ray, reference, where):
                     lost[rank] += 1
                     if lost[rank] == ATTEMPTS:
                         raise UserError(
                             f"executor: {where}: its process or node was lost {ATTEMPTS} times, most often for lack of memory; "
-                            "raise executor.memory_gb_per_task, or cut the input into more tasks"
+                            "raise executor.memory_per_task, or cut the input into more tasks"
                         )
                     log.warning("%s: its process or node was lost; starting it again", where)
                     waiting.append(rank)
@@ -109,8 +108,8 @@ def _remote_task(ray: Any, config: ExecutorConfig) -> Any:
         "max_retries": 0,
         "scheduling_strategy": "SPREAD",
     }
-    if config.memory_gb_per_task:
-        options["memory"] = _memory_bytes(config)
+    if config.memory_bytes:
+        options["memory"] = config.memory_bytes
     return ray.remote(run_on_node).options(**options)
 
 
@@ -145,7 +144,7 @@ def _check_room(ray: Any, config: ExecutorConfig) -> None:
     """A task that fits on no node would wait for ever."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if any(
-        node.get("CPU", 0) >= config.cpus_per_task and node.get("memory", 0) >= _memory_bytes(config)
+        node.get("CPU", 0) >= config.cpus_per_task and node.get("memory", 0) >= config.memory_bytes
         for node in nodes
     ):
         return
@@ -153,10 +152,6 @@ def _check_room(ray: Any, config: ExecutorConfig) -> None:
         f"{node.get('CPU', 0):.0f} cores and {node.get('memory', 0) / 1e9:.1f} GB" for node in nodes
     )
     raise UserError(
-        f"executor: no node has room for a task of {config.cpus_per_task} cores and {config.memory_gb_per_task} GB "
-        f"(nodes: {largest or 'none'}); lower executor.cpus_per_task or executor.memory_gb_per_task"
+        f"executor: no node has room for a task of {config.cpus_per_task} cores and {config.memory_per_task or 'no'} memory "
+        f"(nodes: {largest or 'none'}); lower executor.cpus_per_task or executor.memory_per_task"
     )
-
-
-def _memory_bytes(config: ExecutorConfig) -> int:
-    return int(config.memory_gb_per_task * 1e9)

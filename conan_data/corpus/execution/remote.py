@@ -1,6 +1,6 @@
 """What the nodes of a cluster and the process that waits for them tell each other, in files that both see.
 
-`pass.json` says what to run; a node leaves `done-<rank>.json` or `failed-<rank>.json`. A node that says it is
+`tasks.json` says what to run; a node leaves `done-<rank>.json` or `failed-<rank>.json`. A node that says it is
 done but whose file is not here writes somewhere else: the most common mistake on a cluster, and without this
 check an empty corpus.
 """
@@ -12,32 +12,32 @@ import uuid
 from collections.abc import Collection
 from pathlib import Path
 
-from conan_data.corpus.execution.description import Pass, working_directory
+from conan_data.corpus.execution.description import TaskSet, working_directory
 from conan_data.corpus.execution.failure import Failure
 from conan_data.corpus.execution.task import run_task
 from conan_data.errors import UserError
 
-DESCRIPTION = "pass.json"
+DESCRIPTION = "tasks.json"
 SECONDS_TO_APPEAR = 60.0
 """How long a network file system may take to show a file that another node wrote."""
 
 
-def describe(stage: Pass, logging_dir: Path) -> Path:
-    """A new folder that holds the description of `stage`; those of earlier runs go."""
-    for old in logging_dir.glob(f"{stage.name}-*"):
+def describe(work: TaskSet, logging_dir: Path) -> Path:
+    """A new folder that holds the description of `work`; those of earlier runs go."""
+    for old in logging_dir.glob(f"{work.slug}-*"):
         shutil.rmtree(old, ignore_errors=True)
-    folder = (logging_dir / f"{stage.name}-{uuid.uuid4().hex[:8]}").resolve()
+    folder = (logging_dir / f"{work.slug}-{uuid.uuid4().hex[:8]}").resolve()
     folder.mkdir(parents=True)
-    (folder / DESCRIPTION).write_text(stage.to_json(), encoding="utf-8")
+    (folder / DESCRIPTION).write_text(work.to_json(), encoding="utf-8")
     return folder
 
 
 def run_described(folder: Path, rank: int) -> None:
-    """Runs a task of the pass that `folder` describes and leaves its result there. Raises nothing of the task."""
+    """Runs a task of the tasks that `folder` describes and leaves its result there. Raises nothing of the task."""
     try:
         text = (folder / DESCRIPTION).read_text(encoding="utf-8")
         os.chdir(working_directory(text))
-        run_task(Pass.from_json(text), rank, folder / "datatrove")
+        run_task(TaskSet.from_json(text), rank, folder / "datatrove")
     except Exception as error:  # noqa: BLE001 (the outermost frame of a task on a node: it sends on whatever is left)
         _write(folder / f"failed-{rank:05d}.json", Failure.of(error).to_json())
     else:

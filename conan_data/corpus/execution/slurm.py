@@ -21,9 +21,8 @@ from pathlib import Path
 
 from conan_data.corpus.execution import remote
 from conan_data.corpus.execution.config import ExecutorConfig
-from conan_data.corpus.execution.description import Pass
+from conan_data.corpus.execution.description import TaskSet
 from conan_data.corpus.execution.failure import Failure
-from conan_data.corpus.execution.task import task_name
 from conan_data.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -43,15 +42,14 @@ SECONDS_FOR_A_FAILURE = 5.0
 
 
 def run_on_slurm(
-    stage: Pass, ranks: Sequence[int], logging_dir: Path, *, workers: int, config: ExecutorConfig
+    work: TaskSet, ranks: Sequence[int], logging_dir: Path, *, workers: int, config: ExecutorConfig
 ) -> Generator[int, None, None]:
     """Runs the tasks, up to `workers` at a time, and yields each one that has ended, well or not.
 
     Raises at the end when tasks failed: the error of the task itself where there is one, and it is the user's
     or the only one; else a `UserError` that names the tasks and their logs.
     """
-    _cancel_left_over(logging_dir)
-    folder = remote.describe(stage, logging_dir)
+    folder = remote.describe(work, logging_dir)
     (folder / "ranks.json").write_text(json.dumps(list(ranks)))
     script = folder / "job.sh"
     failures: dict[int, Failure | str] = {}
@@ -62,13 +60,13 @@ def run_on_slurm(
         try:
             for states in _ended(job, len(chosen), config):
                 states_by_rank = {chosen[index]: state for index, state in states.items()}
-                failures |= _problems(stage, folder, states_by_rank)
+                failures |= _problems(work, folder, states_by_rank)
                 yield from states_by_rank
         finally:
             _run(["scancel", job])
             _jobs_file(logging_dir).unlink(missing_ok=True)
     if failures:
-        raise _error(stage, folder, failures)
+        raise _error(work, folder, failures)
 
 
 def job_script(config: ExecutorConfig, folder: Path, first: int) -> str:
@@ -89,7 +87,7 @@ def sbatch_command(
     config: ExecutorConfig, folder: Path, script: Path, num_tasks: int, workers: int
 ) -> list[str]:
     """How the array job is sent; the node's output goes to `log-<index>.txt`, one a task."""
-    memory = [f"--mem={int(config.memory_gb_per_task * 1000)}M"] if config.memory_gb_per_task else []
+    memory = [f"--mem={-(-config.memory_bytes // 2**20)}M"] if config.memory_bytes else []
     return [
         *("sbatch", "--parsable", f"--job-name=conan-{folder.name}", f"--array=0-{num_tasks - 1}%{workers}"),
         *("--ntasks=1", f"--cpus-per-task={config.cpus_per_task}", *memory, f"--time={config.time}"),
@@ -163,15 +161,15 @@ def _summary(queue: dict[int, tuple[str, str]]) -> str:
     return counts + (f" (waiting for: {', '.join(reasons)})" if reasons else "")
 
 
-def _problems(stage: Pass, folder: Path, states: dict[int, str]) -> dict[int, Failure | str]:
+def _problems(work: TaskSet, folder: Path, states: dict[int, str]) -> dict[int, Failure | str]:
     """Why tasks whose jobs have ended are not done; said in the log at once."""
     done = [rank for rank, state in states.items() if state == "COMPLETED"]
     if missing := remote.wait_until_ended(folder, done):
-        raise remote.not_shared(folder, task_name(stage, min(missing)))
+        raise remote.not_shared(folder, work.task(min(missing)))
     missing = remote.wait_until_ended(folder, states, seconds=SECONDS_FOR_A_FAILURE)
     problems: dict[int, Failure | str] = {}
     for rank, state in states.items():
-        where = task_name(stage, rank)
+        where = work.task(rank)
         if rank in missing:
             problems[rank] = state
             log.warning("%s ended without a result (%s)%s", where, state, _log_tail(folder, rank))
@@ -189,26 +187,29 @@ def _log_tail(folder: Path, rank: int) -> str:
     return "; the end of its log:\n" + "\n".join(lines[-LOG_LINES:]) if lines else "; it left no log"
 
 
-def _error(stage: Pass, folder: Path, failures: dict[int, Failure | str]) -> Exception:
+def _error(work: TaskSet, folder: Path, failures: dict[int, Failure | str]) -> Exception:
     for rank, problem in failures.items():
         if isinstance(problem, Failure) and (problem.user or problem.errno is not None or len(failures) == 1):
-            return problem.error(task_name(stage, rank))
+            return problem.error(work.task(rank))
     names = ", ".join(
         f"task {rank} ({problem.type if isinstance(problem, Failure) else problem})"
         for rank, problem in sorted(failures.items())[:10]
     )
     more = f" and {len(failures) - 10} more" if len(failures) > 10 else ""
     return UserError(
-        f"executor: {len(failures)} of {stage.tasks} tasks ({stage.name}) failed: {names}{more}; logs are in {folder}; "
+        f"executor: {len(failures)} of {work.tasks} tasks ({work.name}) failed: {names}{more}; logs are in {folder}; "
         "the same command runs only those that are missing"
     )
 
 
-def _cancel_left_over(logging_dir: Path) -> None:
+def has_left_over(logging_dir: Path) -> bool:
+    """Whether a run that was killed left jobs behind."""
+    return _jobs_file(logging_dir).exists()
+
+
+def cancel_left_over(logging_dir: Path) -> None:
     """Ends the jobs of a run that was killed: they would write where this one writes."""
     path = _jobs_file(logging_dir)
-    if not path.exists():
-        return
     job = path.read_text()
     log.info("slurm: cancelling job %s of an earlier run", job)
     _run(["scancel", job])

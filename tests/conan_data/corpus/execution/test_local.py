@@ -13,17 +13,18 @@ from conan_data.corpus.execution.config import ExecutorConfig
 from conan_data.corpus.execution.failure import TaskError
 from conan_data.corpus.execution.run import run_ranks
 from conan_data.errors import UserError
-from tests.conan_data.corpus.execution.touch import is_alive, made, processes, touch_pass, wait_for
+from tests.conan_data.corpus.execution.touch import is_alive, made, processes, touch, wait_for
 
 
 def run(folder: Path, ranks: list[int], *, workers: int, failure: str = "", seconds: float = 0.0) -> None:
     run_ranks(
-        touch_pass(folder, failure=failure, seconds=seconds),
+        touch(folder, failure=failure, seconds=seconds),
         ranks,
+        tasks=4,
         executor=ExecutorConfig(),
         workers=workers,
         logging_dir=folder / "log",
-        label="touching",
+        label="touch",
     )
 
 

@@ -16,7 +16,7 @@ from conan_data.corpus.execution.failure import TaskError
 from conan_data.corpus.execution.run import run_ranks
 from conan_data.errors import UserError
 from tests.conan_data.corpus.execution.recipe import contents, run_recipe
-from tests.conan_data.corpus.execution.touch import is_alive, made, processes, touch_pass, wait_for
+from tests.conan_data.corpus.execution.touch import is_alive, made, processes, touch, wait_for
 
 pytestmark = pytest.mark.slow
 # Read when ray is imported: no statistics are sent, and 127.0.0.1 is not taken for the address of another interface.
@@ -38,17 +38,18 @@ def cluster() -> Iterator[Any]:
 
 
 def config(address: str, **fields: Any) -> ExecutorConfig:
-    return ExecutorConfig(**({"kind": "ray", "address": address, "memory_gb_per_task": 1.0} | fields))
+    return ExecutorConfig(**({"kind": "ray", "address": address, "memory_per_task": "1GB"} | fields))
 
 
 def run(folder: Path, address: str, *, failure: str = "", seconds: float = 0.0, **fields: Any) -> None:
     run_ranks(
-        touch_pass(folder, failure=failure, seconds=seconds),
+        touch(folder, failure=failure, seconds=seconds),
         [0, 1, 2, 3],
+        tasks=4,
         executor=config(address, **fields),
         workers=2,
         logging_dir=folder / "log",
-        label="touching",
+        label="touch",
     )
 
 
@@ -92,7 +93,8 @@ def test_the_tasks_of_a_lost_node_run_elsewhere(
 
     thread = threading.Thread(target=lose)
     thread.start()
-    run(tmp_path, cluster.address, seconds=4)
+    # Long enough for a process of the lost node to be ended before its task is done.
+    run(tmp_path, cluster.address, seconds=20)
     thread.join()
     assert made(tmp_path) == [0, 1, 2, 3]
     assert "was lost; starting it again" in caplog.text
@@ -112,7 +114,7 @@ def test_the_run_ends_when_no_node_is_left(cluster: Any, tmp_path: Path) -> None
 
 
 def test_what_cannot_run_is_said_before_it_waits(cluster: Any, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no node has room for a task of 3 cores and 1.0 GB"):
+    with pytest.raises(UserError, match="no node has room for a task of 3 cores and 1GB memory"):
         run(tmp_path, cluster.address, cpus_per_task=3)
     with pytest.raises(UserError, match="executor.address: no Ray cluster at '127.0.0.1:9'"):
         run(tmp_path, "127.0.0.1:9")
@@ -123,7 +125,7 @@ def test_output_is_the_same_as_that_of_one_process(cluster: Any, tmp_path: Path)
     ray = run_recipe(
         tmp_path / "ray",
         *("--workers", "2", "--tasks", "5", "--executor.kind", "ray"),
-        *("--executor.address", cluster.address, "--executor.memory-gb-per-task", "1"),
+        *("--executor.address", cluster.address, "--executor.memory-per-task", "1GB"),
     )
     assert ray.returncode == 0, ray.stderr
     assert contents(tmp_path / "one") == contents(tmp_path / "ray")

@@ -19,7 +19,7 @@ from conan_data.corpus.execution.slurm import job_script, read_queue, sbatch_com
 from conan_data.errors import UserError
 from tests.conan_data.corpus.execution.cluster import missing, slurm_cluster
 from tests.conan_data.corpus.execution.recipe import contents, run_recipe
-from tests.conan_data.corpus.execution.touch import is_alive, made, processes, touch_pass, wait_for
+from tests.conan_data.corpus.execution.touch import is_alive, made, processes, touch, wait_for
 
 SECONDS = 120
 with_slurm = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -31,7 +31,7 @@ def test_the_job_is_sent_as_the_config_says() -> None:
         partition="cpu",
         qos="long",
         cpus_per_task=2,
-        memory_gb_per_task=8,
+        memory_per_task="8GB",
         time="2-00:00:00",
         sbatch_args=("--account=a b",),
         setup="module load python\nsource env/bin/activate",
@@ -44,10 +44,10 @@ def test_the_job_is_sent_as_the_config_says() -> None:
     )
     assert sbatch_command(config, folder, folder / "job.sh", 30, 8) == [
         *("sbatch", "--parsable", "--job-name=conan-filter-1", "--array=0-29%8", "--ntasks=1"),
-        *("--cpus-per-task=2", "--mem=8000M", "--time=2-00:00:00", "--partition=cpu", "--qos=long"),
+        *("--cpus-per-task=2", "--mem=7630M", "--time=2-00:00:00", "--partition=cpu", "--qos=long"),
         *("--no-requeue", f"--output={folder}/log-%A-%a.txt", "--account=a b", f"{folder}/job.sh"),
     ]
-    plain = sbatch_command(ExecutorConfig(memory_gb_per_task=0), folder, folder / "job.sh", 1, 1)
+    plain = sbatch_command(ExecutorConfig(memory_per_task=""), folder, folder / "job.sh", 1, 1)
     assert not [arg for arg in plain if arg.startswith(("--mem", "--partition", "--qos"))]
     assert sys.executable in job_script(ExecutorConfig(), folder, 0)
 
@@ -75,14 +75,15 @@ def run(
     folder: Path, *, failure: str = "", seconds: float = 0.0, ranks: Any = (0, 1, 2, 3), **fields: Any
 ) -> None:
     run_ranks(
-        touch_pass(folder, failure=failure, seconds=seconds),
+        touch(folder, failure=failure, seconds=seconds),
         list(ranks),
+        tasks=4,
         executor=ExecutorConfig(
-            **({"kind": "slurm", "memory_gb_per_task": 1.0, "poll_seconds": 0.5} | fields)
+            **({"kind": "slurm", "memory_per_task": "1GB", "poll_seconds": 0.5} | fields)
         ),
         workers=2,
         logging_dir=folder / "log",
-        label="touching",
+        label="touch",
     )
 
 
@@ -179,7 +180,7 @@ run(Path(sys.argv[1]), seconds=300)
 def test_output_is_the_same_as_that_of_one_process(slurm: None, tmp_path: Path) -> None:
     assert run_recipe(tmp_path / "one", "--workers", "1").returncode == 0
     flags = ("--workers", "2", "--tasks", "5", "--executor.kind", "slurm", "--executor.poll-seconds", "0.5")
-    slurm_flags = (*flags, "--executor.memory-gb-per-task", "1")
+    slurm_flags = (*flags, "--executor.memory-per-task", "1GB")
     refused = run_recipe(tmp_path / "slurm", *slurm_flags, "--executor.python", "/no/such/python")
     assert refused.returncode == 2
     assert re.search(r"error: executor: 5 of 5 tasks \(filter\) failed", refused.stderr)

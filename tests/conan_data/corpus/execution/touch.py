@@ -11,8 +11,6 @@ from pathlib import Path
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-from conan_data.corpus.config import BuildCorpusConfig
-from conan_data.corpus.execution.description import Pass
 from conan_data.errors import UserError
 
 
@@ -62,23 +60,9 @@ class Touch(PipelineStep):
                     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def steps(
-    config: BuildCorpusConfig, *, folder: str, failure: str = "", seconds: float = 0.0
-) -> list[PipelineStep]:
-    return [Touch(Path(folder), failure, seconds)]
-
-
-def touch_pass(
-    folder: Path, *, failure: str = "", seconds: float = 0.0, tasks: int = 4, out: str = "out"
-) -> Pass:
+def touch(folder: Path, *, failure: str = "", seconds: float = 0.0) -> list[PipelineStep]:
     (folder / "made").mkdir(exist_ok=True)
-    return Pass(
-        name="touch",
-        tasks=tasks,
-        steps=steps,
-        config=BuildCorpusConfig(out=Path(out), input=("a.jsonl",), languages=("en",)),
-        arguments={"folder": str(folder / "made"), "failure": failure, "seconds": seconds},
-    )
+    return [Touch(folder / "made", failure, seconds)]
 
 
 def made(folder: Path) -> list[int]:
