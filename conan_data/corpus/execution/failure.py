@@ -7,6 +7,7 @@ wrong input, a full disk, a fault of ours).
 
 import dataclasses
 import json
+import os
 import traceback
 
 from conan_data.errors import UserError
@@ -51,7 +52,7 @@ class Failure:
         if self.user:
             return UserError(self.message)
         if self.errno is not None:
-            error: Exception = OSError(self.errno, self.message, self.filename)
+            error: Exception = OSError(self.errno, os.strerror(self.errno), self.filename)
             error.add_note(f"{where}:\n{self.traceback}")
             return error
         return TaskError(f"{where}: {self.type}: {self.message}\n{self.traceback}")

@@ -33,7 +33,7 @@ def describe(work: TaskSet, logging_dir: Path) -> Path:
 
 
 def run_described(folder: Path, rank: int) -> None:
-    """Runs a task of the tasks that `folder` describes and leaves its result there. Raises nothing of the task."""
+    """Runs one of the tasks that `folder` describes and leaves its result there. Raises nothing of the task."""
     try:
         text = (folder / DESCRIPTION).read_text(encoding="utf-8")
         os.chdir(working_directory(text))

@@ -63,7 +63,7 @@ def test_an_error_in_this_process_comes_out_as_it_is(
         ("error", TaskError, r"task 1 of 4 \(touch\): KeyError: 'rank 1'\nTraceback"),
         ("strange", TaskError, "StrangeError: strange enough"),
         ("user", UserError, "^input: no such file$"),
-        ("full", OSError, r"\[Errno 28\] No space left on device: 'parts/kept'"),
+        ("full", OSError, r"^\[Errno 28\] No space left on device: 'parts/kept'"),
         ("memory", UserError, r"task 1 of 4 \(touch\): memory ran out"),
         (
             "kill",

@@ -183,7 +183,7 @@ def test_output_is_the_same_as_that_of_one_process(slurm: None, tmp_path: Path) 
     slurm_flags = (*flags, "--executor.memory-per-task", "1GB")
     refused = run_recipe(tmp_path / "slurm", *slurm_flags, "--executor.python", "/no/such/python")
     assert refused.returncode == 2
-    assert re.search(r"error: executor: 5 of 5 tasks \(filter\) failed", refused.stderr)
+    assert re.search(r"error: executor: 5 of 5 tasks \(filtering\) failed", refused.stderr)
     done = run_recipe(tmp_path / "slurm", *slurm_flags)
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "one") == contents(tmp_path / "slurm")
