@@ -89,12 +89,11 @@ def test_the_tasks_of_a_lost_node_run_elsewhere(
 ) -> None:
     def lose() -> None:
         wait_for(lambda: len(processes(tmp_path)) == 2, SECONDS)
-        os.kill(raylet(cluster.workers[0]), signal.SIGKILL)
+        kill_node(cluster.workers[0], tmp_path)
 
     thread = threading.Thread(target=lose)
     thread.start()
-    # Long enough for a process of the lost node to be ended before its task is done.
-    run(tmp_path, cluster.address, seconds=20)
+    run(tmp_path, cluster.address, seconds=10)
     thread.join()
     assert made(tmp_path) == [0, 1, 2, 3]
     assert "was lost; starting it again" in caplog.text
@@ -104,7 +103,7 @@ def test_the_run_ends_when_no_node_is_left(cluster: Any, tmp_path: Path) -> None
     def lose() -> None:
         wait_for(lambda: len(processes(tmp_path)) == 2, SECONDS)
         for node in cluster.workers:
-            os.kill(raylet(node), signal.SIGKILL)
+            kill_node(node, tmp_path)
 
     thread = threading.Thread(target=lose)
     thread.start()
@@ -153,6 +152,9 @@ run(Path(sys.argv[1]), sys.argv[2], seconds=300)
 """
 
 
-def raylet(node: Any) -> int:
-    """The process that a node of the cluster stands or falls with."""
-    return int(node.all_processes["raylet"][0].process.pid)
+def kill_node(node: Any, folder: Path) -> None:
+    """Ends the process that a node stands or falls with, and those of its tasks, which would else finish them."""
+    raylet = int(node.all_processes["raylet"][0].process.pid)
+    tasks = [path for path in (folder / "made").glob("pid-*") if int(path.read_text()) == raylet]
+    for pid in (raylet, *(int(path.name.split("-")[2]) for path in tasks)):
+        os.kill(pid, signal.SIGKILL)
