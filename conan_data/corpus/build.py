@@ -29,8 +29,13 @@ from conan_data.corpus.config import BuildCorpusConfig
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.dedup.shingles import shingles
 from conan_data.corpus.dedup.survivors import exact_survivors, near_survivors, survival_rank
+<<<<<<< HEAD
 from conan_data.corpus.documents import SCORES, Dropped
 from conan_data.corpus.executor import Executor
+=======
+from conan_data.corpus.documents import Dropped
+from conan_data.corpus.execution.run import run_ranks
+>>>>>>> part-f
 from conan_data.corpus.pipeline import pipeline
 from conan_data.errors import UserError
 from conan_data.language.identify import LangidIdentifier
@@ -171,13 +176,15 @@ def label_report(counts: Counter[str]) -> dict[str, Any]:
 
 def _filter(config: BuildCorpusConfig, files: list[Path], folder: Path, *, logging_dir: Path) -> None:
     """Runs the tasks whose parts are missing."""
-    executor = Executor(
+    run_ranks(
         pipeline(config, files, folder),
+        parts.missing_parts(folder, config.num_tasks),
         tasks=config.num_tasks,
+        executor=config.executor,
         workers=config.workers,
         logging_dir=logging_dir,
+        label="filtering",
     )
-    executor.run_ranks(parts.missing_parts(folder, config.num_tasks))
 
 
 def _all_drops(

@@ -9,6 +9,7 @@ import dataclasses
 from conan_data.config import StageConfig, execution, require
 from conan_data.corpus.classify.config import ClassifyConfig
 from conan_data.corpus.dedup.config import DedupConfig
+from conan_data.corpus.execution.config import ExecutorConfig
 from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.safety.config import SafetyConfig
 
@@ -38,7 +39,9 @@ class BuildCorpusConfig(StageConfig):
     tasks: int = execution(0)
     """Parts the input is cut into; 0: four a worker, or one where there is one worker."""
     workers: int = execution(1)
-    """Processes that work on them."""
+    """Tasks that run at the same time: processes of this machine, or of the cluster that `executor` names."""
+    executor: ExecutorConfig = dataclasses.field(default_factory=ExecutorConfig, metadata={"identity": False})
+    """Where tasks run: here, on Ray, or on Slurm."""
 
     def __post_init__(self) -> None:
         require(len(self.input) > 0, "input", self.input, "name at least one file, folder or glob")
