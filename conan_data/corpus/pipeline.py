@@ -19,7 +19,7 @@ def pipeline(config: BuildCorpusConfig, files: list[Path], folder: Path) -> list
     """The steps of `config` over `files`; parts go to `folder`."""
     return [
         ReadRows(files, config.group_field, show_progress=config.workers == 1),
-        FindLanguage(config.languages, config.min_lang_score),
+        FindLanguage(config.languages, config.min_lang_score, config.identifier),
         ApplyRules(config.rules),
         Fingerprint(config.dedup),
         WritePart(folder),
