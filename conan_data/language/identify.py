@@ -12,8 +12,8 @@ reason says which case it was.
 Chinese counts as one language unless a recipe names `zh-Hans` or `zh-Hant`; then its characters decide which
 one a document is in.
 
-Not checked: documents in several languages (they go by the main one), and text beyond the first
-`SAMPLE_LENGTH` characters.
+Not checked: documents in several languages (they go by the main one), and what comes after the first
+`PROSE_BYTES` of prose or `SAMPLE_LENGTH` characters in all.
 """
 
 import difflib
@@ -33,8 +33,10 @@ from conan_data.language.markup import strip_code
 
 SAMPLE_LENGTH = 4000
 """Characters at the start of a text that are looked at."""
-PROSE_BYTES = 1000
-"""Bytes of it, code and markup left aside, that a guess is made from; more make it no better."""
+PROSE_BYTES = 600
+"""Bytes of it, code and markup left aside, that a guess is made from; on real pages 300 do worse and 4000 no
+better.
+"""
 FAIR_CHANCE = 0.1
 """Smallest probability among all languages at which a label backs a guess that the agreement guard would
 refuse.
