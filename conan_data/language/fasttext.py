@@ -28,7 +28,7 @@ class FasttextIdentifier:
         try:
             self._model = fasttext.load_model(str(path))
             self._model.predict("a")
-        except ValueError as error:
+        except (ValueError, MemoryError) as error:  # what fastText makes of a broken size
             raise UserError(
                 f"identifier: {path} is no fastText model of languages ({str(error).strip().rstrip('.!')})"
             ) from error
