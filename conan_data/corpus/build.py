@@ -29,16 +29,11 @@ from conan_data.corpus.config import BuildCorpusConfig
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.dedup.shingles import shingles
 from conan_data.corpus.dedup.survivors import exact_survivors, near_survivors, survival_rank
-<<<<<<< HEAD
 from conan_data.corpus.documents import SCORES, Dropped
-from conan_data.corpus.executor import Executor
-=======
-from conan_data.corpus.documents import Dropped
 from conan_data.corpus.execution.run import run_ranks
->>>>>>> part-f
 from conan_data.corpus.pipeline import pipeline
 from conan_data.errors import UserError
-from conan_data.language.identify import LangidIdentifier
+from conan_data.language.identify import load_identifier, model_file
 from conan_data.progress import progress
 from conan_data.readers import Broken, quarantine
 
@@ -61,9 +56,10 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
     Raises `UserError` for a language that cannot be recognised, for input that is not there, and when nothing
     would be kept.
     """
-    LangidIdentifier(config.languages)
+    load_identifier(config.identifier, config.languages)
     files = sources.expand(config.input)
-    inputs = [*files, *config.classify.inputs, *config.safety.inputs]
+    model = model_file(config.identifier)
+    inputs = [*files, *([model] if model else []), *config.classify.inputs, *config.safety.inputs]
     with artifact.building(
         config, kind="corpus", command="conan-data build-corpus", inputs=inputs, resume=True
     ) as build:
@@ -167,11 +163,31 @@ def funnel(drops: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def label_report(counts: Counter[str]) -> dict[str, Any]:
     """Declared languages against sure guesses: how many were right or wrong, and which was taken for which
-    (`declared>found`).
+    (`confusion`, by `declared>found`); the same for each declared language, with all that was found
+    (`by_declared`).
+
+    `missing`: no label; `unknown`: one that the identifier never answers; `unchecked`: the guess was unsure.
     """
-    wrong = {label: count for label, count in sorted(counts.items()) if ">" in label}
-    others = {label: counts[label] for label in ("right", "missing", "unknown", "unchecked")}
-    return {**others, "wrong": sum(wrong.values()), "confusion": wrong}
+    total = Counter({label: counts[label] for label in ("missing", "unknown")})
+    by_declared: dict[str, dict[str, Any]] = {}
+    for label, count in sorted(counts.items()):
+        declared, is_known, found = label.partition(">")
+        if not is_known:
+            continue
+        outcome = "unchecked" if not found else "right" if found == declared else "wrong"
+        total[outcome] += count
+        of_declared = by_declared.setdefault(declared, {"right": 0, "wrong": 0, "unchecked": 0, "found": {}})
+        of_declared[outcome] += count
+        if found:
+            of_declared["found"][found] = count
+    confusion = {
+        f"{declared}>{found}": count
+        for declared, of_declared in by_declared.items()
+        for found, count in of_declared["found"].items()
+        if found != declared
+    }
+    names = ("right", "wrong", "missing", "unknown", "unchecked")
+    return {**{name: total[name] for name in names}, "confusion": confusion, "by_declared": by_declared}
 
 
 def _filter(config: BuildCorpusConfig, files: list[Path], folder: Path, *, logging_dir: Path) -> None:

@@ -5,6 +5,7 @@ byte for byte, for any of them.
 """
 
 import dataclasses
+import re
 
 from conan_data.config import StageConfig, execution, require
 from conan_data.corpus.classify.config import ClassifyConfig
@@ -21,9 +22,15 @@ class BuildCorpusConfig(StageConfig):
     input: tuple[str, ...]
     """Files, folders, globs, corpus artifacts, or `sample` for the texts that come with the package."""
     languages: tuple[str, ...]
-    """ISO 639-1 codes of the languages to keep."""
+    """ISO 639-1 codes of the languages to keep; `zh-Hans` and `zh-Hant` instead of `zh` tell simplified and
+    traditional Chinese apart.
+    """
     min_lang_score: float = 0.4
     """Smallest probability of a language guess that is believed without, or against, a declared label."""
+    identifier: str = "langid"
+    """Who guesses languages: `langid` (py3langid, which comes with the package), or `fasttext:PATH` for a
+    fastText model of your own, such as lid.176.bin or GlotLID.
+    """
     group_field: str = ""
     """Field of a row, such as `metadata.passage`, whose value names documents that say the same thing; empty:
     each stands for itself.
@@ -56,6 +63,18 @@ class BuildCorpusConfig(StageConfig):
         )
         require(
             0 <= self.min_lang_score <= 1, "min_lang_score", self.min_lang_score, "must be between 0 and 1"
+        )
+        require(
+            not ("zh" in self.languages and any(name.startswith("zh-") for name in self.languages)),
+            "languages",
+            self.languages,
+            "name zh, or its scripts zh-Hans and zh-Hant, not both",
+        )
+        require(
+            re.fullmatch(r"langid|fasttext:.+", self.identifier) is not None,
+            "identifier",
+            self.identifier,
+            "must be langid, or fasttext: and the path of a model",
         )
         require(self.tasks >= 0, "tasks", self.tasks, "must not be negative")
         require(self.workers >= 1, "workers", self.workers, "must be at least 1")

@@ -12,7 +12,7 @@ from typing import Any
 from datatrove.data import Document
 
 from conan_data.corpus.rules.normalisation import normalise
-from conan_data.language.identify import read_label
+from conan_data.language.labels import read_scripted_label
 from conan_data.readers import Broken, Row, broken
 
 DETAILS = ("title", "url", "source")
@@ -46,7 +46,7 @@ def to_document(item: Row | Broken, group_field: str) -> Document:
         return Document(text="", id=own_id, metadata=metadata)
     assert isinstance(item, Row)
     values = item.values
-    metadata["declared"] = read_label(_first(values, "lang"))
+    metadata["declared"] = read_scripted_label(_first(values, "lang"))
     for name in DETAILS:
         metadata[name] = _as_text(_first(values, name))
     metadata["group"] = _as_text(lookup(values, group_field)) if group_field else None

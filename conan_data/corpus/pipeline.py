@@ -23,7 +23,7 @@ def pipeline(config: BuildCorpusConfig, files: list[Path], folder: Path) -> list
     return [
         ReadRows(files, config.group_field, show_progress=config.workers == 1),
         *([BlockDomains(config.safety, folder)] if config.safety.blocks else []),
-        FindLanguage(config.languages, config.min_lang_score),
+        FindLanguage(config.languages, config.min_lang_score, config.identifier),
         ApplyRules(config.rules),
         *([Classify(config.classify)] if config.classify.inputs else []),
         *([MaskPii(config.safety)] if config.safety.mask_pii else []),

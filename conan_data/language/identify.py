@@ -9,36 +9,45 @@ a fair chance. Labels of crawls are wrong often enough that a sure guess overrul
 not sure, a label of a configured language decides; where neither does, the document is dropped, and the
 reason says which case it was.
 
-Not checked: documents in several languages (they go by the main one), and text beyond the first
-`SAMPLE_LENGTH` characters.
+Chinese counts as one language unless a recipe names `zh-Hans` or `zh-Hant`; then its characters decide which
+one a document is in.
+
+Not checked: documents in several languages (they go by the main one), and what comes after the first
+`PROSE_BYTES` of prose or `SAMPLE_LENGTH` characters in all.
 """
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from conan_data.errors import UserError
+from conan_data.language.chinese import chinese_script
+from conan_data.language.labels import (
+    CHINESE,
+    CHINESE_SCRIPTS,
+    read_label,
+    without_scripts,
+)
 from conan_data.language.markup import strip_code
 
 SAMPLE_LENGTH = 4000
 """Characters at the start of a text that are looked at."""
-VARIANTS = {"wuu": "zh", "yue": "zh", "arz": "ar", "ary": "ar", "apc": "ar", "nn": "no"}
-"""Labels that are merged into another one, unless they are configured themselves."""
+PROSE_BYTES = 600
+"""Bytes of it, code and markup left aside, that a guess is made from; on real pages 300 do worse and 4000 no
+better.
+"""
 FAIR_CHANCE = 0.1
 """Smallest probability among all languages at which a label backs a guess that the agreement guard would
 refuse.
 """
-LABEL_ALIASES = {"nb": "no", "cmn": "zh", "zho": "zh", "arb": "ar", "iw": "he", "in": "id", "fil": "tl"}
-"""Declared labels that the identifier calls otherwise."""
 NO_LANGUAGE = "zxx"
-"""What the identifier answers to text that is in no language."""
+"""What an identifier answers to text that is in no language."""
+FASTTEXT = "fasttext:"
 
 
-@dataclass(frozen=True, slots=True)
-class Guess:
-    """The most probable configured language and the most probable of all.
+class Guess(NamedTuple):
+    """The most probable configured language ("" where none is probable) and the most probable of all.
 
     `score` is the first one's probability among the configured languages, `chance` among all; `open_score` is
     the second one's among all.
@@ -55,8 +64,11 @@ class Guess:
         return self.lang == self.open_lang
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+NO_GUESS = Guess("", 0.0, 0.0, NO_LANGUAGE, 0.0)
+"""For a text that says nothing."""
+
+
+class Verdict(NamedTuple):
     """The language of a document, or (`lang` empty) the reason why it has none of the configured ones."""
 
     lang: str
@@ -67,7 +79,7 @@ class Verdict:
 
 class Identifier(Protocol):
     """Guesses languages of texts that hold no code; deterministic. `known` are the labels that it could ever
-    answer.
+    answer, scripts of Chinese aside.
     """
 
     known: frozenset[str]
@@ -75,37 +87,34 @@ class Identifier(Protocol):
     def guess(self, text: str) -> Guess: ...
 
 
-class LangidIdentifier:
-    """py3langid (BSD licence; the model comes with the package, no network), restricted to `languages`."""
+def load_identifier(name: str, languages: Iterable[str]) -> Identifier:
+    """`langid`, or `fasttext:PATH` for a model of the user's own.
 
-    def __init__(self, languages: Sequence[str]) -> None:
-        """Raises `UserError` for a language that the model does not know."""
-        self._model = _load_model()
-        self.known = frozenset(self._model.labels) - {NO_LANGUAGE}
-        for name in languages:
-            if name not in self.known:
-                known = sorted(self.known)
-                nearest = difflib.get_close_matches(read_label(name), known, n=1, cutoff=0.0)[0]
-                raise UserError(
-                    f"languages: {name!r} is no language that can be recognised; the nearest is {nearest!r}, known are {', '.join(known)}"
-                )
-        self._languages = frozenset(languages)
-        self._inside = {
-            label: merged
-            for label in self.known
-            if (merged := merge_variant(label, self._languages)) in self._languages
-        }
+    Raises `UserError` for a language that the model does not know, and for a file that is no such model.
+    """
+    known_by = sorted(without_scripts(frozenset(languages)))
+    if model := model_file(name):
+        from conan_data.language.fasttext import FasttextIdentifier
 
-    def guess(self, text: str) -> Guess:
-        """The guess for a text without code; see `Guess`."""
-        ranked = self._model.rank(text)
-        open_label, open_score = ranked[0]
-        inside = [(label, score) for label, score in ranked if label in self._inside]
-        label, chance = inside[0]
-        score = chance / max(sum(score for _, score in inside), 1e-30)
-        return Guess(
-            self._inside[label], score, chance, merge_variant(open_label, self._languages), open_score
-        )
+        return FasttextIdentifier(model, known_by)
+    from conan_data.language.langid import LangidIdentifier
+
+    return LangidIdentifier(known_by)
+
+
+def model_file(name: str) -> Path | None:
+    """The file that an identifier is loaded from; None for the one that is installed with the package."""
+    return Path(name.removeprefix(FASTTEXT)) if name.startswith(FASTTEXT) else None
+
+
+def check_languages(languages: Sequence[str], known: frozenset[str]) -> None:
+    """Raises `UserError`, with the nearest that are, for a language that is not in `known`."""
+    for name in languages:
+        if name not in known:
+            nearest = difflib.get_close_matches(read_label(name), sorted(known), n=3, cutoff=0.0)
+            raise UserError(
+                f"languages: {name!r} is no language that can be recognised; the nearest are {', '.join(nearest)}"
+            )
 
 
 def decide(guess: Guess | None, declared: str, *, languages: frozenset[str], min_score: float) -> Verdict:
@@ -113,7 +122,7 @@ def decide(guess: Guess | None, declared: str, *, languages: frozenset[str], min
     label ("" where it has none).
     """
     backed = guess is not None and guess.lang == declared and guess.chance >= FAIR_CHANCE
-    if guess and (guess.agrees or backed) and guess.score >= min_score:
+    if guess and guess.lang and (guess.agrees or backed) and guess.score >= min_score:
         return Verdict(guess.lang, round(guess.score, 4))
     if guess and not guess.agrees and guess.open_score >= min_score:
         reason = "no-language" if guess.open_lang == NO_LANGUAGE else "other-language"
@@ -127,35 +136,29 @@ def identify(
     text: str, declared: str, *, identifier: Identifier, languages: frozenset[str], min_score: float
 ) -> Verdict:
     """The language of `text`, code and markup left aside."""
-    prose = strip_code(text[:SAMPLE_LENGTH])
+    sample = text[:SAMPLE_LENGTH]
+    prose = strip_code(sample, PROSE_BYTES)
     guess = identifier.guess(prose) if prose else None
+    if not languages.isdisjoint(CHINESE_SCRIPTS):
+        guess, declared = split_chinese(guess, declared, sample, languages=languages)
     return decide(guess, declared, languages=languages, min_score=min_score)
 
 
-def merge_variant(label: str, languages: frozenset[str]) -> str:
-    """`label`, or the language that it is a variant of unless it is configured itself."""
-    return label if label in languages else VARIANTS.get(label, label)
+def split_chinese(
+    guess: Guess | None, declared: str, text: str, *, languages: frozenset[str]
+) -> tuple[Guess | None, str]:
+    """A guess and a label that name Chinese, in the script that `text` is written in.
 
-
-def read_label(value: object) -> str:
-    """A declared label (`pt_BR`, `zh-Hant`, `NB`) in the form of the identifier's; "" for none."""
-    if not isinstance(value, str) or not value.strip():
-        return ""
-    primary = _primary(value)
-    return LABEL_ALIASES.get(primary, primary)
-
-
-def _primary(label: str) -> str:
-    return label.strip().lower().replace("_", "-").split("-")[0]
-
-
-@cache
-def _load_model() -> Any:
-    import numpy as np
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    model.nb_ptc = model.nb_ptc.astype(
-        np.float32
-    )  # converted once, not once a text: a third faster, the same scores
-    return model
+    A text that both scripts write alike is in the declared one, or else in a configured one.
+    """
+    if CHINESE not in (declared, guess and guess.lang, guess and guess.open_lang):
+        return guess, declared
+    script = chinese_script(text) or (
+        declared if declared in languages & CHINESE_SCRIPTS else min(languages & CHINESE_SCRIPTS)
+    )
+    if guess and guess.lang == CHINESE:
+        inside = script in languages
+        guess = guess._replace(lang=script) if inside else guess._replace(lang="", score=0.0, chance=0.0)
+    if guess and guess.open_lang == CHINESE:
+        guess = guess._replace(open_lang=script)
+    return guess, script if declared == CHINESE else declared

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from conan_data.language.identify import read_label
+from conan_data.language.labels import read_label
 from conan_data.retrieval import UNKNOWN_LANGUAGE, dataset_configs
 
 

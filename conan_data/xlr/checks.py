@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from conan_data.errors import UserError
-from conan_data.language.identify import NO_LANGUAGE, Guess, Identifier, LangidIdentifier, read_label
+from conan_data.language.identify import NO_LANGUAGE, Guess, Identifier, load_identifier
+from conan_data.language.labels import read_label
 from conan_data.language.markup import strip_code
 from conan_data.xlr.config import ChecksConfig
 
@@ -112,7 +113,7 @@ class Checker:
 def _identifier_of(language: str) -> Identifier | None:
     """An identifier restricted to one language, or None where it does not know it."""
     try:
-        return LangidIdentifier((language,))
+        return load_identifier("langid", (language,))
     except UserError:
         return None
 

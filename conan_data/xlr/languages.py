@@ -4,6 +4,7 @@ stands for.
 Labels in the wild differ in form (`zh-tw`, `zh_TW`) and in depth (`pt`, `pt_BR`). A label belongs to the
 language of the mix that is written the same, or else to its language without script and region: with the mix
 {zh, zh_TW}, `zh-TW` counts for `zh_TW`, `zh` and `zh_CN` for `zh`; with {zh} alone all three count for `zh`.
+Chinese labels that name a script and those that name a region of that script are one: `zh-Hant` is `zh_TW`.
 The other way round nothing is assumed: `pt` is not known to be `pt_BR`.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from conan_data.errors import UserError
-from conan_data.language.identify import read_label
+from conan_data.language.labels import CHINESE_SCRIPTS, read_label, read_scripted_label
 
 
 @cache
@@ -49,6 +50,11 @@ def match(label: str, mix: Iterable[str]) -> str | None:
     exact = same.get(label.strip().lower().replace("-", "_"))
     if exact is not None:
         return exact
+    script = read_scripted_label(label)
+    if script in CHINESE_SCRIPTS:
+        scripted = next((key for key in same.values() if read_scripted_label(key) == script), None)
+        if scripted is not None:
+            return scripted
     primary = read_label(label)
     return next((key for form, key in same.items() if "_" not in form and read_label(key) == primary), None)
 

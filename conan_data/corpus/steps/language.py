@@ -6,7 +6,8 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from conan_data.corpus.documents import Dropped, remaining
-from conan_data.language.identify import LangidIdentifier, Verdict, identify, merge_variant
+from conan_data.language.identify import Verdict, identify, load_identifier
+from conan_data.language.labels import CHINESE, CHINESE_SCRIPTS, merge_variant
 
 
 class FindLanguage(PipelineStep):
@@ -14,12 +15,13 @@ class FindLanguage(PipelineStep):
 
     name, type = "language", "filter"
 
-    def __init__(self, languages: tuple[str, ...], min_score: float) -> None:
+    def __init__(self, languages: tuple[str, ...], min_score: float, identifier: str = "langid") -> None:
         super().__init__()
-        self.languages, self.min_score = frozenset(languages), min_score
+        self.languages, self.min_score, self.identifier = frozenset(languages), min_score, identifier
 
     def run(self, data: Iterator[Document], rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        identifier = LangidIdentifier(sorted(self.languages))
+        identifier = load_identifier(self.identifier, self.languages)
+        known = identifier.known | (CHINESE_SCRIPTS if CHINESE in identifier.known else frozenset())
         for document, is_in in remaining(data):
             if is_in:
                 declared = merge_variant(document.metadata["declared"], self.languages)
@@ -31,29 +33,23 @@ class FindLanguage(PipelineStep):
                     min_score=self.min_score,
                 )
                 document.metadata |= {"lang": verdict.lang, "lang_score": verdict.score}
-                document.metadata["label"] = compare_label(
-                    declared, verdict, known=declared in identifier.known
-                )
+                document.metadata["label"] = compare_label(declared, verdict, known=declared in known)
                 if verdict.reason:
                     document.metadata["dropped"] = Dropped("language", verdict.reason, verdict.detail)
             yield document
 
 
 def compare_label(declared: str, verdict: Verdict, *, known: bool) -> str:
-    """`right`, `missing`, `unknown` (no label that the identifier knows), `unchecked` (the guess was unsure),
-    or `<declared>><found>`.
+    """`missing`, `unknown` (no label that the identifier knows), or `<declared>><found>`, where nothing is
+    found if the guess was unsure. Chinese in either script is right for a label that names no script.
     """
-    found = (
-        verdict.lang
-        if verdict.score is not None
-        else verdict.detail
-        if verdict.reason == "other-language"
-        else ""
-    )
     if not declared:
         return "missing"
     if not known:
         return "unknown"
-    if not found:
-        return "unchecked"
-    return "right" if found == declared else f"{declared}>{found}"
+    found = verdict.detail if verdict.reason == "other-language" else ""
+    if verdict.score is not None:
+        found = verdict.lang
+    if declared == CHINESE and found in CHINESE_SCRIPTS:
+        found = CHINESE
+    return f"{declared}>{found}"

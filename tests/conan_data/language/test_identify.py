@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from conan_data.errors import UserError
-from conan_data.language.identify import Guess, LangidIdentifier, decide, identify, merge_variant, read_label
+from conan_data.language.identify import Guess, Identifier, decide, identify, load_identifier, split_chinese
+from conan_data.language.labels import read_label
 from conan_data.readers import Row, read_rows
 
-CORPUS = Path(__file__).parents[3] / ".." / "shared" / "data" / "corpus"
+DATA = Path(__file__).parents[3] / ".." / "shared" / "data"
 LANGUAGES = frozenset({"ar", "en", "es", "ja", "zh", "ru"})
 SENTENCES = {
     "ar": "ذهبت إلى السوق صباح اليوم واشتريت الخضروات والفواكه الطازجة لعائلتي.",
@@ -26,25 +26,25 @@ OUTSIDE = {
 
 
 @pytest.fixture(scope="module")
-def identifier() -> LangidIdentifier:
-    return LangidIdentifier(sorted(LANGUAGES))
+def identifier() -> Identifier:
+    return load_identifier("langid", LANGUAGES)
 
 
 @pytest.mark.parametrize("lang", SENTENCES)
 @pytest.mark.parametrize("declared", ["", "en", "xx"])
-def test_a_sure_guess_wins(identifier: LangidIdentifier, lang: str, declared: str) -> None:
+def test_a_sure_guess_wins(identifier: Identifier, lang: str, declared: str) -> None:
     verdict = identify(SENTENCES[lang], declared, identifier=identifier, languages=LANGUAGES, min_score=0.4)
     assert verdict.lang == lang and verdict.score is not None and 0.4 <= verdict.score <= 1
 
 
 @pytest.mark.parametrize("lang", OUTSIDE)
 @pytest.mark.parametrize("declared", ["", "en"])
-def test_other_languages_are_dropped_by_name(identifier: LangidIdentifier, lang: str, declared: str) -> None:
+def test_other_languages_are_dropped_by_name(identifier: Identifier, lang: str, declared: str) -> None:
     verdict = identify(OUTSIDE[lang], declared, identifier=identifier, languages=LANGUAGES, min_score=0.4)
     assert (verdict.lang, verdict.reason, verdict.detail) == ("", "other-language", lang)
 
 
-def test_code_does_not_count(identifier: LangidIdentifier) -> None:
+def test_code_does_not_count(identifier: Identifier) -> None:
     code = "`import the module and run this function with every argument that you want`"
     verdict = identify(
         f"{code}\n\n{SENTENCES['es'][:30]} {code} {code}",
@@ -56,31 +56,10 @@ def test_code_does_not_count(identifier: LangidIdentifier) -> None:
     assert verdict.lang == "es"
 
 
-def test_page_of_code_goes_by_its_label(identifier: LangidIdentifier) -> None:
+def test_page_of_code_goes_by_its_label(identifier: Identifier) -> None:
     options = {"identifier": identifier, "languages": LANGUAGES, "min_score": 0.4}
     assert identify("```\nprint(1)\n```", "ja", **options).lang == "ja"
     assert identify("```\nprint(1)\n```", "", **options).reason == "unsure-language"
-
-
-def test_unknown_language_names_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"'eng' is no language .* the nearest is 'en'"):
-        LangidIdentifier(["de", "eng"])
-
-
-def test_restricted_guess_is_the_models_own() -> None:
-    """The one ranking that is cut down gives the label and the probability of a model that is really
-    restricted.
-    """
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    stock = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    stock.set_languages(["ru", "en", "es"])
-    ours = LangidIdentifier(["ru", "en", "es"])
-    for text in [*SENTENCES.values(), *OUTSIDE.values()]:
-        lang, score = stock.classify(text)
-        guess = ours.guess(text)
-        assert guess.lang == lang
-        assert guess.score == pytest.approx(score, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +74,8 @@ def test_restricted_guess_is_the_models_own() -> None:
         (Guess("es", 0.9, 0.3, "gl", 0.6), "es", "es", ""),
         (Guess("es", 0.9, 0.3, "gl", 0.6), "en", "", "other-language"),
         (Guess("en", 0.2, 0.01, "zxx", 0.9), "en", "", "no-language"),
+        (Guess("", 0.0, 0.0, "zxx", 0.0), "", "", "unsure-language"),
+        (Guess("", 0.0, 0.0, "", 0.0), "", "", "unsure-language"),
         (None, "en", "en", ""),
         (None, "", "", "unsure-language"),
     ],
@@ -104,32 +85,58 @@ def test_decision(guess: Guess | None, declared: str, lang: str, reason: str) ->
     assert (verdict.lang, verdict.reason) == (lang, reason)
 
 
-def test_labels_are_read_in_the_usual_spellings() -> None:
-    assert [read_label(value) for value in ("pt_BR", "zh-Hant", " EN ", "nb", "cmn_Hans", "", None, 3)] == [
-        "pt",
-        "zh",
-        "en",
-        "no",
-        "zh",
-        "",
-        "",
-        "",
+@pytest.mark.parametrize(
+    ("text", "declared", "lang"),
+    [
+        ("我們在學校裡學習漢語。", "zh", "zh-Hant"),
+        ("我们在学校里学习汉语。", "zh", "zh-Hans"),
+        ("人人生而平等", "zh-Hant", "zh-Hant"),
+        ("人人生而平等", "", "zh-Hans"),
+    ],
+)
+def test_chinese_is_split_by_its_characters(text: str, declared: str, lang: str) -> None:
+    languages = frozenset({"en", "zh-Hans", "zh-Hant"})
+    guess, _ = split_chinese(Guess("zh", 0.9, 0.8, "zh", 0.8), declared, text, languages=languages)
+    assert guess == Guess(lang, 0.9, 0.8, lang, 0.8)
+
+
+@pytest.mark.parametrize("declared", ["", "zh", "zh-Hant", "zh-Hans"])
+def test_chinese_in_a_script_that_is_not_configured_is_another_language(declared: str) -> None:
+    languages = frozenset({"en", "zh-Hans"})
+    identifier = load_identifier("langid", languages)
+    options = {"identifier": identifier, "languages": languages, "min_score": 0.4}
+    verdict = identify("今天早上我去了市場，給家人買了新鮮的蔬菜。", declared, **options)
+    assert (verdict.lang, verdict.reason, verdict.detail) == ("", "other-language", "zh-Hant")
+    assert identify(SENTENCES["zh"], declared, **options).lang == "zh-Hans"
+    assert identify(SENTENCES["en"], declared, **options).lang == "en"
+
+
+def test_a_label_without_script_decides_for_a_page_of_code() -> None:
+    languages = frozenset({"zh-Hans", "zh-Hant"})
+    options = {"identifier": load_identifier("langid", languages), "languages": languages, "min_score": 0.4}
+    assert identify("`print('漢語')`", "zh", **options).lang == "zh-Hant"
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="../shared/data is not there")
+@pytest.mark.parametrize(("name", "script"), [("drcd", "zh-Hant"), ("cmrc", "zh-Hans")])
+def test_scripts_of_real_passages(name: str, script: str) -> None:
+    languages = frozenset({"en", "ja", "zh-Hans", "zh-Hant"})
+    options = {"identifier": load_identifier("langid", languages), "languages": languages, "min_score": 0.4}
+    rows = [
+        row for row in read_rows(DATA / "retrieval" / name / "corpus.train.jsonl.gz") if isinstance(row, Row)
     ]
+    found = [identify(row.values["text"], "", **options).lang for row in rows]
+    assert len(found) > 500
+    assert found.count(script) / len(found) >= 0.99
 
 
-def test_variants_merge_unless_configured() -> None:
-    assert merge_variant("yue", frozenset({"zh"})) == "zh"
-    assert merge_variant("yue", frozenset({"zh", "yue"})) == "yue"
-
-
+@pytest.mark.skipif(not DATA.exists(), reason="../shared/data is not there")
 def test_real_pages_of_many_languages() -> None:
-    path = CORPUS / "tldr.jsonl.zst"
-    if not path.exists():
-        pytest.skip("../shared/data/corpus is not there")
+    path = DATA / "corpus" / "tldr.jsonl.zst"
     rows = [row for number, row in enumerate(read_rows(path)) if number % 40 == 0 and isinstance(row, Row)]
     true = [read_label(row.values["metadata"]["lang"]) for row in rows]
     languages = frozenset(true)
-    identifier = LangidIdentifier(sorted(languages))
+    identifier = load_identifier("langid", languages)
     found = [
         identify(row.values["text"], "", identifier=identifier, languages=languages, min_score=0.4)
         for row in rows
