@@ -31,6 +31,7 @@ from conan_data.corpus.dedup.shingles import shingles
 from conan_data.corpus.dedup.survivors import exact_survivors, near_survivors, survival_rank
 from conan_data.corpus.documents import Dropped
 from conan_data.corpus.executor import Executor
+from conan_data.corpus.fields import check_text_field
 from conan_data.corpus.pipeline import pipeline
 from conan_data.errors import UserError
 from conan_data.language.identify import LangidIdentifier
@@ -58,6 +59,7 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
     """
     LangidIdentifier(config.languages)
     files = sources.expand(config.input)
+    check_text_field(files, config.text_field)
     with artifact.building(
         config, kind="corpus", command="conan-data build-corpus", inputs=files, resume=True
     ) as build:

@@ -9,6 +9,7 @@ import dataclasses
 from conan_data.config import StageConfig, execution, require
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.rules.config import RulesConfig
+from conan_data.readers.config import ExtractConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,11 +17,25 @@ class BuildCorpusConfig(StageConfig):
     """Raw documents in, one clean and deduplicated document a row out, by language."""
 
     input: tuple[str, ...]
-    """Files, folders, globs, corpus artifacts, or `sample` for the texts that come with the package."""
+    """Files, folders, globs, corpus artifacts, data sets on the Hub (`hf://owner/name[@revision][/config][:split]`),
+    or `sample` for the texts that come with the package.
+    """
     languages: tuple[str, ...]
     """ISO 639-1 codes of the languages to keep."""
     min_lang_score: float = 0.4
     """Smallest probability of a language guess that is believed without, or against, a declared label."""
+    text_field: str = "text"
+    """Field of a row that holds the text; dots lead into nested fields (`raw.content`)."""
+    id_field: str = "id"
+    """Field of a row that holds its id; a row without one is called by its file and place."""
+    strict: bool = False
+    """Stop at the first row that cannot be read or used, with its file and place, instead of putting it into
+    quarantine.
+    """
+    max_line_bytes: int = 67_108_864
+    """A longer line goes into quarantine; memory holds several times as much while one is worked on."""
+    extract: ExtractConfig = dataclasses.field(default_factory=ExtractConfig)
+    """How web pages become text."""
     group_field: str = ""
     """Field of a row, such as `metadata.passage`, whose value names documents that say the same thing; empty:
     each stands for itself.
@@ -48,6 +63,8 @@ class BuildCorpusConfig(StageConfig):
         require(
             0 <= self.min_lang_score <= 1, "min_lang_score", self.min_lang_score, "must be between 0 and 1"
         )
+        require(self.text_field != "", "text_field", self.text_field, "name the field that holds the text")
+        require(self.max_line_bytes > 0, "max_line_bytes", self.max_line_bytes, "must be above 0")
         require(self.tasks >= 0, "tasks", self.tasks, "must not be negative")
         require(self.workers >= 1, "workers", self.workers, "must be at least 1")
 
