@@ -12,6 +12,8 @@ to say; the rows are read by our own readers, so that a broken one costs itself 
 import glob
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import cache
@@ -28,6 +30,8 @@ _NAME = re.compile(
 _CACHED = re.compile(r".*/datasets--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})/(.+)")
 _SHA = re.compile(r"[0-9a-f]{40}")
 _CARD = "README.md"
+_SMALL = (_CARD, ".gitattributes")
+"""What is fetched to learn the commit and its files; of these one is in every data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class Hub:
         """
         if name.revision and _SHA.fullmatch(name.revision):
             return name
-        return replace(name, revision=_download(self, name, (_CARD,)).name)
+        return replace(name, revision=_download(self, name, _SMALL).name)
 
     def files(self, name: HubName, endings: tuple[str, ...]) -> list[Path]:
         """The files of a pinned name that end in one of `endings`, downloaded, in the order of their names."""
@@ -122,18 +126,27 @@ class Hub:
 
     def splits(self, name: HubName) -> dict[str, list[str]]:
         """The paths in a pinned data set of a config's files, by split."""
-        card = _download(self, name, (_CARD,)) / _CARD
-        with tempfile.TemporaryDirectory() as folder:
-            # Which file belongs where follows from the card and the names alone, so empty files will do.
-            for path in self.listing(name):
-                (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
-                (Path(folder) / path).touch()
-            if card.is_file():
-                (Path(folder) / _CARD).write_bytes(card.read_bytes())
+        with self.tree(name) as folder:
+            found = config_files(folder, name.config, shown=str(name))
             return {
                 split: [path.relative_to(folder).as_posix() for path in paths]
-                for split, paths in config_files(Path(folder), name.config, shown=str(name)).items()
+                for split, paths in found.items()
             }
+
+    @contextmanager
+    def tree(self, name: HubName) -> Iterator[Path]:
+        """A folder with the card of a pinned data set, and an empty file for each other file: which one belongs
+        where follows from the card and the names alone.
+        """
+        card = _download(self, name, _SMALL) / _CARD
+        with tempfile.TemporaryDirectory() as made:
+            folder = Path(made).resolve()
+            for path in self.listing(name):
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).touch()
+            if card.is_file():
+                (folder / _CARD).write_bytes(card.read_bytes())
+            yield folder
 
     def fetch(self, name: HubName, paths: list[str]) -> list[Path]:
         """Downloads files of a pinned data set, given by their paths in it."""
@@ -146,7 +159,7 @@ class Hub:
         """The paths of all files of a pinned data set."""
         from huggingface_hub import get_cached_repo_tree
 
-        _download(self, name, (_CARD,))
+        _download(self, name, _SMALL)
         tree = get_cached_repo_tree(
             name.repository, repo_type="dataset", revision=name.revision, cache_dir=self.cache_dir
         )

@@ -8,6 +8,7 @@ that unpacks to thousands of times its size at most 128 MB.
 import bz2
 import gzip
 import lzma
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ def chunks(path: str) -> Iterator[bytes | Failure]:
 
 
 def _unpacked(path: str, file: BinaryIO) -> Iterator[bytes]:
+    if os.fstat(file.fileno()).st_size == 0:
+        return
     if path.endswith(".zst"):
         yield from _zstd_chunks(file)
         return
