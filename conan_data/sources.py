@@ -64,7 +64,14 @@ def _expand_one(name: str) -> list[Path]:
     if path.is_dir():
         return [path] if is_dataset_folder(path) else _data_files(path)
     if glob.has_magic(name):
-        return [Path(match) for match in glob.glob(name, recursive=True) if _is_data(Path(match))]
+        matches = [Path(match) for match in glob.glob(name, recursive=True)]
+        # Spark calls a folder of Parquet files like a file.
+        return [
+            file
+            for path in matches
+            if _is_data(path) and _SCRATCH not in path.parts
+            for file in (_data_files(path) if path.is_dir() else [path])
+        ]
     raise UserError(f"{name}: no such file or directory")
 
 

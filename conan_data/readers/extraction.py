@@ -86,6 +86,12 @@ class Extractor:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
+        assert self._child.stdout is not None
+        if not self._child.stdout.readline():
+            # Not the fault of any page, so none may go into quarantine for it.
+            raise UserError(
+                f"web pages: the extractor does not start; see what it says: {sys.executable} -P {_CHILD}"
+            )
         return self._child
 
     def _failure(self, answer: dict[str, str | None]) -> Page:
@@ -110,6 +116,6 @@ def _extractor(config: ExtractConfig, _pid: int) -> Extractor:
 
 def require_packages() -> None:
     """Raises `UserError` where the packages that read web pages are missing."""
-    for package in ("trafilatura", "fastwarc"):
+    for package in ("trafilatura", "lxml_html_clean", "fastwarc"):
         if importlib.util.find_spec(package) is None:
             raise UserError(f"web pages need the package {package}: pip install 'conan-embed[web]'")

@@ -69,9 +69,10 @@ def extract(page: bytes, request: dict[str, Any]) -> dict[str, str | None]:
 
 
 def serve() -> None:
-    """Answers until the input ends."""
+    """Says that it is ready, then answers until the input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     sys.excepthook = _say_why
+    _answer({"text": None})
     for line in sys.stdin.buffer:
         request = json.loads(line)
         page = sys.stdin.buffer.read(request["size"])

@@ -33,7 +33,7 @@ class Failure:
 
 def unpacked_name(name: str) -> str:
     """`name` without the ending of a compressed file."""
-    return next((name.removesuffix(ending) for ending in PACKED if name.endswith(ending)), name)
+    return next((name[: -len(ending)] for ending in PACKED if name.lower().endswith(ending)), name)
 
 
 def chunks(path: str) -> Iterator[bytes | Failure]:
@@ -57,10 +57,10 @@ def chunks(path: str) -> Iterator[bytes | Failure]:
 def _unpacked(path: str, file: BinaryIO) -> Iterator[bytes]:
     if os.fstat(file.fileno()).st_size == 0:
         return
-    if path.endswith(".zst"):
+    if path.lower().endswith(".zst"):
         yield from _zstd_chunks(file)
         return
-    opener = next((opener for ending, opener in _OPENERS.items() if path.endswith(ending)), None)
+    opener = next((opener for ending, opener in _OPENERS.items() if path.lower().endswith(ending)), None)
     if opener is None:
         yield from iter(lambda: file.read(CHUNK), b"")
         return

@@ -99,7 +99,7 @@ def _records(path: str, config: ExtractConfig) -> Iterator[_Record | Failure]:
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
     kinds = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
-    ending = Path(path).suffix
+    ending = Path(path).suffix.lower()
     failure: Failure | None = None
     with open(path, "rb") as file:
         start: int | None = 0

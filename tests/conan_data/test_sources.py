@@ -20,6 +20,7 @@ DATA = [
     "j.warc.gz",
     "k.warc.wet.gz",
     "sub/L.JSONL",
+    "spark.parquet/part-0.parquet",
 ]
 STRAY = ["README.md", "_SUCCESS", "a.jsonl.tmp", "a.jsonl.crc", "part.parquet.crc", "x.txt", "notes.json"]
 HIDDEN = [".a.jsonl", ".cache/b.jsonl", "_temporary/0/c.parquet", "sub/.ipynb_checkpoints/d.csv"]

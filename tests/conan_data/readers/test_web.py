@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conan_data.errors import UserError
-from conan_data.readers import Broken, ExtractConfig, Row, Share, read_rows
+from conan_data.readers import Broken, ExtractConfig, Row, Share, extraction, read_rows
 from conan_data.readers.extraction import Extractor
 
 WORDS = "The old mill by the river was built long ago, and people of the village bring their grain to it every autumn. "
@@ -229,3 +229,12 @@ def test_a_missing_package_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"need the package trafilatura: pip install 'conan-embed\[web\]'"):
         read(tmp_path / "a.warc")
+
+
+def test_an_extractor_that_does_not_start_is_not_the_fault_of_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "child.py").write_text("import no_such_module")
+    monkeypatch.setattr(extraction, "_CHILD", tmp_path / "child.py")
+    with pytest.raises(UserError, match="the extractor does not start"):
+        Extractor(ExtractConfig()).extract(html())
