@@ -111,18 +111,25 @@ class Hub:
         return replace(name, revision=_download(self, name, _SMALL).name)
 
     def files(self, name: HubName, endings: tuple[str, ...]) -> list[Path]:
-        """The files of a pinned name that end in one of `endings`, downloaded, in the order of their names."""
+        """The files of a pinned name, downloaded, in the order of their names.
+
+        Raises `UserError` for a split that is not there, or whose files do not all end in one of `endings`.
+        """
         pinned = self.pin(name)
         if pinned.is_pattern:
             listed = [path for path in self.listing(pinned) if fnmatch(path, pinned.selection)]
-            return self.fetch(pinned, [path for path in listed if path.endswith(endings)])
+            return self.fetch(pinned, [path for path in listed if path.lower().endswith(endings)])
         splits = self.splits(pinned)
         if pinned.selection and pinned.selection not in splits:
             raise UserError(
                 f"{name}: has no split {pinned.selection!r}; it has {', '.join(sorted(splits)) or 'none'}"
             )
         chosen = [splits[pinned.selection]] if pinned.selection else splits.values()
-        return self.fetch(pinned, sorted({path for paths in chosen for path in paths}))
+        wanted = sorted({path for paths in chosen for path in paths})
+        for path in wanted:
+            if not path.lower().endswith(endings):
+                raise UserError(f"{name}: {path} is not a readable kind of file; choose files by a pattern")
+        return self.fetch(pinned, wanted)
 
     def splits(self, name: HubName) -> dict[str, list[str]]:
         """The paths in a pinned data set of a config's files, by split."""

@@ -52,7 +52,7 @@ def expand(inputs: tuple[str, ...] | list[str]) -> list[Path]:
 
 def _expand_one(name: str) -> list[Path]:
     if hub.is_name(name):
-        return [path for path in hub.HUB.files(hub.parse(name), SUFFIXES) if _is_data(path)]
+        return hub.HUB.files(hub.parse(name), (*SUFFIXES, ".json"))
     path = Path(name)
     if artifact.is_artifact(path):
         opened = artifact.open_artifact(path, kind="corpus")

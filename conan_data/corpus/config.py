@@ -33,7 +33,7 @@ class BuildCorpusConfig(StageConfig):
     quarantine.
     """
     max_line_bytes: int = 67_108_864
-    """A longer line goes into quarantine; memory holds several times as much while one is worked on."""
+    """A longer line, or row, goes into quarantine; memory holds several times as much while one is worked on."""
     extract: ExtractConfig = dataclasses.field(default_factory=ExtractConfig)
     """How web pages become text."""
     group_field: str = ""

@@ -50,7 +50,7 @@ def read_rows(
     """The rows of one file, by its ending: JSON lines, CSV or TSV, WARC or WET (each plain, .gz, .zst, .bz2
     or .xz), Parquet, HTML; or of a folder that `datasets.save_to_disk` wrote.
 
-    A line (for CSV: a record) of more than `max_line_bytes` is broken. Raises `UserError` for a kind of file
+    A line (of CSV a record, of tables a row) of more than `max_line_bytes` is broken. Raises `UserError` for a kind of file
     that is not read, and where a package for web pages is missing.
     """
     local, name = str(path), public_name(path)
@@ -60,7 +60,7 @@ def read_rows(
             raise UserError(f"{name}: not a folder that datasets.save_to_disk wrote")
         from conan_data.readers.arrow_rows import dataset_rows
 
-        yield from dataset_rows(local, name, share)
+        yield from dataset_rows(local, name, share, max_row_bytes=max_line_bytes)
     elif kind.endswith(_JSON):
         from conan_data.readers.json_lines import json_rows
 
@@ -68,7 +68,7 @@ def read_rows(
     elif kind.endswith(".parquet"):
         from conan_data.readers.arrow_rows import parquet_rows
 
-        yield from parquet_rows(local, name, share)
+        yield from parquet_rows(local, name, share, max_row_bytes=max_line_bytes)
     elif kind.endswith(_CSV):
         from conan_data.readers.csv_rows import csv_rows
 

@@ -14,9 +14,11 @@ from conan_data.readers.rows import Broken, Row, Share, cut
 
 BATCH = 512
 """Rows that are held at a time, and that go to the same share where a file has too few row groups."""
+BATCH_BYTES = 32 << 20
+"""Fewer rows are held where they are larger than this together."""
 
 
-def parquet_rows(path: str, name: str, share: Share) -> Iterator[Row | Broken]:
+def parquet_rows(path: str, name: str, share: Share, *, max_row_bytes: int) -> Iterator[Row | Broken]:
     """The rows of a share: of whole row groups, where there are enough of them."""
     try:
         file = pq.ParquetFile(path)
@@ -30,18 +32,20 @@ def parquet_rows(path: str, name: str, share: Share) -> Iterator[Row | Broken]:
         for group in range(file.num_row_groups):
             num_rows = file.metadata.row_group(group).num_rows
             if not by_group:
-                yield from _group_rows(file, group, name, first, share)
+                yield from _group_rows(file, group, name, first, share, max_row_bytes)
             elif group % share.count == share.index:
-                yield from _group_rows(file, group, name, first, Share())
+                yield from _group_rows(file, group, name, first, Share(), max_row_bytes)
             first += num_rows
 
 
 def _group_rows(
-    file: pq.ParquetFile, group: int, name: str, first: int, share: Share
+    file: pq.ParquetFile, group: int, name: str, first: int, share: Share, max_row_bytes: int
 ) -> Iterator[Row | Broken]:
     done = 0
-    num_rows = file.metadata.row_group(group).num_rows
-    batches = file.iter_batches(batch_size=BATCH, row_groups=[group])
+    metadata = file.metadata.row_group(group)
+    num_rows = metadata.num_rows
+    batch_size = min(BATCH, 1 + BATCH_BYTES * num_rows // max(metadata.total_byte_size, 1))
+    batches = file.iter_batches(batch_size=batch_size, row_groups=[group])
     number = 0
     while done < num_rows:
         is_own = number % share.count == share.index
@@ -53,12 +57,12 @@ def _group_rows(
                 yield Broken(name, first + done, "corrupt-row-group", cut(lost))
             return
         if is_own:
-            yield from batch_rows(batch, name, first + done)
+            yield from batch_rows(batch, name, first + done, max_row_bytes)
         done += batch.num_rows
         number += 1
 
 
-def dataset_rows(path: str, name: str, share: Share) -> Iterator[Row | Broken]:
+def dataset_rows(path: str, name: str, share: Share, *, max_row_bytes: int) -> Iterator[Row | Broken]:
     """The rows of a share of all splits; one of a folder that cannot be opened is broken."""
     import datasets
 
@@ -75,27 +79,33 @@ def dataset_rows(path: str, name: str, share: Share) -> Iterator[Row | Broken]:
         for start in range(0, len(split), BATCH):
             if number % share.count == share.index:
                 for batch in tables[start : start + BATCH].combine_chunks().to_batches():
-                    yield from batch_rows(batch, name, first + start)
+                    yield from batch_rows(batch, name, first + start, max_row_bytes)
             number += 1
         first += len(split)
 
 
-def batch_rows(batch: pa.RecordBatch, name: str, first: int) -> Iterator[Row | Broken]:
+def batch_rows(batch: pa.RecordBatch, name: str, first: int, max_row_bytes: int) -> Iterator[Row | Broken]:
     """The rows of a batch, numbered from `first`; bytes that are UTF-8 come as text."""
+    if batch.nbytes > max_row_bytes:
+        yield from _one_by_one(batch, name, first, max_row_bytes)
+        return
     names = batch.schema.names
     readers = [_reader(column.type) for column in batch.columns]
     try:
         columns = [read(column) for read, column in zip(readers, batch.columns, strict=True)]
     except (ValueError, OverflowError, pa.ArrowException):
-        yield from _one_by_one(batch, name, first)
+        yield from _one_by_one(batch, name, first, max_row_bytes)
         return
     for place, values in enumerate(zip(*columns, strict=True), start=first):
         yield Row(dict(zip(names, values)), name, place)
 
 
-def _one_by_one(batch: pa.RecordBatch, name: str, first: int) -> Iterator[Row | Broken]:
+def _one_by_one(batch: pa.RecordBatch, name: str, first: int, max_row_bytes: int) -> Iterator[Row | Broken]:
     for number in range(batch.num_rows):
         row = batch.slice(number, 1)
+        if row.nbytes > max_row_bytes:
+            yield Broken(name, first + number, "row-too-long", f"{row.nbytes} bytes")
+            continue
         try:
             values = {
                 field: _reader(column.type)(column)[0]

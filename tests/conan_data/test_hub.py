@@ -120,6 +120,13 @@ def test_configs_splits_and_patterns_choose_the_files(server: HubServer) -> None
             texts(name)
 
 
+def test_files_of_another_kind_are_refused_before_anything_is_fetched(server: HubServer) -> None:
+    server.publish("o/n", {"train.txt": b"a\n", "test.txt": b"b\n"})
+    with pytest.raises(UserError, match=r"test\.txt is not a readable kind of file"):
+        texts("hf://o/n")
+    assert "train.txt" not in server.fetched
+
+
 def test_a_data_set_without_a_card(server: HubServer) -> None:
     server.publish(
         "o/n", {"data/train-0.parquet": parquet(documents(0)), "data/test-0.parquet": parquet(documents(1))}

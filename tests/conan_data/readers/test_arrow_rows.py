@@ -117,3 +117,14 @@ def test_a_damaged_datasets_folder_is_one_broken_row(tmp_path: Path) -> None:
     for path in (tmp_path / "set").glob("*.arrow"):
         path.write_bytes(path.read_bytes()[:100])
     assert split(tmp_path / "set") == ([], [(1, "unreadable-dataset")])
+
+
+def test_rows_over_the_limit_are_broken(tmp_path: Path) -> None:
+    rows = [{"text": "x" * size} for size in (10, 5000, 20, 900, 3000)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    datasets.Dataset.from_list(rows).save_to_disk(str(tmp_path / "set"))
+    for path in (tmp_path / "rows.parquet", tmp_path / "set"):
+        found, problems = split(path, max_line_bytes=1000)
+        assert [len(row["text"]) for row in found] == [10, 20, 900]
+        assert problems == [(2, "row-too-long"), (5, "row-too-long")]
+        assert split(path) == (rows, [])
