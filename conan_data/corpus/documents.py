@@ -19,6 +19,7 @@ from conan_data.readers import Broken, Row, broken
 
 DETAILS = ("title", "url", "source")
 """Fields that are carried along, from the row itself or from its `metadata`."""
+_CARRIED = (*DETAILS, "lang")
 _EMPTY: Mapping[str, Any] = {}
 
 
@@ -41,7 +42,11 @@ def to_document(item: Row | Broken, fields: Fields) -> Document:
     if isinstance(item, Broken):
         return _dropped(item)
     values = item.values
-    text, identifier = lookup(values, fields.text), lookup(values, fields.id)
+    text, identifier = values.get(fields.text), values.get(fields.id)
+    if text is None:
+        text = lookup(values, fields.text)
+    if identifier is None:
+        identifier = lookup(values, fields.id)
     if reason := _problem(text, identifier):
         return _dropped(broken(item, reason))
     text = normalise(text)
@@ -50,17 +55,16 @@ def to_document(item: Row | Broken, fields: Fields) -> Document:
     nested = values.get("metadata")
     if not isinstance(nested, Mapping):
         nested = _EMPTY
-    declared = _first(values, nested, "lang")
-    metadata: dict[str, Any] = {
-        "file": item.file,
-        "place": item.place,
-        "declared": _label(declared) if isinstance(declared, str) else "",
-        "title": _as_text(_first(values, nested, "title")),
-        "url": _as_text(_first(values, nested, "url")),
-        "source": _as_text(_first(values, nested, "source")),
-        "group": _as_text(lookup(values, fields.group)) if fields.group else None,
-    }
-    return Document(text=text, id=_as_text(identifier) or _place_id(item), metadata=metadata)
+    metadata: dict[str, Any] = {"file": item.file, "place": item.place}
+    for name in _CARRIED:
+        found = values.get(name)
+        if found is None:
+            found = nested.get(name)
+        metadata[name] = None if found is None else _as_text(found)
+    declared = metadata.pop("lang")
+    metadata["declared"] = _label(declared) if declared else ""
+    metadata["group"] = _as_text(lookup(values, fields.group)) if fields.group else None
+    return Document(text, _as_text(identifier) or _place_id(item), [], metadata)
 
 
 def remaining(documents: Iterator[Document]) -> Iterator[tuple[Document, bool]]:
@@ -93,12 +97,6 @@ def _dropped(item: Broken) -> Document:
 
 def _place_id(item: Row | Broken) -> str:
     return f"{item.file.rsplit('/', 1)[-1]}:{item.place}"
-
-
-def _first(values: Mapping[str, Any], nested: Mapping[str, Any], name: str) -> Any:
-    """A field of the row itself, or of its `metadata`."""
-    found = values.get(name)
-    return nested.get(name) if found is None else found
 
 
 @lru_cache(maxsize=4096)
