@@ -36,8 +36,8 @@ class Dropped:
 def to_document(item: Row | Broken, fields: Fields) -> Document:
     """The document of a row, its text normalised; one that is dropped already where the row cannot be used.
 
-    An id that is missing is `<file name>:<place>`. Metadata: file, place, declared,
-    title, url, source, group (None: the document's own id).
+    An id that is missing is `<file name>:<place>`. Metadata: file, place, declared, title, url, source, group
+    (None: the document's own id).
     """
     if isinstance(item, Broken):
         return _dropped(item)

@@ -16,7 +16,7 @@ from conan_data.readers.streams import CHUNK, Failure, chunks, unpacked_name
 
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _STARTS = {".gz": b"\x1f\x8b\x08", ".zst": b"\x28\xb5\x2f\xfd"}
-_PLAIN_START = b"WARC/1."
+_PLAIN_START = b"\nWARC/1."
 
 
 def html_rows(path: str, name: str, share: Share, config: ExtractConfig) -> Iterator[Row | Broken]:
@@ -51,7 +51,10 @@ def _page_row(record: "_Record", name: str, place: int, config: ExtractConfig) -
     if record.problem:
         return Broken(name, place, record.problem, cut(f"{record.url} {record.detail}"))
     if record.is_text:
-        page = Page(record.content.decode(errors="replace"), lang=record.lang)
+        try:
+            page = Page(record.content.decode(), lang=record.lang)
+        except UnicodeDecodeError:
+            return Broken(name, place, "invalid-utf8", cut(record.content))
     else:
         page = extractor(config).extract(record.content, url=record.url, charset=record.charset)
     return _row(page, name, place, details, record.content)
@@ -119,7 +122,9 @@ def _records(path: str, config: ExtractConfig) -> Iterator[_Record | Failure]:
                 start = None
             except (OSError, ValueError) as error:
                 failure = failure or Failure("corrupt-record", str(error))
-                start = _next_start(file, position + 1, _STARTS.get(ending, _PLAIN_START))
+                mark = _STARTS.get(ending, _PLAIN_START)
+                found = _next_start(file, position + 1, mark)
+                start = None if found is None else found + mark.startswith(b"\n")
     if failure is not None:
         yield failure
 

@@ -59,6 +59,7 @@ def test_pages_of_an_archive(tmp_path: Path, ending: str) -> None:
         record(5, b"<html><body></body></html>"),
         record(6, html("x" * 5000)),
         record(7, ("Wörter " * 9).encode(), kind="conversion"),
+        record(8, b"caf\xe9", kind="conversion"),
     ]
     path = tmp_path / f"crawl.{ending}"
     path.write_bytes(b"".join(gzip.compress(item) if ending.endswith("gz") else item for item in records))
@@ -71,9 +72,10 @@ def test_pages_of_an_archive(tmp_path: Path, ending: str) -> None:
         "no-main-text",
         "page-too-large",
         "urn:uuid:7",
+        "invalid-utf8",
     ]
-    assert [item.place for item in items] == [1, 2, 3, 4, 5, 6, 7]
-    first, last = items[0], items[-1]
+    assert [item.place for item in items] == [1, 2, 3, 4, 5, 6, 7, 8]
+    first, last = items[0], items[-2]
     assert isinstance(first, Row) and isinstance(last, Row)
     assert first.values | {"text": ""} == {
         "id": "urn:uuid:1",
