@@ -28,8 +28,10 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from conan_data import hub
 from conan_data.config import StageConfig, identity
 from conan_data.errors import UserError
 
@@ -37,7 +39,7 @@ log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
-HUB = "hf://"
+HUB = hub.PREFIX
 """Prefix of an input on the Hub: `hf://owner/name`, with `@revision` where one is asked for."""
 PACKAGES = (
     "conan-embed",
@@ -225,10 +227,13 @@ def is_artifact(path: str | Path) -> bool:
 
 
 def describe_input(path: str | Path) -> dict[str, Any]:
-    """What identifies an input: the manifest's hash of an artifact, the hashes of other files, the name of
-    what lies on the Hub.
+    """What identifies an input: the manifest's hash of an artifact, the hashes of other files, the commit of a
+    data set on the Hub (`hf://datasets/owner/name@commit`, or a file of it in the cache), the name of a model
+    there.
     """
     local = Path(path)
+    if pinned := hub.describe(path):
+        return pinned
     if is_artifact(local):
         return {"path": str(path), "manifest_sha256": hash_file(local / MANIFEST)}
     if local.is_dir():
@@ -347,12 +352,20 @@ def _list_files(directory: Path) -> list[dict[str, Any]]:
     return [
         {
             "path": path,
-            "rows": pq.read_metadata(directory / path).num_rows if path.endswith(".parquet") else None,
+            "rows": _num_rows(directory / path) if path.endswith(".parquet") else None,
             "bytes": (directory / path).stat().st_size,
             "sha256": hash_file(directory / path),
         }
         for path in _relative_files(directory)
     ]
+
+
+def _num_rows(path: Path) -> int | None:
+    """Rows of a Parquet file; None for one that cannot be read, which its reader puts into quarantine."""
+    try:
+        return pq.read_metadata(path).num_rows
+    except (pa.ArrowException, OSError):
+        return None
 
 
 def _relative_files(directory: Path) -> list[str]:

@@ -1,9 +1,8 @@
 """Retrieval sets: corpus, queries and relevance judgements of one split, read from the layouts in use and
 written in the mteb layout.
 
-What is read: a retrieval artifact of ours; a BEIR folder (`corpus.jsonl`, `queries.jsonl`,
-`qrels/SPLIT.tsv`); the same with a split in the file names (`corpus.SPLIT.jsonl`, ...); JSON lines may be
-compressed. `translations[.SPLIT].jsonl` beside them holds the same queries in other languages.
+What is read: a retrieval artifact of ours, and the layouts of `retrieval_files`, in a folder or on the Hub.
+`translations[.SPLIT].jsonl` beside them holds the same queries in other languages.
 
 Kept here, so that no stage has to think of it again: ids are unique, every judgement names a known query and
 document, every query has a positive, and every document has a language and a group. Rows that break this are
@@ -18,15 +17,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from conan_data import artifact, tables
+from conan_data import artifact, hub, tables
 from conan_data.errors import UserError
 from conan_data.readers import Broken, Row, broken, read_rows
+from conan_data.retrieval_files import RetrievalFiles, find_files
 from conan_data.sources import resolve
 
 KIND = "retrieval"
 UNKNOWN_LANGUAGE = "und"
 """Language of a row that names none (ISO 639-2 "undetermined")."""
-_ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,13 @@ def read_retrieval(path: str | Path, split: str, *, group_regex: str = "") -> Re
     none (`^(.*)@` makes `page@de` and `page@fr` one group); without it a document is alone in its group.
     Raises `UserError` for a missing set, split or column, or when nothing usable is left.
     """
-    root = Path(resolve(path, "retrieval"))
-    if not root.is_dir():
-        raise UserError(f"{path}: no such retrieval set (a directory with corpus, queries and qrels)")
-    if artifact.is_artifact(root):
-        return _read_artifact(root, split)
-    return _Reader(root, split, _group_finder(group_regex)).read()
+    name = resolve(path, "retrieval")
+    if not hub.is_name(name):
+        if not Path(name).is_dir():
+            raise UserError(f"{path}: no such retrieval set (a directory with corpus, queries and qrels)")
+        if artifact.is_artifact(name):
+            return _read_artifact(Path(name), split)
+    return _Reader(name, split, find_files(name, split), _group_finder(group_regex)).read()
 
 
 def write_split(directory: Path, split: str, data: RetrievalSplit) -> None:
@@ -113,18 +113,19 @@ def _group_finder(group_regex: str) -> Callable[[str], str]:
 
 @dataclass
 class _Reader:
-    root: Path
+    name: str
     split: str
+    files: RetrievalFiles
     group_of: Callable[[str], str]
     broken: list[Broken] = field(default_factory=list)
 
     def read(self) -> RetrievalSplit:
         corpus = list(
-            self._unique(self._find("corpus"), ("_id", "text"), lambda row: self._document(row.values))
+            self._unique(self.files.corpus, ("_id", "text"), lambda row: self._document(row.values))
         )
         queries = {
             row["_id"]: row
-            for row in self._unique(self._find("queries"), ("_id", "text"), lambda row: _query(row.values))
+            for row in self._unique(self.files.queries, ("_id", "text"), lambda row: _query(row.values))
         }
         qrels = list(self._qrels(queries.keys(), {row["_id"] for row in corpus}))
         with_positive = {row["query-id"] for row in qrels if row["score"] > 0}
@@ -132,20 +133,22 @@ class _Reader:
         # A classic BEIR folder keeps the queries of all splits in one file: those that this split does not
         # judge are not its own.
         own = (
-            queries if self._has_own_files() else {key: row for key, row in queries.items() if key in judged}
+            queries
+            if self.files.has_own_queries
+            else {key: row for key, row in queries.items() if key in judged}
         )
         kept = [row for key, row in own.items() if key in with_positive]
-        place = str(self._find("queries"))
+        places = [hub.public_name(file) for file in self.files.queries]
         lost = [
-            Broken(place, number, "no-positive", row["text"][:200])
+            Broken(places[0], number, "no-positive", row["text"][:200])
             for number, (key, row) in enumerate(own.items(), 1)
             if key not in with_positive
         ]
-        num_query_rows = len(own) + sum(row.file == place for row in self.broken)
+        num_query_rows = len(own) + sum(row.file in places for row in self.broken)
         self.broken += lost
         if not corpus or not kept:
             raise UserError(
-                f"{self.root}: no usable {'document' if not corpus else 'query with a positive'} in split {self.split!r}{self._why()}"
+                f"{self.name}: no usable {'document' if not corpus else 'query with a positive'} in split {self.split!r}{self._why()}"
             )
         kept_ids = {row["_id"] for row in kept}
         return RetrievalSplit(
@@ -159,47 +162,15 @@ class _Reader:
             num_query_rows=num_query_rows,
         )
 
-    def _has_own_files(self) -> bool:
-        return f".{self.split}." in self._find("queries").name
-
     def _why(self) -> str:
         reasons = sorted({row.reason for row in self.broken})
         return f" (rows were refused: {', '.join(reasons)})" if reasons else ""
 
-    def _find(self, name: str) -> Path:
-        found = self._find_optional(name)
-        if found is None:
-            raise UserError(
-                f"{self.root}: has neither {name}.{self.split}.jsonl[.gz|.zst] nor {name}.jsonl[.gz|.zst]"
-            )
-        return found
-
-    def _find_optional(self, name: str) -> Path | None:
-        candidates = [
-            self.root / f"{stem}{ending}" for stem in (f"{name}.{self.split}", name) for ending in _ENDINGS
-        ]
-        return next((path for path in candidates if path.is_file()), None)
-
-    def _find_qrels(self) -> Path:
-        candidates = [self.root / f"qrels.{self.split}.tsv", self.root / "qrels" / f"{self.split}.tsv"]
-        found = next((path for path in candidates if path.is_file()), None)
-        if found is None:
-            present = sorted(
-                {
-                    *(path.name.split(".")[1] for path in self.root.glob("qrels.*.tsv")),
-                    *(path.stem for path in self.root.glob("qrels/*.tsv")),
-                }
-            )
-            raise UserError(
-                f"{self.root}: has no judgements for split {self.split!r}; it has {', '.join(present) or 'none'}"
-            )
-        return found
-
     def _unique(
-        self, path: Path, required: tuple[str, ...], convert: Callable[[Row], dict[str, Any]]
+        self, files: list[Path], required: tuple[str, ...], convert: Callable[[Row], dict[str, Any]]
     ) -> Iterator[dict[str, Any]]:
         seen: set[str] = set()
-        for row in self._usable(path, required):
+        for row in self._usable(files, required):
             identifier = str(row.values[required[0]])
             if identifier in seen:
                 self.broken.append(broken(row, "duplicate-id"))
@@ -207,17 +178,18 @@ class _Reader:
             seen.add(identifier)
             yield convert(row)
 
-    def _usable(self, path: Path, required: tuple[str, ...]) -> Iterator[Row]:
+    def _usable(self, files: list[Path], required: tuple[str, ...]) -> Iterator[Row]:
         """The rows that have a non-empty text in every required field; raises `UserError` when a field is in
         no row at all.
         """
         fields_seen: set[str] = set()
         num_rows = 0
-        for row in read_rows(path):
+        for row in (row for file in files for row in read_rows(file)):
             if isinstance(row, Broken):
                 self.broken.append(row)
                 continue
             num_rows += 1
+            _rename(row.values)
             fields_seen.update(row.values)
             lacking = next(
                 (
@@ -234,7 +206,7 @@ class _Reader:
         absent = next((name for name in required if num_rows and name not in fields_seen), None)
         if absent is not None:
             raise UserError(
-                f"{path}: no row has the field {absent!r}; the fields are {', '.join(sorted(fields_seen))}"
+                f"{hub.public_name(files[0])}: no row has the field {absent!r}; the fields are {', '.join(sorted(fields_seen))}"
             )
 
     def _document(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -248,7 +220,7 @@ class _Reader:
 
     def _qrels(self, queries: Iterable[str], documents: set[str]) -> Iterator[dict[str, Any]]:
         known = set(queries)
-        for row in self._usable(self._find_qrels(), ("query-id", "corpus-id", "score")):
+        for row in self._usable(self.files.qrels, ("query-id", "corpus-id", "score")):
             query, document, score = (row.values[name] for name in ("query-id", "corpus-id", "score"))
             try:
                 judged = int(score)
@@ -268,12 +240,21 @@ class _Reader:
             yield {"query-id": query, "corpus-id": document, "score": judged}
 
     def _translations(self, query_ids: set[str]) -> Iterator[dict[str, Any]]:
-        path = self._find_optional("translations")
-        if path is None:
+        if not self.files.translations:
             return
-        for row in self._usable(path, ("query_id", "lang", "text")):
+        for row in self._usable(self.files.translations, ("query_id", "lang", "text")):
             if row.values["query_id"] in query_ids:
                 yield {name: row.values.get(name) for name in tables.TRANSLATIONS.names}
+
+
+def _rename(values: dict[str, Any]) -> None:
+    """Ids as they are called and written in other layouts: `id`, and as numbers."""
+    if "_id" not in values and "id" in values:
+        values["_id"] = values.pop("id")
+    for name in ("_id", *tables.QRELS.names):
+        value = values.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            values[name] = str(int(value)) if value == value // 1 else str(value)
 
 
 def _query(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -281,7 +262,7 @@ def _query(values: Mapping[str, Any]) -> dict[str, Any]:
         "_id": values["_id"],
         "text": values["text"],
         "lang": _field(values, "lang") or UNKNOWN_LANGUAGE,
-        "source_id": values["_id"],
+        "source_id": _field(values, "source_id") or values["_id"],
     }
 
 

@@ -1,69 +1,96 @@
-"""What a path may be: a file, a folder, a glob, one of our artifacts, or the name `sample` for the texts that
-come with the package.
+"""What a path may be: a file, a folder, a glob, one of our artifacts, a data set on the Hub, or the name `sample`
+for the texts that come with the package.
 """
 
 import glob
+import logging
 from pathlib import Path
 from typing import Literal
 
-from conan_data import artifact
+from conan_data import artifact, hub
 from conan_data.errors import UserError
+from conan_data.readers import is_dataset_folder
+from conan_data.readers.streams import PACKED
+
+log = logging.getLogger(__name__)
 
 SAMPLE = "sample"
 SAMPLE_DIR = Path(__file__).parent / "sample"
-SUFFIXES = (
-    ".jsonl",
-    ".jsonl.gz",
-    ".jsonl.zst",
-    ".ndjson",
-    ".ndjson.gz",
-    ".ndjson.zst",
-    ".parquet",
-    ".csv",
-    ".csv.gz",
-    ".tsv",
-    ".tsv.gz",
-)
-"""Endings of the files that are read as tables; whatever else lies in a folder is not data."""
+_PLAIN = (".jsonl", ".ndjson", ".csv", ".tsv", ".html", ".htm", ".warc", ".wet")
+SUFFIXES = (".parquet", *_PLAIN, *(kind + ending for kind in _PLAIN for ending in PACKED))
+"""Endings of the files that are read; whatever else lies in a folder is not data."""
+READABLE = "JSON lines, CSV, TSV, HTML, WARC, WET (each also .gz, .zst, .bz2, .xz), Parquet"
+_SCRATCH = "_temporary"
+"""Where Hadoop and Spark keep what is not finished."""
 
 
 def resolve(path: str | Path, kind: Literal["documents", "retrieval"]) -> str:
-    """`path`, with the name `sample` replaced by where the package keeps it in the form that is asked for."""
+    """`path`, with the name `sample` replaced by where the package keeps it in the form that is asked for, and a
+    name on the Hub by the same one at the commit that it is now.
+    """
     if str(path) == SAMPLE and not Path(SAMPLE).exists():
         return str(SAMPLE_DIR / ("crawl" if kind == "documents" else "retrieval"))
+    if hub.is_name(path):
+        return str(hub.HUB.pin(hub.parse(str(path))))
     return str(path)
 
 
 def expand(inputs: tuple[str, ...] | list[str]) -> list[Path]:
-    """The files behind paths, folders, globs and `sample`, each once, sorted.
+    """The files behind paths, folders, globs, names on the Hub and `sample`, each once, sorted.
 
-    A folder gives the files in it that end in one of `SUFFIXES`; a corpus artifact gives its documents.
-    Raises `UserError` for an input that matches nothing.
+    A folder gives the files in it that end in one of `SUFFIXES`, or itself where `datasets.save_to_disk` wrote
+    it; a corpus artifact gives its documents. Raises `UserError` for an input that matches nothing.
     """
     files: set[Path] = set()
     for name in inputs:
         found = _expand_one(resolve(name, "documents"))
         if not found:
-            raise UserError(f"{name}: no data file there (readable: {', '.join(SUFFIXES)})")
+            raise UserError(f"{name}: no data file there (readable: {READABLE})")
         files.update(found)
     return sorted(files)
 
 
 def _expand_one(name: str) -> list[Path]:
+    if hub.is_name(name):
+        return hub.HUB.files(hub.parse(name), (*SUFFIXES, ".json"))
     path = Path(name)
     if artifact.is_artifact(path):
         opened = artifact.open_artifact(path, kind="corpus")
         return [file for file in opened.files(".parquet") if file.is_relative_to(path / "data")]
     if path.is_file():
-        if not name.endswith(SUFFIXES):
-            raise UserError(f"{name}: not a readable kind of file (readable: {', '.join(SUFFIXES)})")
+        if not _is_data(path):
+            raise UserError(f"{name}: not a readable kind of file (readable: {READABLE})")
         return [path]
     if path.is_dir():
+        return [path] if is_dataset_folder(path) else _data_files(path)
+    if glob.has_magic(name):
+        matches = [Path(match) for match in glob.glob(name, recursive=True)]
+        # Spark calls a folder of Parquet files like a file.
         return [
             file
-            for file in path.rglob("*")
-            if file.is_file() and file.name.endswith(SUFFIXES) and not file.name.startswith(".")
+            for path in matches
+            if _is_data(path) and _SCRATCH not in path.parts
+            for file in (_data_files(path) if path.is_dir() else [path])
         ]
-    if glob.has_magic(name):
-        return [Path(match) for match in glob.glob(name, recursive=True) if match.endswith(SUFFIXES)]
     raise UserError(f"{name}: no such file or directory")
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """The data files of a folder; how many others there are is logged."""
+    found: list[Path] = []
+    others: list[str] = []
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        if any(part.startswith(".") or part == _SCRATCH for part in parts) or not path.is_file():
+            continue
+        if _is_data(path):
+            found.append(path)
+        else:
+            others.append("/".join(parts))
+    if others:
+        log.info("%s: %d files are no data and are not read (%s)", folder, len(others), min(others))
+    return found
+
+
+def _is_data(path: Path) -> bool:
+    return path.name.lower().endswith(SUFFIXES)

@@ -31,6 +31,7 @@ from conan_data.corpus.dedup.shingles import shingles
 from conan_data.corpus.dedup.survivors import exact_survivors, near_survivors, survival_rank
 from conan_data.corpus.documents import SCORES, Dropped
 from conan_data.corpus.execution.run import run_ranks
+from conan_data.corpus.fields import check_text_field
 from conan_data.corpus.pipeline import pipeline
 from conan_data.errors import UserError
 from conan_data.language.identify import load_identifier, model_file
@@ -58,6 +59,7 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
     """
     load_identifier(config.identifier, config.languages)
     files = sources.expand(config.input)
+    check_text_field(files, config.text_field)
     model = model_file(config.identifier)
     inputs = [*files, *([model] if model else []), *config.classify.inputs, *config.safety.inputs]
     with artifact.building(

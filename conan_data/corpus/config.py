@@ -13,6 +13,7 @@ from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.execution.config import ExecutorConfig
 from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.safety.config import SafetyConfig
+from conan_data.readers.config import ExtractConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,9 @@ class BuildCorpusConfig(StageConfig):
     """Raw documents in, one clean and deduplicated document a row out, by language."""
 
     input: tuple[str, ...]
-    """Files, folders, globs, corpus artifacts, or `sample` for the texts that come with the package."""
+    """Files, folders, globs, corpus artifacts, data sets on the Hub (`hf://owner/name[@revision][/config][:split]`),
+    or `sample` for the texts that come with the package.
+    """
     languages: tuple[str, ...]
     """ISO 639-1 codes of the languages to keep; `zh-Hans` and `zh-Hant` instead of `zh` tell simplified and
     traditional Chinese apart.
@@ -31,6 +34,18 @@ class BuildCorpusConfig(StageConfig):
     """Who guesses languages: `langid` (py3langid, which comes with the package), or `fasttext:PATH` for a
     fastText model of your own, such as lid.176.bin or GlotLID.
     """
+    text_field: str = "text"
+    """Field of a row that holds the text; dots lead into nested fields (`raw.content`)."""
+    id_field: str = "id"
+    """Field of a row that holds its id; a row without one is called by its file and place."""
+    strict: bool = False
+    """Stop at the first row that cannot be read or used, with its file and place, instead of putting it into
+    quarantine.
+    """
+    max_line_bytes: int = 67_108_864
+    """A longer line, or row, goes into quarantine; memory holds several times as much while one is worked on."""
+    extract: ExtractConfig = dataclasses.field(default_factory=ExtractConfig)
+    """How web pages become text."""
     group_field: str = ""
     """Field of a row, such as `metadata.passage`, whose value names documents that say the same thing; empty:
     each stands for itself.
@@ -76,6 +91,8 @@ class BuildCorpusConfig(StageConfig):
             self.identifier,
             "must be langid, or fasttext: and the path of a model",
         )
+        require(self.text_field != "", "text_field", self.text_field, "name the field that holds the text")
+        require(self.max_line_bytes > 0, "max_line_bytes", self.max_line_bytes, "must be above 0")
         require(self.tasks >= 0, "tasks", self.tasks, "must not be negative")
         require(self.workers >= 1, "workers", self.workers, "must be at least 1")
 

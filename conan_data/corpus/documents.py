@@ -7,16 +7,20 @@ it down. So every row that was read is either kept or dropped for a reason, by c
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from datatrove.data import Document
 
+from conan_data.corpus.fields import Fields, lookup
 from conan_data.corpus.rules.normalisation import normalise
 from conan_data.language.labels import read_scripted_label
 from conan_data.readers import Broken, Row, broken
 
 DETAILS = ("title", "url", "source")
 """Fields that are carried along, from the row itself or from its `metadata`."""
+_CARRIED = (*DETAILS, "lang")
+_EMPTY: Mapping[str, Any] = {}
 
 SCORES = ("toxicity", "adult", "advertisement", "fluency")
 """What classifiers say of a document, where they are configured."""
@@ -32,27 +36,38 @@ class Dropped:
     raw: str = ""
 
 
-def to_document(item: Row | Broken, group_field: str) -> Document:
+def to_document(item: Row | Broken, fields: Fields) -> Document:
     """The document of a row, its text normalised; one that is dropped already where the row cannot be used.
 
     An id that is missing is `<file name>:<place>`. Metadata: file, place, declared, title, url, source, group
     (None: the document's own id).
     """
-    problem = item if isinstance(item, Broken) else _problem(item)
-    metadata: dict[str, Any] = {"file": item.file, "place": item.place}
-    own_id = f"{item.file.rsplit('/', 1)[-1]}:{item.place}"
-    if problem is not None:
-        metadata["dropped"] = Dropped("read", f"broken-{problem.reason}", "", problem.raw)
-        return Document(text="", id=own_id, metadata=metadata)
-    assert isinstance(item, Row)
+    if isinstance(item, Broken):
+        return _dropped(item)
     values = item.values
-    metadata["declared"] = read_scripted_label(_first(values, "lang"))
-    for name in DETAILS:
-        metadata[name] = _as_text(_first(values, name))
-    metadata["group"] = _as_text(lookup(values, group_field)) if group_field else None
-    return Document(
-        text=normalise(values["text"]), id=_as_text(values.get("id")) or own_id, metadata=metadata
-    )
+    text, identifier = values.get(fields.text), values.get(fields.id)
+    if text is None:
+        text = lookup(values, fields.text)
+    if identifier is None:
+        identifier = lookup(values, fields.id)
+    if reason := _problem(text, identifier):
+        return _dropped(broken(item, reason))
+    text = normalise(text)
+    if not text:
+        return _dropped(broken(item, "empty-text"))
+    nested = values.get("metadata")
+    if not isinstance(nested, Mapping):
+        nested = _EMPTY
+    metadata: dict[str, Any] = {"file": item.file, "place": item.place}
+    for name in _CARRIED:
+        found = values.get(name)
+        if found is None:
+            found = nested.get(name)
+        metadata[name] = None if found is None else _as_text(found)
+    declared = metadata.pop("lang")
+    metadata["declared"] = _label(declared) if declared else ""
+    metadata["group"] = _as_text(lookup(values, fields.group)) if fields.group else None
+    return Document(text, _as_text(identifier) or _place_id(item), [], metadata)
 
 
 def remaining(documents: Iterator[Document]) -> Iterator[tuple[Document, bool]]:
@@ -60,39 +75,42 @@ def remaining(documents: Iterator[Document]) -> Iterator[tuple[Document, bool]]:
     return ((document, "dropped" not in document.metadata) for document in documents)
 
 
-def lookup(values: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, which may also be the name of one column; None where there is none."""
-    if path in values:
-        return values[path]
-    head, _, rest = path.partition(".")
-    inner = values.get(head)
-    return lookup(inner, rest) if rest and isinstance(inner, Mapping) else None
-
-
-def _problem(row: Row) -> Broken | None:
-    """Why a row that could be read cannot be used."""
-    text = row.values.get("text")
-    if text is None:
-        return broken(row, "no-text")
+def _problem(text: Any, identifier: Any) -> str:
+    """Why a row that could be read cannot be used, "" where it can."""
     if not isinstance(text, str):
-        return broken(row, "text-is-no-string")
-    identifier = row.values.get("id")
+        if isinstance(text, bytes):
+            return "invalid-utf8"
+        return "no-text" if text is None else "text-is-no-string"
     if identifier is not None and (isinstance(identifier, bool) or not isinstance(identifier, str | int)):
-        return broken(row, "id-is-no-string")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return broken(row, "invalid-unicode")
-    return None if normalise(text) else broken(row, "empty-text")
+        return "id-is-no-string"
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return "invalid-unicode"
+    return ""
 
 
-def _first(values: Mapping[str, Any], name: str) -> Any:
-    found = values.get(name)
-    return lookup(values, f"metadata.{name}") if found is None else found
+def _dropped(item: Broken) -> Document:
+    drop = Dropped("read", f"broken-{item.reason}", "", item.raw)
+    return Document(
+        text="", id=_place_id(item), metadata={"file": item.file, "place": item.place, "dropped": drop}
+    )
+
+
+def _place_id(item: Row | Broken) -> str:
+    return f"{item.file.rsplit('/', 1)[-1]}:{item.place}"
+
+
+@lru_cache(maxsize=4096)
+def _label(declared: str) -> str:
+    return read_scripted_label(declared)
 
 
 def _as_text(value: Any) -> str | None:
     """Strings and numbers as text; None for whatever else, and for what is empty."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, str):
+        return (value if value.isascii() else value.encode(errors="replace").decode()) or None
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return str(value).encode(errors="replace").decode() or None
+    return str(value)

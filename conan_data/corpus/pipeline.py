@@ -21,7 +21,7 @@ from conan_data.corpus.steps.write import WritePart
 def pipeline(config: BuildCorpusConfig, files: list[Path], folder: Path) -> list[PipelineStep]:
     """The steps of `config` over `files`; parts go to `folder`."""
     return [
-        ReadRows(files, config.group_field, show_progress=config.workers == 1),
+        ReadRows.from_config(config, files),
         *([BlockDomains(config.safety, folder)] if config.safety.blocks else []),
         FindLanguage(config.languages, config.min_lang_score, config.identifier),
         ApplyRules(config.rules),

@@ -1,19 +1,23 @@
-"""Reads the rows of a task. A task takes a share of the rows that depends on their number alone, so that each row
-belongs to exactly one task for any number of tasks.
+"""Reads the rows of a task. A task takes a share of the blocks of a file, so that each row belongs to exactly one
+task for any number of tasks, and blocks of other tasks are not parsed.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
+from conan_data.corpus.config import BuildCorpusConfig
 from conan_data.corpus.documents import to_document
+from conan_data.corpus.fields import Fields
+from conan_data.errors import UserError
 from conan_data.progress import progress
-from conan_data.readers import read_rows
+from conan_data.readers import Share, is_web, read_rows
 
-BLOCK = 256
-"""Rows in a row of one file that go to the same task."""
+BLOCK = 1 << 20
+"""Bytes of one file that go to the same task."""
 
 
 def shares(num_files: int, num_tasks: int) -> list[list[tuple[int, int, int]]]:
@@ -26,13 +30,27 @@ def shares(num_files: int, num_tasks: int) -> list[list[tuple[int, int, int]]]:
 
 
 class ReadRows(PipelineStep):
-    """Rows as documents, numbered by file and row; broken ones come out dropped."""
+    """Rows as documents, in the order of their `file_number` and `row_number`; broken ones come out dropped."""
 
     name, type = "rows", "reader"
 
-    def __init__(self, files: list[Path], group_field: str, *, show_progress: bool) -> None:
+    def __init__(
+        self, files: list[Path], fields: Fields, options: dict[str, Any], *, strict: bool, show_progress: bool
+    ) -> None:
+        """`options`: of `readers.read_rows`."""
         super().__init__()
-        self.files, self.group_field, self.show_progress = files, group_field, show_progress
+        self.files, self.fields, self.options = files, fields, options
+        self.strict, self.show_progress = strict, show_progress
+
+    @classmethod
+    def from_config(cls, config: BuildCorpusConfig, files: list[Path]) -> "ReadRows":
+        return cls(
+            files,
+            Fields(text=config.text_field, id=config.id_field, group=config.group_field),
+            {"max_line_bytes": config.max_line_bytes, "extract": config.extract},
+            strict=config.strict,
+            show_progress=config.workers == 1,
+        )
 
     def run(self, data: Iterator[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         documents = self._documents(shares(len(self.files), world_size)[rank])
@@ -40,9 +58,22 @@ class ReadRows(PipelineStep):
         return progress(documents, label) if self.show_progress else documents
 
     def _documents(self, units: list[tuple[int, int, int]]) -> Iterator[Document]:
-        for file, share, cuts in units:
-            for number, item in enumerate(read_rows(self.files[file])):
-                if number // BLOCK % cuts == share:
-                    document = to_document(item, self.group_field)
-                    document.metadata |= {"file_number": file, "row_number": number}
-                    yield document
+        for file, index, count in units:
+            path = self.files[file]
+            # The reader of web pages names its own fields.
+            fields = Fields(group=self.fields.group) if is_web(path) else self.fields
+            for item in read_rows(path, Share(index, count, BLOCK), **self.options):
+                document = to_document(item, fields)
+                metadata = document.metadata
+                metadata["file_number"], metadata["row_number"] = file, item.place
+                if self.strict and "dropped" in metadata:
+                    raise UserError(_refusal(document))
+                yield document
+
+
+def _refusal(document: Document) -> str:
+    metadata, drop = document.metadata, document.metadata["dropped"]
+    start = f": {drop.raw[:80]}" if drop.raw else ""
+    return (
+        f"{metadata['file']}, row {metadata['place']}: {drop.reason.removeprefix('broken-')} (strict){start}"
+    )

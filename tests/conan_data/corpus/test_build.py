@@ -154,11 +154,11 @@ def test_interrupted_run_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     read: list[str] = []
     stock = read_step.read_rows
 
-    def interrupted(path: Path) -> Any:
+    def interrupted(path: Path, *share: Any, **options: Any) -> Any:
         read.append(Path(path).name)
         if read == ["a.jsonl", "b.jsonl"]:
             raise KeyboardInterrupt
-        return stock(path)
+        return stock(path, *share, **options)
 
     monkeypatch.setattr(read_step, "read_rows", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -1,6 +1,7 @@
 import pytest
 
-from conan_data.corpus.documents import lookup, to_document
+from conan_data.corpus.documents import to_document
+from conan_data.corpus.fields import Fields, lookup
 from conan_data.readers import Broken, Row
 
 
@@ -18,7 +19,7 @@ from conan_data.readers import Broken, Row
     ],
 )
 def test_rows_that_cannot_be_used_say_why(values: dict[str, object], reason: str) -> None:
-    document = to_document(Row(values, "in/a.jsonl", 3), "")
+    document = to_document(Row(values, "in/a.jsonl", 3), Fields())
     drop = document.metadata["dropped"]
     assert (drop.stage, drop.reason) == ("read", f"broken-{reason}")
     assert drop.raw.encode()
@@ -26,7 +27,7 @@ def test_rows_that_cannot_be_used_say_why(values: dict[str, object], reason: str
 
 
 def test_broken_rows_keep_their_reason() -> None:
-    drop = to_document(Broken("a.jsonl", 1, "invalid-json", "{"), "").metadata["dropped"]
+    drop = to_document(Broken("a.jsonl", 1, "invalid-json", "{"), Fields()).metadata["dropped"]
     assert (drop.reason, drop.raw) == ("broken-invalid-json", "{")
 
 
@@ -37,7 +38,7 @@ def test_fields_come_from_the_row_or_its_metadata() -> None:
         "title": "t",
         "metadata": {"lang": "pt_BR", "title": "other", "url": "u", "passage": 12},
     }
-    document = to_document(Row(values, "a.jsonl", 1), "metadata.passage")
+    document = to_document(Row(values, "a.jsonl", 1), Fields(group="metadata.passage"))
     assert (document.id, document.text) == ("7", "a\nb")
     assert {key: document.metadata[key] for key in ("declared", "title", "url", "source", "group")} == {
         "declared": "pt",

@@ -1,0 +1,242 @@
+"""Data sets on the Hub: `hf://owner/name[@revision][/config][:split]`, or `hf://owner/name[@revision]:data/*.parquet`.
+
+A name is resolved to a commit before any work, and the commit goes into the manifest: a branch that moved
+later is another input. The files of that commit lie in the Hub's own cache, where this module gives them
+back their names on the Hub, so that nothing that is written depends on where the cache is. Without a network,
+what was downloaded before is used, if it is whole.
+
+Which files are the ones of a config and split is for the data set's card and the conventions of `datasets`
+to say; the rows are read by our own readers, so that a broken one costs itself alone.
+"""
+
+import glob
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from conan_data.errors import UserError
+
+PREFIX = "hf://"
+_NAME = re.compile(
+    r"hf://(?:datasets/)?([\w.-]+/[\w.-]+)(?:@([^/:]+))?(?:/([^:]+))?(?::(.+))?",
+)
+_CACHED = re.compile(r".*/datasets--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})/(.+)")
+_SHA = re.compile(r"[0-9a-f]{40}")
+_CARD = "README.md"
+_SMALL = (_CARD, ".gitattributes")
+"""What is fetched to learn the commit and its files; of these one is in every data set."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubName:
+    """A data set, or a part of one."""
+
+    repository: str
+    revision: str | None = None
+    config: str = ""
+    selection: str = ""
+    """A split, or a pattern of file names."""
+
+    def __str__(self) -> str:
+        revision = f"@{self.revision}" if self.revision else ""
+        config = f"/{self.config}" if self.config else ""
+        selection = f":{self.selection}" if self.selection else ""
+        return f"{PREFIX}datasets/{self.repository}{revision}{config}{selection}"
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it selects files by their names."""
+        return any(mark in self.selection for mark in "*?[/.")
+
+
+def is_name(text: object) -> bool:
+    """Whether `text` names something on the Hub."""
+    return isinstance(text, str) and text.startswith(PREFIX)
+
+
+def parse(text: str) -> HubName:
+    """Raises `UserError` for what is not such a name. The part after the data set is its config, or, where it
+    looks like one, a pattern of file names.
+    """
+    match = _NAME.fullmatch(text)
+    if match is None:
+        raise UserError(f"{text}: write hf://owner/name[@revision][/config][:split or file pattern]")
+    repository, revision, config, selection = (part or "" for part in match.groups())
+    name = HubName(repository, unquote(revision) or None, config.strip("/"), selection)
+    as_pattern = HubName(repository, name.revision, "", name.config)
+    return as_pattern if not selection and as_pattern.is_pattern else name
+
+
+def public_name(path: str | Path) -> str:
+    """The name on the Hub of a file that lies in its cache; the path of any other file."""
+    match = _CACHED.fullmatch(str(path))
+    if match is None:
+        return str(path)
+    owner, name, revision, rest = match.groups()
+    return f"{PREFIX}datasets/{owner}/{name}@{revision}/{rest}"
+
+
+def describe(path: str | Path) -> dict[str, Any] | None:
+    """What identifies a pinned data set, or a file of one; None for anything else."""
+    text = str(path) if is_name(path) else public_name(path)
+    match = _NAME.fullmatch(text) if text.startswith(f"{PREFIX}datasets/") else None
+    if match is None or not _SHA.fullmatch(match.group(2) or ""):
+        return None
+    repository, revision, config, selection = match.groups()
+    parts = {"repository": repository, "revision": revision, "part": config, "selection": selection}
+    return {"path": text, **{key: value for key, value in parts.items() if value}}
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """Where data sets come from and are kept; None: what the Hub's own library is set to."""
+
+    endpoint: str | None = None
+    cache_dir: Path | None = None
+
+    def pin(self, name: HubName) -> HubName:
+        """`name` at the commit that its revision is now.
+
+        Raises `UserError` for a data set or revision that is not there, and without a network.
+        """
+        if name.revision and _SHA.fullmatch(name.revision):
+            return name
+        return replace(name, revision=_download(self, name, _SMALL).name)
+
+    def files(self, name: HubName, endings: tuple[str, ...]) -> list[Path]:
+        """The files of a pinned name, downloaded, in the order of their names.
+
+        Raises `UserError` for a split that is not there, or whose files do not all end in one of `endings`.
+        """
+        pinned = self.pin(name)
+        if pinned.is_pattern:
+            listed = [path for path in self.listing(pinned) if fnmatch(path, pinned.selection)]
+            return self.fetch(pinned, [path for path in listed if path.lower().endswith(endings)])
+        splits = self.splits(pinned)
+        if pinned.selection and pinned.selection not in splits:
+            raise UserError(
+                f"{name}: has no split {pinned.selection!r}; it has {', '.join(sorted(splits)) or 'none'}"
+            )
+        chosen = [splits[pinned.selection]] if pinned.selection else splits.values()
+        wanted = sorted({path for paths in chosen for path in paths})
+        for path in wanted:
+            if not path.lower().endswith(endings):
+                raise UserError(f"{name}: {path} is not a readable kind of file; choose files by a pattern")
+        return self.fetch(pinned, wanted)
+
+    def splits(self, name: HubName) -> dict[str, list[str]]:
+        """The paths in a pinned data set of a config's files, by split."""
+        with self.tree(name) as folder:
+            found = config_files(folder, name.config, shown=str(name))
+            return {
+                split: [path.relative_to(folder).as_posix() for path in paths]
+                for split, paths in found.items()
+            }
+
+    @contextmanager
+    def tree(self, name: HubName) -> Iterator[Path]:
+        """A folder with the card of a pinned data set, and an empty file for each other file: which one belongs
+        where follows from the card and the names alone.
+        """
+        card = _download(self, name, _SMALL) / _CARD
+        with tempfile.TemporaryDirectory() as made:
+            folder = Path(made).resolve()
+            for path in self.listing(name):
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).touch()
+            if card.is_file():
+                (folder / _CARD).write_bytes(card.read_bytes())
+            yield folder
+
+    def fetch(self, name: HubName, paths: list[str]) -> list[Path]:
+        """Downloads files of a pinned data set, given by their paths in it."""
+        if not paths:
+            return []
+        folder = _download(self, name, tuple(glob.escape(path) for path in paths))
+        return [folder / path for path in paths]
+
+    def listing(self, name: HubName) -> list[str]:
+        """The paths of all files of a pinned data set."""
+        from huggingface_hub import get_cached_repo_tree
+
+        _download(self, name, _SMALL)
+        tree = get_cached_repo_tree(
+            name.repository, repo_type="dataset", revision=name.revision, cache_dir=self.cache_dir
+        )
+        return sorted(file.path for file in tree)
+
+
+HUB = Hub()
+
+
+def config_files(folder: Path, config: str, *, shown: str) -> dict[str, list[Path]]:
+    """The files of a config by split, as the card of a folder and the conventions of `datasets` have it.
+
+    Raises `UserError` (about `shown`) when there is no such config, or nothing that can be read.
+    """
+    import datasets
+    from datasets.exceptions import DatasetsError
+
+    root = folder.resolve()
+    with tempfile.TemporaryDirectory() as cache_dir:
+        try:
+            builder = datasets.load_dataset_builder(str(root), config or None, cache_dir=cache_dir)
+        except (ValueError, FileNotFoundError, DatasetsError) as error:
+            raise UserError(f"{shown}: {str(error).replace(str(root), shown)}") from error
+    found = builder.config.data_files or {}
+    return {str(split): [Path(path) for path in paths] for split, paths in found.items()}
+
+
+def config_names(folder: Path) -> list[str]:
+    """The configs that the card of a folder names."""
+    import datasets
+    from datasets.exceptions import DatasetsError
+
+    try:
+        return list(datasets.get_dataset_config_names(str(folder.resolve())))
+    except (ValueError, FileNotFoundError, DatasetsError):
+        return []
+
+
+@cache
+def _download(hub: Hub, name: HubName, patterns: tuple[str, ...]) -> Path:
+    """The folder of the commit, with the files that match. Messages name the data set, never a token."""
+    import httpx2
+    from huggingface_hub import errors, snapshot_download
+
+    what = f"{PREFIX}{name.repository}" + (f"@{name.revision}" if name.revision else "")
+    try:
+        folder = snapshot_download(
+            name.repository,
+            repo_type="dataset",
+            revision=name.revision,
+            cache_dir=hub.cache_dir,
+            endpoint=hub.endpoint,
+            allow_patterns=list(patterns),
+        )
+    except errors.RevisionNotFoundError as error:
+        raise UserError(f"{what}: the data set has no such revision") from error
+    except errors.GatedRepoError as error:
+        raise UserError(
+            f"{what}: ask for access on its page on the Hub, and log in: hf auth login"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise UserError(
+            f"{what}: no such data set on the Hub; a private one needs a login: hf auth login"
+        ) from error
+    except errors.HFValidationError as error:
+        raise UserError(f"{what}: not a name of a data set (owner/name)") from error
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
+        raise UserError(
+            f"{what}: the Hub cannot be reached, and it was not downloaded whole before; give a local folder"
+        ) from error
+    except errors.HfHubHTTPError as error:
+        raise UserError(f"{what}: the Hub answers with an error ({error.response.status_code})") from error
+    return Path(folder)

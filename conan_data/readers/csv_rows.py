@@ -1,0 +1,121 @@
+"""CSV and TSV with a header, quoted line breaks included.
+
+A quote that is never closed would swallow the rest of the file. So a record that breaks the rules of quoting
+costs its first line, and reading goes on at its second one.
+"""
+
+import csv
+import sys
+from collections.abc import Iterator
+
+from conan_data.readers.lines import lines
+from conan_data.readers.rows import WHOLE, Broken, Row, Share, cut
+
+BLOCK = 1024
+"""Records in a row that go to the same share."""
+
+
+class _Lines:
+    """Feeds `csv.reader`, which asks for as many lines as a record needs, and can give them again."""
+
+    def __init__(self, path: str, name: str, max_bytes: int) -> None:
+        self._stream = _numbered(path, name, max_bytes)
+        self._again: list[tuple[int, bytes] | Broken] = []
+        self._taken: list[tuple[int, bytes]] = []
+        self._size, self._max_bytes = 0, max_bytes
+        self.problems: list[Broken] = []
+        self.is_utf8 = True
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.pop() if self._again else next(self._stream)
+        while isinstance(line, Broken):
+            if self._taken:
+                self._again.append(line)
+                raise StopIteration
+            self.problems.append(line)
+            line = self._again.pop() if self._again else next(self._stream)
+        self._taken.append(line)
+        self._size += len(line[1])
+        if self._size > self._max_bytes:
+            raise csv.Error("the record is too long")
+        try:
+            return line[1].decode() + "\n"
+        except UnicodeDecodeError:
+            self.is_utf8 = False
+            return line[1].decode(errors="replace") + "\n"
+
+    def start(self) -> None:
+        """A new record begins."""
+        self._taken, self._size, self.is_utf8 = [], 0, True
+
+    def give_again(self) -> None:
+        """All lines of this record but its first will be read once more."""
+        self._again.extend(reversed(self._taken[1:]))
+
+    @property
+    def place(self) -> int:
+        return self._taken[0][0]
+
+    @property
+    def raw(self) -> str:
+        return cut(b"\n".join(line for _, line in self._taken[:20]))
+
+    @property
+    def first_raw(self) -> str:
+        return cut(self._taken[0][1])
+
+
+def csv_rows(
+    path: str, name: str, share: Share, *, delimiter: str, max_line_bytes: int
+) -> Iterator[Row | Broken]:
+    """The rows of a share, numbered by their first line."""
+    csv.field_size_limit(sys.maxsize)
+    for number, item in enumerate(_all_rows(_Lines(path, name, max_line_bytes), name, delimiter)):
+        if number // BLOCK % share.count == share.index:
+            yield item
+
+
+def _all_rows(source: _Lines, name: str, delimiter: str) -> Iterator[Row | Broken]:
+    reader = csv.reader(source, delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    while True:
+        source.start()
+        try:
+            fields = next(reader)
+        except StopIteration:
+            yield from source.problems
+            return
+        except csv.Error:
+            yield from _drain(source)
+            yield Broken(name, source.place, "invalid-csv", source.first_raw)
+            source.give_again()
+            continue
+        yield from _drain(source)
+        if not fields:
+            continue
+        if not source.is_utf8:
+            yield Broken(name, source.place, "invalid-utf8", source.raw)
+        elif header is None:
+            header = fields
+        elif len(fields) != len(header):
+            yield Broken(name, source.place, "wrong-number-of-fields", source.raw)
+        else:
+            yield Row(dict(zip(header, fields)), name, source.place)
+
+
+def _drain(source: _Lines) -> Iterator[Broken]:
+    problems, source.problems = source.problems, []
+    yield from problems
+
+
+def _numbered(path: str, name: str, max_bytes: int) -> Iterator[tuple[int, bytes] | Broken]:
+    for batch in lines(path, name, WHOLE, max_bytes=max_bytes):
+        if isinstance(batch, Broken):
+            yield batch
+        else:
+            yield from (
+                (place, line.removesuffix(b"\r")) for place, line in enumerate(batch[1], start=batch[0])
+            )
