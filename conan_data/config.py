@@ -9,11 +9,24 @@ lies is not part of what it is, so `out` is left out too.
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from conan_data.errors import UserError
+
+_UNITS = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
 
 
 def execution(default: Any) -> Any:
@@ -37,6 +50,15 @@ def require(condition: bool, field: str, value: object, rule: str) -> None:
     """
     if not condition:
         raise UserError(f"{field}: {rule}, got {value!r}")
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of "2GB", "1.5 GiB", "500MB" or "1000000"; raises `UserError` for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
+    unit = (match[2].upper() or "B") if match else ""
+    if not match or unit not in _UNITS or float(match[1]) == 0:
+        raise UserError(f"memory: must be an amount such as 2GB, 500MB or 1.5GiB, got {text!r}")
+    return int(float(match[1]) * _UNITS[unit])
 
 
 def resolved(config: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ byte for byte, for any of them.
 
 import dataclasses
 
-from conan_data.config import StageConfig, execution, require
+from conan_data.config import StageConfig, execution, parse_memory, require
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.rules.config import RulesConfig
 
@@ -29,6 +29,12 @@ class BuildCorpusConfig(StageConfig):
     """Length, symbol, boilerplate and repetition rules."""
     dedup: DedupConfig = dataclasses.field(default_factory=DedupConfig)
     """Duplicate removal."""
+    shard_documents: int = 250_000
+    """Documents of one output file."""
+    memory: str = execution("2GB")
+    """Working memory of all processes together, beside some 300 MB a process (2GB, 500MB, 1.5GiB); the result
+    does not depend on it.
+    """
     tasks: int = execution(0)
     """Parts the input is cut into; 0: four a worker, or one where there is one worker."""
     workers: int = execution(1)
@@ -48,6 +54,8 @@ class BuildCorpusConfig(StageConfig):
         require(
             0 <= self.min_lang_score <= 1, "min_lang_score", self.min_lang_score, "must be between 0 and 1"
         )
+        require(self.shard_documents >= 1, "shard_documents", self.shard_documents, "must be at least 1")
+        parse_memory(self.memory)
         require(self.tasks >= 0, "tasks", self.tasks, "must not be negative")
         require(self.workers >= 1, "workers", self.workers, "must be at least 1")
 

@@ -17,7 +17,7 @@ from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.logging import logger
 
-from conan_data.errors import UserError
+from conan_data.errors import UnfinishedError
 from conan_data.progress import progress
 
 
@@ -37,7 +37,7 @@ class Executor(LocalPipelineExecutor):
         )
 
     def run_ranks(self, ranks: Sequence[int]) -> None:
-        """Raises what a task raises, and `UserError` when a worker process is killed; the other tasks are
+        """Raises what a task raises, and `UnfinishedError` when a worker process is killed; the other tasks are
         then given up.
         """
         logger.disable("datatrove")
@@ -54,7 +54,7 @@ class Executor(LocalPipelineExecutor):
             for done in progress(futures.as_completed(running), "filtering", total=len(running), unit="part"):
                 done.result()
         except BrokenProcessPool:
-            raise UserError(
+            raise UnfinishedError(
                 f"workers: one of {self.workers} worker processes was killed, most often for lack of memory; run again with fewer"
             ) from None
         finally:
