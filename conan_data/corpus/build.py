@@ -11,6 +11,7 @@ count from 0 are different documents, so dropping them would lose the second sou
 goes as a duplicate.
 """
 
+import dataclasses
 import logging
 import shutil
 from collections import Counter
@@ -24,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from conan_data import artifact, sources, tables
-from conan_data.corpus import parts
+from conan_data.corpus import parts, tokenizer
 from conan_data.corpus.config import BuildCorpusConfig
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.dedup.shingles import shingles
@@ -32,6 +33,9 @@ from conan_data.corpus.dedup.survivors import exact_survivors, near_survivors, s
 from conan_data.corpus.documents import Dropped
 from conan_data.corpus.executor import Executor
 from conan_data.corpus.pipeline import pipeline
+from conan_data.corpus.report import examples
+from conan_data.corpus.report.examples import Example
+from conan_data.corpus.report.report import PAGE, CorpusRecord, write_report
 from conan_data.errors import UserError
 from conan_data.language.identify import LangidIdentifier
 from conan_data.progress import progress
@@ -58,8 +62,9 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
     """
     LangidIdentifier(config.languages)
     files = sources.expand(config.input)
+    inputs = [*files, tokenizer.find(config.tokenizer)] if config.tokenizer else files
     with artifact.building(
-        config, kind="corpus", command="conan-data build-corpus", inputs=files, resume=True
+        config, kind="corpus", command="conan-data build-corpus", inputs=inputs, resume=True
     ) as build:
         if build.done:
             return build.out
@@ -85,6 +90,7 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
                 "labels": label_report(parts.sum_counts(folder, config.num_tasks)["labels"]),
                 "renamed_ids": sum(new != old for new, old in zip(ids, kept.column("id"), strict=True)),
             }
+            shown = choose_examples(folder, config.num_tasks, kept, ids, duplicates)
         except UserError:
             _remove_parts(build.dir)
             raise
@@ -92,6 +98,15 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
             pa.Table.from_pylist(drops, schema=DROPPED), build.dir / "dropped.parquet", compression="zstd"
         )
         quarantine(_broken_rows(dropped), build.dir / "quarantine.jsonl")
+        examples.write(build.dir / examples.FILE, shown)
+        record = CorpusRecord(
+            rows=dataclasses.asdict(rows),
+            extra=extra,
+            config=build.header["config"],
+            inputs=build.header["inputs"],
+            examples=shown,
+        )
+        write_report(build.dir / PAGE, record)
         del kept, dropped
         _remove_parts(build.dir)
         return build.publish(rows=rows, extra=extra)
@@ -149,6 +164,31 @@ def find_duplicates(kept: parts.Table, ids: list[str], config: DedupConfig) -> d
     }
 
 
+def choose_examples(
+    folder: Path, num_parts: int, kept: parts.Table, ids: list[str], duplicates: dict[int, Dropped]
+) -> list[Example]:
+    """Examples of the drops of all parts, of duplicates with the text that stays, and of what is kept."""
+    chosen = examples.merge(parts.part_path(folder, "examples", rank) for rank in range(num_parts))
+    index_of = {name: index for index, name in enumerate(ids)}
+    columns = zip(ids, *(kept.column(name) for name in ("lang", "file", "place")), strict=True)
+    for index, (name, lang, file, place) in enumerate(columns):
+        drop = duplicates.get(index)
+        stage, reason = (drop.stage, drop.reason) if drop else (examples.KEPT, "")
+        if chosen.wants(stage, reason, lang, file, place):
+            chosen.offer(
+                stage,
+                reason,
+                lang=lang,
+                file=file,
+                place=place,
+                id=name,
+                detail=drop.detail if drop else "",
+                text=kept.text(index),
+                other_text=kept.text(index_of[drop.detail]) if drop else "",
+            )
+    return chosen.sorted()
+
+
 def funnel(drops: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Drops counted by stage, reason and language."""
     counts = Counter((drop["stage"], drop["reason"], drop["lang"] or "") for drop in drops)
@@ -196,16 +236,21 @@ def _write_documents(
 ) -> dict[str, Any]:
     """Writes one file a language; returns documents and characters by language."""
     shutil.rmtree(folder, ignore_errors=True)
-    columns = {name: kept.column(name) for name in ("lang", "lang_score", "title", "url", "source", "group")}
+    columns = {
+        name: kept.column(name)
+        for name in ("lang", "lang_score", "title", "url", "source", "group", "tokens")
+    }
     by_lang: dict[str, list[int]] = {}
     for index, lang in enumerate(columns["lang"]):
         if index not in duplicates:
             by_lang.setdefault(lang, []).append(index)
     characters: dict[str, int] = {}
+    tokens: dict[str, int] = {}
     for lang, indices in progress(sorted(by_lang.items()), "writing", unit="language"):
         path = folder / lang / "part-00000.parquet"
         path.parent.mkdir(parents=True)
         characters[lang] = 0
+        tokens[lang] = sum(columns["tokens"][index] or 0 for index in indices)
         with pq.ParquetWriter(path, tables.DOCUMENT, compression="zstd") as writer:
             for start in range(0, len(indices), ROW_GROUP):
                 batch = indices[start : start + ROW_GROUP]
@@ -220,6 +265,7 @@ def _write_documents(
     return {
         "kept": {lang: len(indices) for lang, indices in sorted(by_lang.items())},
         "characters": characters,
+        "tokens": tokens if any(tokens.values()) else {},
     }
 
 

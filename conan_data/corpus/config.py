@@ -29,6 +29,10 @@ class BuildCorpusConfig(StageConfig):
     """Length, symbol, boilerplate and repetition rules."""
     dedup: DedupConfig = dataclasses.field(default_factory=DedupConfig)
     """Duplicate removal."""
+    tokenizer: str = ""
+    """Tokenizer that counts the tokens of each document: a tokenizer artifact, a folder with a tokenizer.json,
+    such a file, or a name on the Hub; empty: tokens are not counted.
+    """
     tasks: int = execution(0)
     """Parts the input is cut into; 0: four a worker, or one where there is one worker."""
     workers: int = execution(1)

@@ -17,6 +17,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from conan_data.corpus.report import examples
+from conan_data.corpus.report.examples import Examples
+
 BATCH = 1000
 KEPT = pa.schema(
     [
@@ -34,6 +37,7 @@ KEPT = pa.schema(
         pa.field("group", pa.string()),
         pa.field("exact_hash", pa.binary(16)),
         pa.field("band_keys", pa.binary()),
+        pa.field("tokens", pa.int32()),
     ]
 )
 DROPPED = pa.schema(
@@ -60,6 +64,7 @@ class PartWriter:
         self._tables = {"kept": KEPT, "dropped": DROPPED}
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in self._tables}
         self.counts: dict[str, Counter[str]] = {"labels": Counter()}
+        self.examples = Examples()
 
     def __enter__(self) -> "PartWriter":
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +87,8 @@ class PartWriter:
             writer.close()
         if kind is not None:
             return
-        for name in self._tables:
+        examples.write(Path(self._aside("examples")), self.examples.sorted())
+        for name in (*self._tables, "examples"):
             os.replace(self._aside(name), part_path(self._folder, name, self._rank))
         aside = Path(self._aside("counts"))
         aside.write_text(json.dumps(self.counts, ensure_ascii=False), encoding="utf-8")
@@ -125,7 +131,8 @@ class Table:
 
 def part_path(folder: Path, name: str, rank: int) -> Path:
     """Where the table `name`, or the counts, of a part lie."""
-    return folder / f"{name}-{rank:05d}.{'json' if name == 'counts' else 'arrow'}"
+    suffix = {"counts": "json", "examples": "parquet"}.get(name, "arrow")
+    return folder / f"{name}-{rank:05d}.{suffix}"
 
 
 def missing_parts(folder: Path, num_parts: int) -> list[int]:

@@ -29,6 +29,16 @@ class WritePart(PipelineStep):
                     "lang": found.get("lang") or None,
                 }
                 if drop := found.get("dropped"):
+                    part.examples.offer(
+                        drop.stage,
+                        drop.reason,
+                        lang=place["lang"],
+                        file=found["file"],
+                        place=found["place"],
+                        id=document.id,
+                        detail=drop.detail,
+                        text=drop.raw or document.text,
+                    )
                     part.add(
                         "dropped",
                         place
@@ -40,6 +50,7 @@ class WritePart(PipelineStep):
                         },
                     )
                 else:
-                    names = ("lang_score", *DETAILS, "group", "exact_hash", "band_keys")
-                    part.add("kept", place | {"text": document.text} | {name: found[name] for name in names})
+                    names = ("lang_score", *DETAILS, "group", "exact_hash", "band_keys", "tokens")
+                    values = {name: found.get(name) for name in names}
+                    part.add("kept", place | {"text": document.text} | values)
                 yield document
