@@ -87,6 +87,9 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
             _check_not_empty(rows)
             extra = _write_documents(kept, ids, duplicates, build.dir / "data") | {
                 "funnel": funnel(drops),
+                "other_languages": dict(
+                    Counter(drop["detail"] for drop in drops if drop["reason"] == "other-language")
+                ),
                 "labels": label_report(parts.sum_counts(folder, config.num_tasks)["labels"]),
                 "renamed_ids": sum(new != old for new, old in zip(ids, kept.column("id"), strict=True)),
             }

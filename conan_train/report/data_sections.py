@@ -12,16 +12,15 @@ KEPT = "kept:rank"
 """What a mining counts the candidates under that it took."""
 
 
-def corpus_section(item: Artifact, *, number: int) -> dict[str, Any]:
+def corpus_section(item: Artifact) -> dict[str, Any]:
     """The funnel of a corpus, its drops by reason, and its documents by language."""
     rows, extra = item.manifest["rows"], item.manifest["extra"]
     funnel = extra.get("funnel", [])
-    stages = [(stage.left_over, stage.before, stage.after) for stage in counts.stages(rows, funnel)]
     return {
         "name": item.dir.name,
         "rows": rows,
-        "figure": figures.funnel(f"funnel-{number}", stages or [("kept", rows["read"], rows["kept"])]),
-        "reasons": counts.drop_reasons(rows, funnel),
+        "stages": counts.stages(rows, funnel),
+        "reasons": counts.drop_reasons(rows, funnel, extra.get("other_languages")),
         "languages": counts.languages(extra, funnel),
         "labels": extra.get("labels"),
     }

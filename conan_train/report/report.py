@@ -50,10 +50,7 @@ def context(artifacts: list[Artifact]) -> dict[str, Any]:
             for number, group in enumerate(evaluations(artifacts))
         ],
         "trainings": [section for section in trainings if section is not None],
-        "corpora": [
-            data_sections.corpus_section(item, number=number)
-            for number, item in enumerate(of_kind(artifacts, "corpus"))
-        ],
+        "corpora": [data_sections.corpus_section(item) for item in of_kind(artifacts, "corpus")],
         "retrievals": [
             data_sections.retrieval_section(item, number=number)
             for number, item in enumerate(of_kind(artifacts, "retrieval"))

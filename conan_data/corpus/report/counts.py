@@ -52,18 +52,26 @@ def stage_order(name: str) -> tuple[int, str]:
     return (list(STAGES).index(name) if name in STAGES else len(STAGES)), name
 
 
-def drop_reasons(rows: Mapping[str, Any], funnel: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One record a stage and reason, in order: rows, share of all rows, and the most frequent languages."""
+def drop_reasons(
+    rows: Mapping[str, Any],
+    funnel: Sequence[Mapping[str, Any]],
+    other_languages: Mapping[str, int] | None = None,
+) -> list[dict[str, Any]]:
+    """One record a stage and reason, in order: rows, share of all rows, and the most frequent languages;
+    `other_languages` are those of the documents that are in none of the wanted ones.
+    """
     by_language: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for drop in funnel:
         by_language[drop["stage"], drop["reason"]][drop["lang"] or "unknown"] += drop["rows"]
+    if other_languages:
+        by_language["language", "other-language"] = Counter(other_languages)
     return [
         {
             "stage": stage.name,
             "reason": reason,
             "rows": count,
             "share": count / max(1, rows["read"]),
-            "languages": listed(by_language[stage.name, reason], most=6),
+            "languages": listed(by_language[stage.name, reason], most=8),
         }
         for stage in stages(rows, funnel)
         for reason, count in stage.reasons.items()

@@ -29,7 +29,8 @@ class CorpusRecord:
     """What is known of a corpus; `rows`, `extra`, `config` and `inputs` as in its manifest.
 
     Of `extra` are shown: `funnel` (drops by stage, reason and language), `kept`, `characters` and `tokens` (by
-    language), `labels`, `pii` (masks by kind) and `renamed_ids`; what is missing is left out.
+    language), `other_languages` (documents that are in none of the wanted ones), `labels`, `pii` (masks by
+    kind) and `renamed_ids`; what is missing is left out.
     """
 
     rows: Mapping[str, Any]
@@ -77,7 +78,7 @@ def context(record: CorpusRecord) -> dict[str, Any]:
     return {
         "rows": rows,
         "stages": stages,
-        "reasons": counts.drop_reasons(rows, funnel),
+        "reasons": counts.drop_reasons(rows, funnel, extra.get("other_languages")),
         "languages": languages,
         "totals": {
             "characters": sum(row["characters"] for row in languages),
