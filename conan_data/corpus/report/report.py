@@ -138,7 +138,7 @@ def _shown(group: Any) -> list[dict[str, Any]]:
 def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """The fields of a config and of those within it, with dotted names."""
     found = []
-    for name, value in config.items():
+    for name, value in sorted(config.items()):
         if isinstance(value, Mapping):
             found += _flat(value, f"{prefix}{name}.")
         else:
