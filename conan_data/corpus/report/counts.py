@@ -9,10 +9,10 @@ from typing import Any
 
 STAGES = {
     "read": "readable",
-    "domains": "from an allowed site",
     "language": "in a wanted language",
     "rules": "passed the rules",
-    "classify": "passed the classifiers",
+    "safety": "safe",
+    "quality": "of good quality",
     "dedup": "no duplicate",
 }
 """Stages of a corpus build in their order, with what is said of the documents that pass; others come after."""
@@ -110,11 +110,14 @@ def languages(extra: Mapping[str, Any], funnel: Sequence[Mapping[str, Any]]) -> 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Declared languages (rows) against those found (columns); `counts` holds pairs that occur."""
+    """Declared languages (rows) against other ones that were found (columns); `counts` holds pairs that occur,
+    `right` the documents of a declared language that are in it, where that is known.
+    """
 
     declared: Sequence[str]
     found: Sequence[str]
     counts: Mapping[tuple[str, str], int]
+    right: Mapping[str, int]
     most: int
 
 
@@ -132,7 +135,8 @@ def confusion(labels: Mapping[str, Any], *, most: int = 40) -> Confusion | None:
         for side, lang in zip(sides, pair, strict=True):
             side[lang] += count
     declared, found = ([lang for lang, _ in most_first(side)[:most]] for side in sides)
-    return Confusion(declared, found, pairs, max(pairs.values()))
+    right = {lang: record["right"] for lang, record in labels.get("by_declared", {}).items()}
+    return Confusion(declared, found, pairs, right, max(pairs.values()))
 
 
 def most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -9,13 +9,16 @@ comparison.
 import hashlib
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from conan_data.corpus.dedup.shingles import mix
 
 FILE = "examples.parquet"
 KEPT = "kept"
@@ -94,6 +97,16 @@ class Examples:
             texts = (_beginning(text), len(text), _beginning(other_text), len(other_text))
             self.add(Example(stage, reason, lang or "", file, place, id, detail or "", *texts))
 
+    def candidates(
+        self, stage: str, reason: str, lang: str, files: Sequence[str], places: np.ndarray
+    ) -> list[int]:
+        """Which of many documents of one group would be among the examples (indices): `wants` for columns."""
+        group = self._groups[_group(stage, reason, lang)]
+        hashes = place_hashes(files, places)
+        bound = group[-1][0] if len(group) == MOST else _MASK
+        below = np.flatnonzero(hashes <= np.uint64(bound))
+        return below[np.argsort(hashes[below], kind="stable")[:MOST]].tolist()
+
     def add(self, example: Example) -> None:
         """Takes an example of another part."""
         group = self._groups[_group(example.stage, example.reason, example.lang)]
@@ -111,6 +124,13 @@ def place_hash(file: str, place: int) -> int:
     value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & _MASK
     value = (value ^ value >> 27) * 0x94D049BB133111EB & _MASK
     return value ^ value >> 31
+
+
+def place_hashes(files: Sequence[str], places: np.ndarray) -> np.ndarray:
+    """uint64 [N]: `place_hash` of each file and place (int64 [N])."""
+    values = np.fromiter(map(_file_hash, files), np.uint64, len(files))
+    values += places.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return mix(values)
 
 
 def write(path: Path, examples: Iterable[Example]) -> None:

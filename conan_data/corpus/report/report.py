@@ -29,8 +29,8 @@ class CorpusRecord:
     """What is known of a corpus; `rows`, `extra`, `config` and `inputs` as in its manifest.
 
     Of `extra` are shown: `funnel` (drops by stage, reason and language), `kept`, `characters` and `tokens` (by
-    language), `other_languages` (documents that are in none of the wanted ones), `labels`, `pii` (masks by
-    kind) and `renamed_ids`; what is missing is left out.
+    language), `other_languages` (documents that are in none of the wanted ones), `labels`, `masked` (personal
+    data by kind, and `documents` with any) and `renamed_ids`; what is missing is left out.
     """
 
     rows: Mapping[str, Any]
@@ -87,7 +87,7 @@ def context(record: CorpusRecord) -> dict[str, Any]:
         },
         "labels": labels,
         "confusion": counts.confusion(labels) if labels else None,
-        "pii": counts.most_first(extra.get("pii") or {}),
+        "masked": counts.most_first(extra.get("masked") or {}),
         "renamed_ids": extra.get("renamed_ids", 0),
         "examples": _example_groups(record.examples, funnel),
         "kept_examples": _kept_groups(record.examples, extra.get("kept", {})),

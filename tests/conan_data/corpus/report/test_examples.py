@@ -2,8 +2,10 @@ import random
 import time
 from collections import Counter
 
+import numpy as np
+
 from conan_data.corpus.report import examples
-from conan_data.corpus.report.examples import KEPT, MOST, SHOWN, Examples, place_hash
+from conan_data.corpus.report.examples import KEPT, MOST, SHOWN, Examples, place_hash, place_hashes
 
 
 def offer(chosen, number, *, stage="rules", reason="too-short", lang="en", text="text"):
@@ -66,6 +68,24 @@ def test_wants_says_what_offer_would_take():
         before = chosen.sorted()
         offer(chosen, number)
         assert wanted == (chosen.sorted() != before)
+
+
+def test_columns_are_chosen_like_single_documents():
+    places = np.random.default_rng(0).permutation(5000)
+    files = [f"f{place % 3}" for place in places.tolist()]
+    hashes = [place_hash(file, place) for file, place in zip(files, places.tolist(), strict=True)]
+    assert place_hashes(files, places).tolist() == hashes
+    one_by_one, by_column = Examples(), Examples()
+    for place in places.tolist():
+        offer(one_by_one, place)
+    fetched = 0
+    for start in range(0, 5000, 300):
+        part = places[start : start + 300]
+        for index in by_column.candidates("rules", "too-short", "en", files[start : start + 300], part):
+            offer(by_column, int(part[index]))
+            fetched += 1
+    assert by_column.sorted() == one_by_one.sorted()
+    assert fetched < 200
 
 
 def test_long_and_broken_texts_are_made_fit_to_store(tmp_path):

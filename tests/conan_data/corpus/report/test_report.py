@@ -148,7 +148,8 @@ def test_a_duplicate_stands_beside_the_text_that_stays(tmp_path):
     extra = {
         "funnel": [{"stage": "dedup", "reason": "near-duplicate", "lang": "ar", "rows": 1}],
         "kept": {"ar": 1},
-        "pii": {"email": 1234},
+        "masked": {"email": 1234, "documents": 321},
+        "labels": {"right": 5, "confusion": {"ar>fa": 7}, "by_declared": {"ar": {"right": 4321}}},
     }
     record = CorpusRecord(rows=rows, extra=extra, config={}, inputs=[], examples=chosen.sorted())
     write_report(tmp_path / PAGE, record)
@@ -156,7 +157,13 @@ def test_a_duplicate_stands_beside_the_text_that_stays(tmp_path):
     assert "<mark>1</mark>" in html and "<mark>2</mark>" in html
     assert html.count('dir="auto" lang="ar"') == 2
     text = Page(html).text
-    assert "stays:" in text and "email" in text and "1,234" in text
+    assert (
+        "stays:" in text
+        and "email" in text
+        and "1,234" in text
+        and "In 321 documents." in text
+        and "4,321" in text
+    )
 
 
 def test_nothing_read_and_nothing_known(tmp_path):
