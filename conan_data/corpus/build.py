@@ -15,6 +15,7 @@ goes as a duplicate.
 A run that ended early goes on where it was, with the number of tasks that it began with.
 """
 
+import dataclasses
 import errno
 import logging
 import os
@@ -25,7 +26,7 @@ from typing import Any
 
 from conan_data import artifact, sources
 from conan_data.config import parse_memory
-from conan_data.corpus import parts
+from conan_data.corpus import parts, tokenizer
 from conan_data.corpus.config import BuildCorpusConfig
 from conan_data.corpus.dedup.against import find_references, inputs
 from conan_data.corpus.dedup.buckets import BAND
@@ -33,10 +34,13 @@ from conan_data.corpus.dedup.index import write_settings
 from conan_data.corpus.dedup.search import find_duplicates
 from conan_data.corpus.dedup.spill import bits_for
 from conan_data.corpus.order import write_order
+from conan_data.corpus.output.examples import choose_examples
 from conan_data.corpus.output.names import Names
 from conan_data.corpus.output.plan import Plan, is_planned, make_plan
 from conan_data.corpus.passes import run_pass, run_ranks
 from conan_data.corpus.pipeline import pipeline
+from conan_data.corpus.report import examples
+from conan_data.corpus.report.report import PAGE, CorpusRecord, write_report
 from conan_data.corpus.steps.output import WriteOutput
 from conan_data.corpus.workspace import Workspace, opened
 from conan_data.errors import UnfinishedError, UserError
@@ -54,17 +58,18 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
     """
     LangidIdentifier(config.languages)
     files = sources.expand(config.input)
+    tokenizers = [tokenizer.find(config.tokenizer)] if config.tokenizer else []
     with artifact.building(
         config,
         kind="corpus",
         command="conan-data build-corpus",
-        inputs=[*files, *inputs(config.dedup)],
+        inputs=[*files, *inputs(config.dedup), *tokenizers],
         resume=True,
     ) as build:
         if build.done:
             return build.out
         try:
-            rows, extra = _build(config, files, build.dir, logging_dir=build.work / "datatrove")
+            rows, extra = _build(config, files, build.dir, build.header, logging_dir=build.work / "datatrove")
         except OSError as error:
             if error.errno not in NO_SPACE:
                 raise
@@ -82,7 +87,7 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
 
 
 def _build(
-    config: BuildCorpusConfig, files: list[Path], out: Path, *, logging_dir: Path
+    config: BuildCorpusConfig, files: list[Path], out: Path, header: dict[str, Any], *, logging_dir: Path
 ) -> tuple[artifact.Rows, dict[str, Any]]:
     """All passes; returns what becomes of the rows and what the manifest says beside it."""
     folder = _parts_folder(out, config)
@@ -94,16 +99,29 @@ def _build(
     counts = parts.sum_counts(folder, work.num_parts)
     drops = funnel(counts["drops"], plan)
     rows = _rows(work, plan, drops)
+    shown, tokens = choose_examples(work)
     output = WriteOutput(work, plan, out)
     run_pass(output, output.num_tasks, workers=config.workers, logging_dir=logging_dir)
     write_settings(out / "index", config.dedup)
-    return rows, {
+    extra = {
         "kept": plan.documents,
         "characters": plan.characters,
+        "tokens": tokens,
         "funnel": drops,
         "labels": label_report(counts["labels"]),
+        "other_languages": dict(sorted(counts["other_languages"].items())),
         "renamed_ids": Names(work).num_renamed,
     }
+    examples.write(out / examples.FILE, shown)
+    record = CorpusRecord(
+        rows=dataclasses.asdict(rows),
+        extra=extra,
+        config=header["config"],
+        inputs=header["inputs"],
+        examples=shown,
+    )
+    write_report(out / PAGE, record)
+    return rows, extra
 
 
 def funnel(early: Counter[str], plan: Plan) -> list[dict[str, Any]]:
@@ -188,7 +206,14 @@ def _clear(out: Path) -> None:
 
 
 def _clear_output(out: Path) -> None:
-    for path in (out / "data", out / "index", out / "dropped.parquet", out / "quarantine.jsonl"):
+    for path in (
+        out / "data",
+        out / "index",
+        out / "dropped.parquet",
+        out / "quarantine.jsonl",
+        out / PAGE,
+        out / examples.FILE,
+    ):
         if path.is_dir():
             shutil.rmtree(path)
         else:

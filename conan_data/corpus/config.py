@@ -35,6 +35,10 @@ class BuildCorpusConfig(StageConfig):
     """Working memory of all processes together, beside some 300 MB a process (2GB, 500MB, 1.5GiB); the result
     does not depend on it.
     """
+    tokenizer: str = ""
+    """Tokenizer that counts the tokens of each document: a tokenizer artifact, a folder with a tokenizer.json,
+    such a file, or a name on the Hub; empty: tokens are not counted.
+    """
     tasks: int = execution(0)
     """Parts the input is cut into; 0: four a worker, or one where there is one worker."""
     workers: int = execution(1)

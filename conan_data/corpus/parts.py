@@ -18,6 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from conan_data.corpus.report import examples
+from conan_data.corpus.report.examples import Examples
+
 BATCH_ROWS = 4096
 BATCH_CHARACTERS = 1 << 23
 """Rows are written in batches of at most so many rows and about so many characters."""
@@ -68,8 +71,9 @@ class PartWriter:
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
         self._characters = 0
         self.counts: dict[str, Counter[str]] = {
-            name: Counter() for name in ("labels", "drops", "fields", "rows")
+            name: Counter() for name in ("labels", "drops", "other_languages", "fields", "rows")
         }
+        self.examples = Examples()
 
     def __enter__(self) -> "PartWriter":
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +94,8 @@ class PartWriter:
         for name, writer in self._writers.items():
             self._flush(name)
             writer.close()
-        for name in TABLES:
+        examples.write(Path(self._aside("examples")), self.examples.sorted())
+        for name in (*TABLES, "examples"):
             os.replace(self._aside(name), part_path(self._folder, name, self._rank))
         aside = Path(self._aside("counts"))
         aside.write_text(json.dumps(self.counts, ensure_ascii=False), encoding="utf-8")
@@ -204,7 +209,8 @@ class Parts:
 
 def part_path(folder: Path, name: str, rank: int) -> Path:
     """Where the table `name`, or the counts, of a part lie."""
-    return folder / f"{name}-{rank:05d}.{'json' if name == 'counts' else 'arrow'}"
+    suffix = {"counts": "json", "examples": "parquet"}.get(name, "arrow")
+    return folder / f"{name}-{rank:05d}.{suffix}"
 
 
 def missing_parts(folder: Path, num_parts: int) -> list[int]:

@@ -12,6 +12,7 @@ from conan_data.corpus.steps.fingerprint import Fingerprint
 from conan_data.corpus.steps.language import FindLanguage
 from conan_data.corpus.steps.read import ReadRows
 from conan_data.corpus.steps.rules import ApplyRules
+from conan_data.corpus.steps.tokens import CountTokens
 from conan_data.corpus.steps.write import WritePart
 
 
@@ -21,6 +22,7 @@ def pipeline(config: BuildCorpusConfig, files: list[Path], folder: Path) -> list
         ReadRows(files, config.group_field, show_progress=config.workers == 1),
         FindLanguage(config.languages, config.min_lang_score),
         ApplyRules(config.rules),
+        *([CountTokens(config.tokenizer, parallel=config.workers == 1)] if config.tokenizer else []),
         Fingerprint(config.dedup),
         WritePart(folder),
     ]

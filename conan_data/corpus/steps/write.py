@@ -32,6 +32,18 @@ class WritePart(PipelineStep):
                 if drop := found.get("dropped"):
                     lang = found.get("lang") or None
                     drops[f"{drop.stage}\t{drop.reason}\t{lang or ''}"] += 1
+                    if drop.reason == "other-language":
+                        part.counts["other_languages"][drop.detail] += 1
+                    part.examples.offer(
+                        drop.stage,
+                        drop.reason,
+                        lang=lang,
+                        file=name,
+                        place=place,
+                        id=document.id,
+                        detail=drop.detail,
+                        text=drop.raw or document.text,
+                    )
                     reason = (drop.stage, drop.reason, lang, drop.detail or None, drop.raw or None)
                     part.add("dropped", (file, row, document.id, name, place, *reason))
                 else:
