@@ -12,6 +12,12 @@ COMMANDS = (
         help="Cleans raw multilingual text: language, rules, exact and near duplicates.",
     ),
     Command(
+        name="report",
+        config="conan_data.corpus.report.config:CorpusReportConfig",
+        run="conan_data.corpus.report.report:report",
+        help="Draws the report of a corpus again: funnel, languages, examples of every drop.",
+    ),
+    Command(
         name="build-xlr",
         config="conan_data.xlr.config:BuildXlrConfig",
         run="conan_data.xlr.build:build_xlr",

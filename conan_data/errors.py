@@ -7,3 +7,7 @@ class UserError(Exception):
     """What the user gave cannot be used. The message is one line: the file, field or row, the value, and what
     to do.
     """
+
+
+class UnfinishedError(UserError):
+    """A run ended for a reason that the user can mend, and goes on from there when it is started again."""

@@ -35,6 +35,14 @@ def resolve(path: str | Path, kind: Literal["documents", "retrieval"]) -> str:
     return str(path)
 
 
+def public_name(file: str) -> str:
+    """`file` as it is named in what we publish: a file of the package by its place there, since where a package
+    lies is nobody else's business.
+    """
+    path = Path(file)
+    return f"{SAMPLE}:{path.relative_to(SAMPLE_DIR).as_posix()}" if path.is_relative_to(SAMPLE_DIR) else file
+
+
 def expand(inputs: tuple[str, ...] | list[str]) -> list[Path]:
     """The files behind paths, folders, globs, names on the Hub and `sample`, each once, sorted.
 

@@ -1,162 +1,140 @@
 """`conan-data build-corpus`: raw documents in many languages to one clean, deduplicated corpus, every drop on
 record.
 
-Tasks filter their rows in parallel (`steps`); what needs all documents at once, unique ids and duplicates,
-happens after them, in the order of the input. The output is the same for any number of tasks and workers.
-Kept documents lie in `data/<lang>/part-00000.parquet`, drops in `dropped.parquet` (one row each), broken rows
-as they were in `quarantine.jsonl`.
+Tasks filter their rows in parallel (`pipeline`); what needs all documents at once, unique ids and duplicates,
+is found after them out of core (`dedup.search`); then the files are written in parallel (`output`). All passes
+go by the order of the input, so the output is the same for any number of tasks and workers, and none needs
+memory that grows with the corpus. Kept documents lie in `data/<lang>/part-00000.parquet`, ..., their hashes in
+`index/` for later runs, drops in `dropped.parquet` (one row each), broken rows as they were in
+`quarantine.jsonl`.
 
 Ids: the first row of an id keeps it, each further one gets `<id>~2`, `<id>~3`, ... Rows of two sources that
 count from 0 are different documents, so dropping them would lose the second source; a row that is there twice
 goes as a duplicate.
+
+A run that ended early goes on where it was, with the number of tasks that it began with.
 """
 
+import dataclasses
+import errno
 import logging
+import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from conan_data import artifact, sources, tables
-from conan_data.corpus import parts
+from conan_data import artifact, sources
+from conan_data.config import parse_memory
+from conan_data.corpus import parts, tokenizer
 from conan_data.corpus.config import BuildCorpusConfig
-from conan_data.corpus.dedup.config import DedupConfig
-from conan_data.corpus.dedup.shingles import shingles
-from conan_data.corpus.dedup.survivors import exact_survivors, near_survivors, survival_rank
-from conan_data.corpus.documents import SCORES, Dropped
-from conan_data.corpus.execution.run import run_ranks
+from conan_data.corpus.dedup.against import find_references, inputs
+from conan_data.corpus.dedup.buckets import BAND
+from conan_data.corpus.dedup.index import write_settings
+from conan_data.corpus.dedup.search import find_duplicates
+from conan_data.corpus.dedup.spill import bits_for
 from conan_data.corpus.fields import check_text_field
+from conan_data.corpus.order import write_order
+from conan_data.corpus.output.examples import choose_examples
+from conan_data.corpus.output.names import Names
+from conan_data.corpus.output.plan import Plan, is_planned, make_plan
+from conan_data.corpus.passes import Runner, run_pass
 from conan_data.corpus.pipeline import pipeline
-from conan_data.errors import UserError
+from conan_data.corpus.report import examples
+from conan_data.corpus.report.report import PAGE, CorpusRecord, write_report
+from conan_data.corpus.rules.boilerplate import merge_counts, missing_counts
+from conan_data.corpus.steps.boilerplate import CountLines
+from conan_data.corpus.steps.output import WriteOutput
+from conan_data.corpus.steps.read import ReadRows
+from conan_data.corpus.workspace import Workspace, opened
+from conan_data.errors import UnfinishedError, UserError
 from conan_data.language.identify import load_identifier, model_file
-from conan_data.progress import progress
-from conan_data.readers import Broken, quarantine
 
 log = logging.getLogger(__name__)
-
-DROPPED = pa.schema(
-    [
-        pa.field(name, pa.int64() if name == "place" else pa.string())
-        for name in ("id", "file", "place", "stage", "reason", "lang", "detail")
-    ]
-)
-ROW_GROUP = 5000
-CACHED_SHINGLES = 4096
-"""Documents whose shingles are held while near duplicates are compared."""
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def build_corpus(config: BuildCorpusConfig) -> Path:
     """Builds the corpus and returns its directory.
 
     Raises `UserError` for a language that cannot be recognised, for input that is not there, and when nothing
-    would be kept.
+    would be kept; `UnfinishedError` when the disk is full or a worker was killed.
     """
     load_identifier(config.identifier, config.languages)
     files = sources.expand(config.input)
     check_text_field(files, config.text_field)
-    model = model_file(config.identifier)
-    inputs = [*files, *([model] if model else []), *config.classify.inputs, *config.safety.inputs]
     with artifact.building(
-        config, kind="corpus", command="conan-data build-corpus", inputs=inputs, resume=True
+        config,
+        kind="corpus",
+        command="conan-data build-corpus",
+        inputs=[*files, *_tools(config)],
+        resume=True,
     ) as build:
         if build.done:
             return build.out
-        folder = build.dir / f"parts-{config.num_tasks}"
         try:
-            _filter(config, files, folder, logging_dir=build.work / "datatrove")
-            kept, dropped = (
-                parts.Table(folder, "kept", config.num_tasks),
-                parts.Table(folder, "dropped", config.num_tasks),
-            )
-            _check_group(config, kept)
-            ids = unique_ids(kept.column("id"))
-            duplicates = find_duplicates(kept, ids, config.dedup)
-            drops = _all_drops(kept, dropped, ids, duplicates)
-            rows = artifact.Rows(
-                read=len(kept) + len(dropped),
-                kept=len(kept) - len(duplicates),
-                dropped=Counter(drop["reason"] for drop in drops),
-            )
-            _check_not_empty(rows)
-            extra = _write_documents(kept, ids, duplicates, build.dir / "data") | {
-                "funnel": funnel(drops),
-                "labels": label_report(parts.sum_counts(folder, config.num_tasks)["labels"]),
-                "masked": dict(sorted(parts.sum_counts(folder, config.num_tasks)["masked"].items())),
-                "renamed_ids": sum(new != old for new, old in zip(ids, kept.column("id"), strict=True)),
-            }
-        except UserError:
-            _remove_parts(build.dir)
+            run = Runner(config.executor, config.workers, build.work / "datatrove")
+            rows, extra = _build(config, files, build.dir, build.header, run)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            raise UnfinishedError(
+                f"{build.dir}: no space left to write ({os.strerror(error.errno)}); make room, and run again to go on"
+            ) from error
+        except UnfinishedError:
             raise
-        pq.write_table(
-            pa.Table.from_pylist(drops, schema=DROPPED), build.dir / "dropped.parquet", compression="zstd"
-        )
-        quarantine(_broken_rows(dropped), build.dir / "quarantine.jsonl")
-        del kept, dropped
-        _remove_parts(build.dir)
+        except UserError:
+            _clear(build.dir)
+            raise
+        # In one step, so that parts that are half removed are never taken for whole ones.
+        os.rename(_parts_folder(build.dir, config), build.work / "parts")
         return build.publish(rows=rows, extra=extra)
 
 
-def unique_ids(ids: list[str]) -> list[str]:
-    """`ids` in their order, each further holder of one with `~2`, `~3`, ... behind it, passing over ids that
-    are taken.
-    """
-    taken = set(ids)
-    seen: Counter[str] = Counter()
-    unique = []
-    for name in ids:
-        seen[name] += 1
-        chosen = name
-        while seen[name] > 1 and chosen in taken:
-            chosen = f"{name}~{seen[name]}"
-            seen[name] += chosen in taken
-        taken.add(chosen)
-        unique.append(chosen)
-    return unique
-
-
-def find_duplicates(kept: parts.Table, ids: list[str], config: DedupConfig) -> dict[int, Dropped]:
-    """The documents (by index) that another one stands for; `detail` is the id of that one, which is kept.
-
-    The copy of a document that is itself dropped as a near duplicate counts as a near duplicate of the same
-    one.
-    """
-    log.info("looking for duplicates among %s documents", f"{len(kept):,}")
-    rank = survival_rank(np.array([len(kept.text(index)) for index in range(len(kept))], dtype=np.int64), ids)
-    hashes = np.frombuffer(b"".join(kept.column("exact_hash")), dtype=np.uint64).reshape(-1, 2)
-    exact = exact_survivors(hashes, rank)
-    keys = kept.column("band_keys")
-    compared = np.array(
-        [index for index in range(len(kept)) if exact[index] == index and keys[index] is not None],
-        dtype=np.int64,
-    )
-    key_matrix = np.frombuffer(b"".join(keys[index] for index in compared), dtype=np.uint64).reshape(
-        -1, config.num_bands
-    )
-
-    @lru_cache(maxsize=CACHED_SHINGLES)
-    def shingles_of(index: int) -> np.ndarray:
-        return shingles(kept.text(int(compared[index])), config.ngram)
-
-    near = np.arange(len(kept))
-    near[compared] = compared[near_survivors(key_matrix, rank[compared], shingles_of, config.threshold)]
-    return {
-        index: Dropped(
-            "dedup", "exact-duplicate" if survivor == exact[index] else "near-duplicate", ids[survivor]
-        )
-        for index, survivor in enumerate(near[exact].tolist())
-        if survivor != index
+def _build(
+    config: BuildCorpusConfig, files: list[Path], out: Path, header: dict[str, Any], run: Runner
+) -> tuple[artifact.Rows, dict[str, Any]]:
+    """All passes; returns what becomes of the rows and what the manifest says beside it."""
+    folder = _parts_folder(out, config)
+    work = _filter(config, files, folder, run)
+    find_duplicates(work, run)
+    if not is_planned(work):
+        _clear_output(out)
+    plan = make_plan(work, config.shard_documents)
+    counts = parts.sum_counts(folder, work.num_parts)
+    drops = funnel(counts["drops"], plan)
+    rows = _rows(work, plan, drops)
+    shown, tokens = choose_examples(work)
+    output = WriteOutput(work, plan, out)
+    run_pass(output, output.num_tasks, run)
+    write_settings(out / "index", config.dedup)
+    extra = {
+        "kept": plan.documents,
+        "characters": plan.characters,
+        "tokens": tokens,
+        "funnel": drops,
+        "labels": label_report(counts["labels"]),
+        "masked": dict(sorted(counts["masked"].items())),
+        "other_languages": dict(sorted(counts["other_languages"].items())),
+        "renamed_ids": Names(work).num_renamed,
     }
+    examples.write(out / examples.FILE, shown)
+    record = CorpusRecord(
+        rows=dataclasses.asdict(rows),
+        extra=extra,
+        config=header["config"],
+        inputs=header["inputs"],
+        examples=shown,
+    )
+    write_report(out / PAGE, record)
+    return rows, extra
 
 
-def funnel(drops: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Drops counted by stage, reason and language."""
-    counts = Counter((drop["stage"], drop["reason"], drop["lang"] or "") for drop in drops)
+def funnel(early: Counter[str], plan: Plan) -> list[dict[str, Any]]:
+    """Drops counted by stage, reason and language; `early` are those of the tasks (`WritePart`)."""
+    counts: Counter[tuple[str, ...]] = Counter({tuple(key.split("\t")): rows for key, rows in early.items()})
+    for reason, langs in plan.duplicates.items():
+        counts.update({("dedup", reason, lang): rows for lang, rows in langs.items()})
     return [
         {"stage": stage, "reason": reason, "lang": lang, "rows": rows}
         for (stage, reason, lang), rows in sorted(counts.items())
@@ -192,87 +170,97 @@ def label_report(counts: Counter[str]) -> dict[str, Any]:
     return {**{name: total[name] for name in names}, "confusion": confusion, "by_declared": by_declared}
 
 
-def _filter(config: BuildCorpusConfig, files: list[Path], folder: Path, *, logging_dir: Path) -> None:
-    """Runs the tasks whose parts are missing."""
-    run_ranks(
-        pipeline(config, files, folder),
-        parts.missing_parts(folder, config.num_tasks),
-        tasks=config.num_tasks,
-        executor=config.executor,
-        workers=config.workers,
-        logging_dir=logging_dir,
-        label="filtering",
+def _tools(config: BuildCorpusConfig) -> list[Path]:
+    """What the result depends on beside the files: references, models, lists and a tokenizer."""
+    model = model_file(config.identifier)
+    return [
+        *([model] if model else []),
+        *config.classify.inputs,
+        *config.safety.inputs,
+        *inputs(config.dedup),
+        *([tokenizer.find(config.tokenizer)] if config.tokenizer else []),
+    ]
+
+
+def _filter(config: BuildCorpusConfig, files: list[Path], folder: Path, run: Runner) -> Workspace:
+    """The first pass, over the input and over what it is held against; then all rows in one order."""
+    num_parts = int(folder.name.rpartition("-")[2])
+    if missing := parts.missing_parts(folder, num_parts):
+        boilerplate = _count_lines(config, files, folder / "lines", num_parts, run)
+        run(pipeline(config, files, folder, boilerplate), missing, num_parts, label="filtering")
+    _check_group(config, parts.sum_counts(folder, num_parts))
+    references = find_references(config.dedup, folder / "reference", run)
+    found = parts.Parts(folder, num_parts)
+    if found.num_rows == 0:
+        raise UserError("input: the files hold no rows")
+    write_order(found, folder)
+    worker_bytes = parse_memory(config.memory) // config.workers
+    num_documents = found.num_kept + sum(reference.num_documents for reference in references)
+    num_bytes = num_documents * config.dedup.num_bands * BAND.itemsize
+    return Workspace(
+        folder,
+        num_parts,
+        config.dedup,
+        references,
+        # Grouping a partition takes some six times its records.
+        bits=bits_for(num_bytes, worker_bytes // 8, at_least=config.workers),
+        worker_bytes=worker_bytes,
+        stamp=(folder / "positions").stat().st_mtime_ns,
     )
 
 
-def _all_drops(
-    kept: parts.Table, dropped: parts.Table, ids: list[str], duplicates: dict[int, Dropped]
-) -> list[dict[str, Any]]:
-    """Drops of the tasks, then the duplicates, each in the order of the input."""
-    early = {name: dropped.column(name) for name in DROPPED.names}
-    rows = [dict(zip(early, values, strict=True)) for values in zip(*early.values(), strict=True)]
-    files, places, langs = (kept.column(name) for name in ("file", "place", "lang"))
-    for index, drop in duplicates.items():
-        place = {"id": ids[index], "file": files[index], "place": places[index], "lang": langs[index]}
-        rows.append(place | {"stage": drop.stage, "reason": drop.reason, "detail": drop.detail})
-    return rows
+def _count_lines(
+    config: BuildCorpusConfig, files: list[Path], folder: Path, num_parts: int, run: Runner
+) -> Path | None:
+    """Where the lines lie that many documents of a host share; None where they are not asked for."""
+    if not config.rules.boilerplate_documents:
+        return None
+    steps = [ReadRows.from_config(config, files), CountLines(folder)]
+    run(steps, missing_counts(folder, num_parts), num_parts, label="counting lines")
+    return merge_counts(folder, num_parts, config.rules.boilerplate_documents)
 
 
-def _write_documents(
-    kept: parts.Table, ids: list[str], duplicates: dict[int, Dropped], folder: Path
-) -> dict[str, Any]:
-    """Writes one file a language; returns documents and characters by language."""
-    shutil.rmtree(folder, ignore_errors=True)
-    columns = {
-        name: kept.column(name) for name in ("lang", "lang_score", "title", "url", "source", "group", *SCORES)
-    }
-    by_lang: dict[str, list[int]] = {}
-    for index, lang in enumerate(columns["lang"]):
-        if index not in duplicates:
-            by_lang.setdefault(lang, []).append(index)
-    characters: dict[str, int] = {}
-    for lang, indices in progress(sorted(by_lang.items()), "writing", unit="language"):
-        path = folder / lang / "part-00000.parquet"
-        path.parent.mkdir(parents=True)
-        characters[lang] = 0
-        with pq.ParquetWriter(path, tables.DOCUMENT, compression="zstd") as writer:
-            for start in range(0, len(indices), ROW_GROUP):
-                batch = indices[start : start + ROW_GROUP]
-                texts = [kept.text(index) for index in batch]
-                characters[lang] += sum(map(len, texts))
-                values = {name: [column[index] for index in batch] for name, column in columns.items()}
-                values |= {"id": [ids[index] for index in batch], "text": texts}
-                values["group"] = [
-                    group or own for group, own in zip(values["group"], values["id"], strict=True)
-                ]
-                writer.write_table(tables.check(pa.table(values), tables.DOCUMENT, path))
-    return {
-        "kept": {lang: len(indices) for lang, indices in sorted(by_lang.items())},
-        "characters": characters,
-    }
-
-
-def _broken_rows(dropped: parts.Table) -> Iterator[Broken]:
-    names = ("file", "place", "reason", "raw", "stage")
-    for file, place, reason, raw, stage in zip(*(dropped.column(name) for name in names), strict=True):
-        if stage == "read":
-            yield Broken(file, place, reason.removeprefix("broken-"), raw or "")
-
-
-def _check_not_empty(rows: artifact.Rows) -> None:
-    if rows.read == 0:
-        raise UserError("input: the files hold no rows")
+def _rows(work: Workspace, plan: Plan, drops: list[dict[str, Any]]) -> artifact.Rows:
+    dropped: Counter[str] = Counter()
+    for entry in drops:
+        dropped[entry["reason"]] += entry["rows"]
+    rows = artifact.Rows(read=opened(work).parts.num_rows, kept=sum(plan.documents.values()), dropped=dropped)
     if rows.kept == 0:
         raise UserError(
             f"input: no document is left ({artifact.describe(rows)}); add languages, or loosen the rules"
         )
+    return rows
 
 
-def _check_group(config: BuildCorpusConfig, kept: parts.Table) -> None:
-    if config.group_field and len(kept) and not any(kept.column("group")):
+def _check_group(config: BuildCorpusConfig, counts: dict[str, Counter[str]]) -> None:
+    if config.group_field and counts["rows"]["kept"] and not counts["fields"]["group"]:
         raise UserError(f"group_field: no document has a field {config.group_field!r}")
 
 
-def _remove_parts(directory: Path) -> None:
-    for folder in directory.glob("parts-*"):
+def _parts_folder(out: Path, config: BuildCorpusConfig) -> Path:
+    """Where the parts lie: those of the run that was interrupted, so that two cuts are never mixed."""
+    folder = next(iter(sorted(out.glob("parts-*"))), out / f"parts-{config.num_tasks}")
+    if folder.name != f"parts-{config.num_tasks}":
+        log.info("%s: going on with the tasks of the interrupted run (%s)", out, folder.name)
+    return folder
+
+
+def _clear(out: Path) -> None:
+    _clear_output(out)
+    for folder in out.glob("parts-*"):
         shutil.rmtree(folder)
+
+
+def _clear_output(out: Path) -> None:
+    for path in (
+        out / "data",
+        out / "index",
+        out / "dropped.parquet",
+        out / "quarantine.jsonl",
+        out / PAGE,
+        out / examples.FILE,
+    ):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

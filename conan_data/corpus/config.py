@@ -7,7 +7,7 @@ byte for byte, for any of them.
 import dataclasses
 import re
 
-from conan_data.config import StageConfig, execution, require
+from conan_data.config import StageConfig, execution, parse_memory, require
 from conan_data.corpus.classify.config import ClassifyConfig
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.execution.config import ExecutorConfig
@@ -58,6 +58,16 @@ class BuildCorpusConfig(StageConfig):
     """Classifiers of toxicity, adult content, advertisements and fluency, by path."""
     dedup: DedupConfig = dataclasses.field(default_factory=DedupConfig)
     """Duplicate removal."""
+    shard_documents: int = 250_000
+    """Documents of one output file."""
+    memory: str = execution("2GB")
+    """Working memory of all processes together, beside some 300 MB a process (2GB, 500MB, 1.5GiB); the result
+    does not depend on it.
+    """
+    tokenizer: str = ""
+    """Tokenizer that counts the tokens of each document: a tokenizer artifact, a folder with a tokenizer.json,
+    such a file, or a name on the Hub; empty: tokens are not counted.
+    """
     tasks: int = execution(0)
     """Parts the input is cut into; 0: four a worker, or one where there is one worker."""
     workers: int = execution(1)
@@ -93,6 +103,8 @@ class BuildCorpusConfig(StageConfig):
         )
         require(self.text_field != "", "text_field", self.text_field, "name the field that holds the text")
         require(self.max_line_bytes > 0, "max_line_bytes", self.max_line_bytes, "must be above 0")
+        require(self.shard_documents >= 1, "shard_documents", self.shard_documents, "must be at least 1")
+        parse_memory(self.memory)
         require(self.tasks >= 0, "tasks", self.tasks, "must not be negative")
         require(self.workers >= 1, "workers", self.workers, "must be at least 1")
 

@@ -1,23 +1,30 @@
-"""What one task leaves behind for the step that needs all documents at once.
+"""What one task leaves behind for the passes that need all documents at once.
 
 A task writes its kept documents, its drops and its counts beside their names, and moves them there when they
 are whole, the counts last. So a part is finished exactly when its counts are there, and a run that was killed
-continues with the parts that are missing. Documents carry their place in the whole input (number of the file,
-number of the row in it), by which all parts are put in one order that does not depend on the cut. Texts stay
-on disk, memory-mapped; in memory are about 500 bytes a document.
+continues with the parts that are missing. Rows carry their place in the whole input (number of the file,
+number of the row in it), by which all parts are put in one order that does not depend on the cut (see
+`order`); within a part that place grows. Texts and all else of a document stay on disk, memory-mapped.
 """
 
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-BATCH = 1000
+from conan_data.corpus.report import examples
+from conan_data.corpus.report.examples import Examples
+
+BATCH_ROWS = 4096
+BATCH_CHARACTERS = 1 << 23
+"""Rows are written in batches of at most so many rows and about so many characters."""
+SCORES = ("toxicity", "adult", "advertisement", "fluency")
 KEPT = pa.schema(
     [
         pa.field("file_number", pa.int32()),
@@ -32,12 +39,11 @@ KEPT = pa.schema(
         pa.field("url", pa.string()),
         pa.field("source", pa.string()),
         pa.field("group", pa.string()),
-        pa.field("toxicity", pa.float32()),
-        pa.field("adult", pa.float32()),
-        pa.field("advertisement", pa.float32()),
-        pa.field("fluency", pa.float32()),
+        pa.field("tokens", pa.int32()),
+        *(pa.field(name, pa.float32()) for name in SCORES),
         pa.field("exact_hash", pa.binary(16)),
-        pa.field("band_keys", pa.binary()),
+        pa.field("url_hash", pa.binary(16)),
+        pa.field("band_keys", pa.large_binary()),
     ]
 )
 DROPPED = pa.schema(
@@ -54,6 +60,7 @@ DROPPED = pa.schema(
         pa.field("raw", pa.string()),
     ]
 )
+TABLES = {"kept": KEPT, "dropped": DROPPED}
 
 
 class PartWriter:
@@ -61,75 +68,149 @@ class PartWriter:
 
     def __init__(self, folder: Path, rank: int) -> None:
         self._folder, self._rank = folder, rank
-        self._tables = {"kept": KEPT, "dropped": DROPPED}
-        self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in self._tables}
-        self.counts: dict[str, Counter[str]] = {"labels": Counter(), "masked": Counter()}
+        self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
+        self._characters = 0
+        self.counts: dict[str, Counter[str]] = {
+            name: Counter() for name in ("labels", "masked", "drops", "other_languages", "fields", "rows")
+        }
+        self.examples = Examples()
 
     def __enter__(self) -> "PartWriter":
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._writers = {
-            name: pa.ipc.new_file(self._aside(name), schema) for name, schema in self._tables.items()
-        }
+        self._writers = {name: pa.ipc.new_file(self._aside(name), schema) for name, schema in TABLES.items()}
         return self
 
-    def add(self, table: str, row: dict[str, Any]) -> None:
-        """Adds a row to `kept` or `dropped`."""
+    def add(self, table: str, values: tuple[Any, ...], *, characters: int = 0) -> None:
+        """Adds a row to `kept` or `dropped`: its values in the order of the schema, and how long they are."""
         rows = self._rows[table]
-        rows.append(row)
-        if len(rows) == BATCH:
+        rows.append(values)
+        self._characters += characters
+        if len(rows) == BATCH_ROWS or self._characters >= BATCH_CHARACTERS:
             self._flush(table)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for name, writer in self._writers.items():
-            if kind is None:
-                self._flush(name)
-            writer.close()
         if kind is not None:
             return
-        for name in self._tables:
+        for name, writer in self._writers.items():
+            self._flush(name)
+            writer.close()
+        examples.write(Path(self._aside("examples")), self.examples.sorted())
+        for name in (*TABLES, "examples"):
             os.replace(self._aside(name), part_path(self._folder, name, self._rank))
         aside = Path(self._aside("counts"))
         aside.write_text(json.dumps(self.counts, ensure_ascii=False), encoding="utf-8")
         os.replace(aside, part_path(self._folder, "counts", self._rank))
 
     def _flush(self, name: str) -> None:
-        self._writers[name].write_batch(
-            pa.RecordBatch.from_pylist(self._rows[name], schema=self._tables[name])
-        )
-        self._rows[name].clear()
+        rows, schema = self._rows[name], TABLES[name]
+        if rows:
+            columns = [pa.array(values, kind) for values, kind in zip(zip(*rows), schema.types)]
+            self._writers[name].write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+            self.counts["rows"][name] += len(rows)
+            rows.clear()
+        self._characters = 0
 
     def _aside(self, name: str) -> str:
         return f"{part_path(self._folder, name, self._rank)}.tmp"
 
 
-class Table:
-    """One table of all parts, in the order of the input. Columns come as lists; rows of the text column one
-    by one, from disk.
-    """
+class PartTable:
+    """A memory-mapped Arrow file, by row numbers; nothing is read but what is asked for."""
 
-    def __init__(self, folder: Path, name: str, num_parts: int) -> None:
-        tables = [
-            pa.ipc.open_file(pa.memory_map(str(part_path(folder, name, rank)))).read_all()
-            for rank in range(num_parts)
-        ]
-        self._table = pa.concat_tables(tables)
-        places = [self._table.column(key).to_numpy() for key in ("row_number", "file_number")]
-        self._order = np.lexsort(places)
+    def __init__(self, path: Path) -> None:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        self.batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        self.schema = reader.schema
+        self.starts = np.cumsum([0, *(batch.num_rows for batch in self.batches)])
+        """int64 [batches + 1]: the first row of each batch."""
 
     def __len__(self) -> int:
-        return len(self._order)
+        return int(self.starts[-1])
 
-    def column(self, name: str) -> list[Any]:
-        values = self._table.column(name).to_pylist()
-        return [values[place] for place in self._order]
+    def column(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Rows `start` to `stop` of a column of numbers."""
+        first = int(np.searchsorted(self.starts, start, side="right")) - 1
+        found = []
+        for number in range(first, len(self.batches)):
+            low = self.starts[number]
+            if low >= stop:
+                break
+            values = self.batches[number].column(name).to_numpy(zero_copy_only=False)
+            found.append(values[max(start - low, 0) : stop - low])
+        return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
 
-    def text(self, index: int) -> str:
-        return self._table.column("text")[int(self._order[index])].as_py()
+    def take(self, rows: np.ndarray, names: Sequence[str]) -> pa.Table:
+        """The rows at `rows` (ascending), of the columns `names`."""
+        schema = pa.schema([self.schema.field(name) for name in names])
+        cuts = np.searchsorted(rows, self.starts)
+        batches = []
+        for number in np.flatnonzero(np.diff(cuts)):
+            batch = self.batches[number].select(list(names))
+            chosen = rows[cuts[number] : cuts[number + 1]] - self.starts[number]
+            first, last = int(chosen[0]), int(chosen[-1])
+            whole = last - first + 1 == len(chosen)
+            batches.append(batch.slice(first, len(chosen)) if whole else batch.take(pa.array(chosen)))
+        return pa.Table.from_batches(batches, schema=schema)
+
+    def value(self, name: str, row: int) -> Any:
+        number = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return self.batches[number].column(name)[row - int(self.starts[number])].as_py()
+
+
+class Parts:
+    """All parts of a folder. A row's position counts the kept rows of all parts, then the dropped ones."""
+
+    def __init__(self, folder: Path, num_parts: int) -> None:
+        self.folder, self.num_parts = folder, num_parts
+        self._tables: dict[int, PartTable] = {}
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """int64 [2 * parts + 1]: the first position of each table, kept before dropped."""
+        rows = [counts["rows"] for counts in read_counts(self.folder, self.num_parts)]
+        return np.cumsum([0, *(found.get(name, 0) for name in TABLES for found in rows)])
+
+    @property
+    def num_kept(self) -> int:
+        return int(self.offsets[self.num_parts])
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.offsets[-1])
+
+    def table(self, number: int) -> PartTable:
+        """Table `number` in the order of `offsets`."""
+        if number not in self._tables:
+            name, rank = list(TABLES)[number // self.num_parts], number % self.num_parts
+            self._tables[number] = PartTable(part_path(self.folder, name, rank))
+        return self._tables[number]
+
+    def locate(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For each position its table and its row there."""
+        tables = np.searchsorted(self.offsets, positions, side="right") - 1
+        return tables, positions - self.offsets[tables]
+
+    def take(self, positions: np.ndarray, names: Sequence[str]) -> pa.Table:
+        """The rows at `positions`, all kept or all dropped, in this order."""
+        order = np.argsort(positions, kind="stable")
+        tables, rows = self.locate(positions[order])
+        found = [
+            self.table(number).take(rows[tables == number], names) for number in np.unique(tables).tolist()
+        ]
+        back = np.empty(len(order), dtype=np.int64)
+        back[order] = np.arange(len(order))
+        return pa.concat_tables(found).combine_chunks().take(pa.array(back))
+
+    def values(self, name: str, positions: np.ndarray) -> list[Any]:
+        """One column of a few scattered rows."""
+        tables, rows = self.locate(positions)
+        return [self.table(number).value(name, row) for number, row in zip(tables.tolist(), rows.tolist())]
 
 
 def part_path(folder: Path, name: str, rank: int) -> Path:
     """Where the table `name`, or the counts, of a part lie."""
-    return folder / f"{name}-{rank:05d}.{'json' if name == 'counts' else 'arrow'}"
+    suffix = {"counts": "json", "examples": "parquet"}.get(name, "arrow")
+    return folder / f"{name}-{rank:05d}.{suffix}"
 
 
 def missing_parts(folder: Path, num_parts: int) -> list[int]:
@@ -140,13 +221,14 @@ def missing_parts(folder: Path, num_parts: int) -> list[int]:
 def sum_counts(folder: Path, num_parts: int) -> dict[str, Counter[str]]:
     """The counts of all parts, added up."""
     totals: dict[str, Counter[str]] = {}
-    for counts in _read_counts(folder, num_parts):
+    for counts in read_counts(folder, num_parts):
         for name, values in counts.items():
             totals.setdefault(name, Counter()).update(values)
     return totals
 
 
-def _read_counts(folder: Path, num_parts: int) -> Iterable[dict[str, dict[str, int]]]:
-    return (
+def read_counts(folder: Path, num_parts: int) -> list[dict[str, dict[str, int]]]:
+    """The counts of each part."""
+    return [
         json.loads(part_path(folder, "counts", rank).read_text(encoding="utf-8")) for rank in range(num_parts)
-    )
+    ]

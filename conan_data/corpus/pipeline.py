@@ -15,18 +15,25 @@ from conan_data.corpus.steps.language import FindLanguage
 from conan_data.corpus.steps.pii import MaskPii
 from conan_data.corpus.steps.read import ReadRows
 from conan_data.corpus.steps.rules import ApplyRules
+from conan_data.corpus.steps.tokens import CountTokens
 from conan_data.corpus.steps.write import WritePart
 
 
-def pipeline(config: BuildCorpusConfig, files: list[Path], folder: Path) -> list[PipelineStep]:
-    """The steps of `config` over `files`; parts go to `folder`."""
+def pipeline(
+    config: BuildCorpusConfig, files: list[Path], folder: Path, boilerplate: Path | None = None
+) -> list[PipelineStep]:
+    """The steps of `config` over `files`; parts go to `folder`, and the lines that hosts repeat come from
+    `boilerplate`.
+    """
+    alone = config.workers == 1 and config.executor.kind == "local"
     return [
         ReadRows.from_config(config, files),
         *([BlockDomains(config.safety, folder)] if config.safety.blocks else []),
         FindLanguage(config.languages, config.min_lang_score, config.identifier),
-        ApplyRules(config.rules),
+        ApplyRules(config.rules, boilerplate),
         *([Classify(config.classify)] if config.classify.inputs else []),
         *([MaskPii(config.safety)] if config.safety.mask_pii else []),
+        *([CountTokens(config.tokenizer, parallel=alone)] if config.tokenizer else []),
         Fingerprint(config.dedup),
         WritePart(folder),
     ]

@@ -1,23 +1,9 @@
 """What mining is told: the set, the model, the filters, and how much memory it may use."""
 
-import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from conan_data.config import StageConfig, execution, require
-from conan_data.errors import UserError
-
-_UNITS = {
-    "B": 1,
-    "KB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "TB": 10**12,
-    "KIB": 2**10,
-    "MIB": 2**20,
-    "GIB": 2**30,
-    "TIB": 2**40,
-}
+from conan_data.config import StageConfig, execution, parse_memory, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,12 +87,3 @@ class MineConfig(StageConfig):
         require(self.batch_tokens >= 1, "batch_tokens", self.batch_tokens, "must be at least 1")
         require(self.shard_size >= 1, "shard_size", self.shard_size, "must be at least 1")
         parse_memory(self.memory)
-
-
-def parse_memory(text: str) -> int:
-    """Bytes of "2GB", "1.5 GiB", "500MB" or "1000000"; raises `UserError` for anything else."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
-    unit = (match[2].upper() or "B") if match else ""
-    if not match or unit not in _UNITS or float(match[1]) == 0:
-        raise UserError(f"memory: must be an amount such as 2GB, 500MB or 1.5GiB, got {text!r}")
-    return int(float(match[1]) * _UNITS[unit])

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from conan_data import artifact, tables
+from conan_data.config import parse_memory
 from conan_data.mining.arrays import RetrievalArrays, document_texts, retrieval_arrays
-from conan_data.mining.config import MineConfig, parse_memory
+from conan_data.mining.config import MineConfig
 from conan_data.mining.encoder import Encoder, Kind, load_encoder, resolve_device
 from conan_data.mining.pools import mine_pools
 from conan_data.mining.search import ExactSearcher

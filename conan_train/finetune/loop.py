@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from conan_data.config import parse_memory
 from conan_data.errors import UserError
 from conan_data.mining.arrays import RetrievalArrays
-from conan_data.mining.config import parse_memory
 from conan_data.progress import progress
 from conan_data.retrieval import RetrievalSplit
 from conan_train.checkpoint.state import latest_checkpoint, load_checkpoint, save_checkpoint

@@ -24,6 +24,7 @@ def run_path(config: PathConfig) -> str:
 
     Raises `UserError` before anything has run if any stage's values do not fit its command.
     """
+    # Both programs have a `report`; in a recipe it is that of the whole training, a corpus brings its own.
     commands = {
         command.name: command for command in (*DATA_COMMANDS, *TRAIN_COMMANDS) if command.name != "run"
     }

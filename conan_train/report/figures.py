@@ -16,39 +16,6 @@ _MOST_LANGUAGES_WITH_NUMBERS = 14
 _COLOURS = (BLUE, ORANGE, GREEN, RED, VIOLET)
 
 
-def funnel(name: str, stages: Sequence[tuple[str, int, int]]) -> str:
-    """Bars of what is left after each stage; `stages` are (what the rest is, rows that went in, rows that
-    came out).
-    """
-    total = max(1, stages[0][1])
-    labels = ["read", *(rest for rest, _, _ in stages)]
-    left = [stages[0][1], *(after for _, _, after in stages)]
-    with style():
-        drawn = figure(name, width=WIDTH, height=0.5 + 0.34 * len(labels))
-        axes = tidy(drawn.add_subplot())
-        places = np.arange(len(labels))[::-1]
-        axes.barh(places[1:], left[:-1], color=RED, alpha=0.25, height=0.66)
-        axes.barh(places, left, color=BLUE, height=0.66)
-        for place, rows, before in zip(places, left, [left[0], *left]):
-            axes.annotate(
-                f"{rows:,} ({100 * rows / total:.0f}%)",
-                (before, place),
-                xytext=(5, 0),
-                textcoords="offset points",
-                va="center",
-            )
-        axes.set_yticks(places, labels)
-        axes.set_xlim(0, 1.22 * total)
-        axes.grid(visible=False)
-        axes.spines["bottom"].set_visible(False)
-        axes.set_xticks([])
-        axes.tick_params(length=0)
-        return to_svg(
-            drawn,
-            label=f"Rows left after each stage: {', '.join(f'{label} {rows}' for label, rows in zip(labels, left))}",
-        )
-
-
 def shares(name: str, asked: Mapping[str, float], reached: Mapping[str, float]) -> str:
     """Two bars a language, shares of 1."""
     languages = sorted(
@@ -74,6 +41,7 @@ def shares(name: str, asked: Mapping[str, float], reached: Mapping[str, float]) 
             label="reached",
         )
         axes.set_xticks(places, languages, rotation=90 if len(languages) > 16 else 0)
+        axes.margins(x=0.01)
         axes.grid(visible=False, axis="x")
         axes.set_ylabel("% of queries")
         axes.legend()

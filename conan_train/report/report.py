@@ -9,17 +9,16 @@ artifacts give the same bytes.
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from conan_data import artifact
+from conan_data import artifact, page
 from conan_data.artifact import Artifact
+from conan_data.corpus.report import counts
 from conan_train.report import data_sections, model_sections
 from conan_train.report.artifacts import evaluations, of_kind, open_all
 from conan_train.report.config import ReportConfig
 from conan_train.report.provenance import provenance, versions
 
 PAGE = "report.html"
-TEMPLATE = "page.html.jinja"
+TEMPLATE = Path(__file__).parent / "page.html.jinja"
 
 
 def report(config: ReportConfig) -> Path:
@@ -38,17 +37,7 @@ def report(config: ReportConfig) -> Path:
 
 def render(artifacts: list[Artifact], *, title: str) -> str:
     """The page; sections without an artifact are left out."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        count=_count, percent=_percent, number=_number, size=_size, listed=data_sections.listed
-    )
-    return environment.get_template(TEMPLATE).render(title=title, **context(artifacts))
+    return page.render(TEMPLATE, title=title, listed=counts.listed, **context(artifacts))
 
 
 def context(artifacts: list[Artifact]) -> dict[str, Any]:
@@ -61,10 +50,7 @@ def context(artifacts: list[Artifact]) -> dict[str, Any]:
             for number, group in enumerate(evaluations(artifacts))
         ],
         "trainings": [section for section in trainings if section is not None],
-        "corpora": [
-            data_sections.corpus_section(item, number=number)
-            for number, item in enumerate(of_kind(artifacts, "corpus"))
-        ],
+        "corpora": [data_sections.corpus_section(item) for item in of_kind(artifacts, "corpus")],
         "retrievals": [
             data_sections.retrieval_section(item, number=number)
             for number, item in enumerate(of_kind(artifacts, "retrieval"))
@@ -73,23 +59,3 @@ def context(artifacts: list[Artifact]) -> dict[str, Any]:
         "artifacts": provenance(artifacts),
         "versions": versions(artifacts),
     }
-
-
-def _count(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
-
-
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f}"
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _size(value: int) -> str:
-    """Bytes as kB, MB or GB."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if value >= scale:
-            return f"{value / scale:.1f} {unit}"
-    return f"{value} B"

@@ -1,93 +1,111 @@
-"""Which of several documents that say the same thing stays.
+"""Which of several documents that say nearly the same thing stays.
 
 Clusters of candidates are no answer: similarity does not carry over, so chains join documents that share
-nothing, and all but one of them would go. Here documents are visited by one rule, the longest first and then
-the smallest id, and one is dropped only when it is as similar as `threshold` to a document *that stays*,
-which it then names. So every drop can be checked against its survivor, no two candidates above the threshold
-both stay, and the result depends on the documents alone, not on their order or on how they were cut into
-parts.
+nothing, and all but one of them would go. Here documents are visited in an order of preference, and one is
+dropped only when it is as similar as `threshold` to a document *that stays*, which it then names: the first
+such one in that order. So every drop can be checked against its survivor, no two candidates above the
+threshold both stay, and the result depends on the documents alone, not on their order or on how they were cut
+into parts. Documents of a reference set come first and always stay.
 
-Only pairs with an equal band key are compared; what the keys miss stays (see `minhash` for the odds). Memory:
-about 8 bytes a document and band.
+Only pairs with an equal band key are compared; what the keys miss stays (see `minhash` for the odds). And a
+document is compared with those of its buckets that stay, not with all in them: a page that is there a hundred
+thousand times costs a hundred thousand comparisons.
 
-Shapes: N documents, B bands. `rank` is the place of a document in the order of visits, smallest first, no two
-equal.
+Shapes: M memberships of documents in buckets, D documents.
 """
 
-from collections import defaultdict
+from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
 
 from conan_data.corpus.dedup.shingles import jaccard
-from conan_data.progress import progress
-
-NO_BUCKET = -1
 
 
-def survival_rank(lengths: np.ndarray, ids: list[str]) -> np.ndarray:
-    """int64 [N]: places in the order of preference: the longest first (lengths [N], characters), then the
-    smallest id, then the first.
-    """
-    id_order = sorted(range(len(ids)), key=ids.__getitem__)
-    id_rank = np.empty(len(ids), dtype=np.int64)
-    id_rank[id_order] = np.arange(len(ids))
-    order = np.lexsort((id_rank, -lengths.astype(np.int64)))
-    rank = np.empty(len(ids), dtype=np.int64)
-    rank[order] = np.arange(len(ids))
-    return rank
+class ShingleCache:
+    """Shingles by document, the last used ones in memory, up to `max_bytes`."""
 
+    def __init__(self, shingles_of: Callable[[int], np.ndarray], max_bytes: int) -> None:
+        self._shingles_of, self._left = shingles_of, max_bytes
+        self._held: OrderedDict[int, np.ndarray] = OrderedDict()
 
-def exact_survivors(hashes: np.ndarray, rank: np.ndarray) -> np.ndarray:
-    """int64 [N]: for each document the one of equal hash (uint64 [N, 2]) that stays, itself where it is that
-    one.
-    """
-    order = np.lexsort((rank, hashes[:, 1], hashes[:, 0]))
-    ordered = hashes[order]
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    survivors = np.empty(len(order), dtype=np.int64)
-    survivors[order] = order[first][np.cumsum(first) - 1]
-    return survivors
-
-
-def shared_buckets(keys: np.ndarray) -> np.ndarray:
-    """int64 [N, B]: a number for each band key (uint64 [N, B]) that several documents have, `NO_BUCKET` for
-    the others.
-    """
-    buckets = np.full(keys.shape, NO_BUCKET, dtype=np.int64)
-    used = 0
-    for band in range(keys.shape[1]):
-        _, inverse, counts = np.unique(keys[:, band], return_inverse=True, return_counts=True)
-        shared = counts > 1
-        numbers = np.where(shared, np.cumsum(shared) - 1 + used, NO_BUCKET)
-        buckets[:, band] = numbers[inverse]
-        used += int(shared.sum())
-    return buckets
+    def __call__(self, document: int) -> np.ndarray:
+        if document in self._held:
+            self._held.move_to_end(document)
+            return self._held[document]
+        found = self._held[document] = self._shingles_of(document)
+        self._left -= found.nbytes
+        while self._left < 0 and len(self._held) > 1:
+            self._left += self._held.popitem(last=False)[1].nbytes
+        return found
 
 
 def near_survivors(
-    keys: np.ndarray, rank: np.ndarray, shingles_of: Callable[[int], np.ndarray], threshold: float
+    documents: np.ndarray,
+    buckets: np.ndarray,
+    num_references: int,
+    shingles_of: Callable[[int], np.ndarray],
+    threshold: float,
 ) -> np.ndarray:
-    """int64 [N]: for each document the one that stays in its stead, itself where it stays.
+    """int64 [D]: for each document the one that stays in its stead, itself where it stays.
 
-    `keys` uint64 [N, B], `rank` int64 [N]; `shingles_of(i)` gives document i's shingles, sorted, each once,
-    at least one.
+    `documents` int [M] and `buckets` int [M] pair each document with its buckets, both counted from 0;
+    documents are numbered in the order of visits, and the first `num_references` are visited before all and
+    stay. `shingles_of(i)` gives document i's shingles, sorted, each once, at least one.
     """
-    survivors = np.arange(len(keys))
-    buckets = shared_buckets(keys)
-    visited = np.flatnonzero((buckets != NO_BUCKET).any(axis=1))
-    kept_in: defaultdict[int, list[int]] = defaultdict(list)
-    for document in progress(
-        visited[np.argsort(rank[visited])].tolist(), "comparing near duplicates", unit="document"
-    ):
-        own = [bucket for bucket in buckets[document].tolist() if bucket != NO_BUCKET]
-        candidates = sorted({other for bucket in own for other in kept_in[bucket]}, key=rank.__getitem__)
-        for other in candidates:
-            if jaccard(shingles_of(other), shingles_of(document)) >= threshold:
-                survivors[document] = other
-                break
-        else:
-            for bucket in own:
-                kept_in[bucket].append(document)
+    num_documents = int(documents.max(initial=-1)) + 1
+    order = np.argsort(documents, kind="stable")
+    own = buckets[order]
+    bounds = np.searchsorted(documents[order], np.arange(num_documents + 1)).tolist()
+    # The documents of a bucket that stay are written into its own part of `slots`, one behind the other.
+    room = np.bincount(buckets)
+    starts = np.cumsum(room) - room
+    used = np.zeros(len(room), dtype=np.int64)
+    slots = np.empty(len(buckets), dtype=np.int32)
+    sizes = np.zeros(num_documents, dtype=np.int64)
+    survivors = np.arange(num_documents)
+    for document in range(num_documents):
+        mine = own[bounds[document] : bounds[document + 1]]
+        if document >= num_references:
+            filled = mine[used[mine] > 0]
+            if len(filled):
+                candidates = _candidates(slots, starts[filled].tolist(), used[filled].tolist())
+                found = _first_similar(document, candidates, sizes, shingles_of, threshold)
+                if found >= 0:
+                    survivors[document] = found
+                    continue
+        slots[starts[mine] + used[mine]] = document
+        used[mine] += 1
     return survivors
+
+
+def _candidates(slots: np.ndarray, starts: list[int], used: list[int]) -> list[int]:
+    """The documents that stay in some buckets, in the order of visits."""
+    if max(used) == 1:
+        return sorted({int(slots[start]) for start in starts})
+    return np.unique(
+        np.concatenate([slots[start : start + count] for start, count in zip(starts, used)])
+    ).tolist()
+
+
+def _first_similar(
+    document: int,
+    candidates: list[int],
+    sizes: np.ndarray,
+    shingles_of: Callable[[int], np.ndarray],
+    threshold: float,
+) -> int:
+    """The first of `candidates` that is similar to `document`, or -1. Numbers of shingles too different for
+    the threshold need no comparing.
+    """
+    own = shingles_of(document)
+    size = sizes[document] = len(own)
+    for other in candidates:
+        known = sizes[other]
+        if known and min(known, size) < threshold * max(known, size):
+            continue
+        theirs = shingles_of(other)
+        sizes[other] = len(theirs)
+        if jaccard(theirs, own) >= threshold:
+            return other
+    return -1

@@ -112,5 +112,6 @@ def _build(path: str, fields: dict[str, Any]) -> Any:
     if isinstance(found, PipelineStep):
         PipelineStep.__init__(found)
     # Not through the constructor, which takes other arguments than what it keeps, and has checked these before.
-    found.__dict__.update(fields)
+    for field, value in fields.items():
+        object.__setattr__(found, field, value)
     return found

@@ -6,8 +6,10 @@ from pathlib import Path
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-from conan_data.corpus.documents import DETAILS, SCORES
-from conan_data.corpus.parts import PartWriter
+from conan_data.corpus.dedup.url import url_hash
+from conan_data.corpus.parts import KEPT, PartWriter
+
+_REST = KEPT.names[KEPT.names.index("lang") :]
 
 
 class WritePart(PipelineStep):
@@ -21,33 +23,35 @@ class WritePart(PipelineStep):
 
     def run(self, data: Iterator[Document], rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         with PartWriter(self.folder, rank) as part:
+            labels, drops = part.counts["labels"], part.counts["drops"]
             for document in data:
                 found = document.metadata
-                part.counts["labels"].update([found["label"]] if "label" in found else [])
+                if "label" in found:
+                    labels[found["label"]] += 1
                 if masked := found.get("masked"):
                     part.counts["masked"].update(masked | {"documents": 1})
-                place = {name: found[name] for name in ("file_number", "row_number", "file", "place")} | {
-                    "id": document.id,
-                    "lang": found.get("lang") or None,
-                }
+                file, row, name, place = map(found.get, ("file_number", "row_number", "file", "place"))
                 if drop := found.get("dropped"):
-                    part.add(
-                        "dropped",
-                        place
-                        | {
-                            "stage": drop.stage,
-                            "reason": drop.reason,
-                            "detail": drop.detail or None,
-                            "raw": drop.raw or None,
-                        },
+                    lang = found.get("lang") or None
+                    drops[f"{drop.stage}\t{drop.reason}\t{lang or ''}"] += 1
+                    if drop.reason == "other-language":
+                        part.counts["other_languages"][drop.detail] += 1
+                    part.examples.offer(
+                        drop.stage,
+                        drop.reason,
+                        lang=lang,
+                        file=name,
+                        place=place,
+                        id=document.id,
+                        detail=drop.detail,
+                        text=drop.raw or document.text,
                     )
+                    reason = (drop.stage, drop.reason, lang, drop.detail or None, drop.raw or None)
+                    part.add("dropped", (file, row, document.id, name, place, *reason))
                 else:
-                    names = ("lang_score", *DETAILS, "group", "exact_hash", "band_keys")
-                    part.add(
-                        "kept",
-                        place
-                        | {"text": document.text}
-                        | {name: found[name] for name in names}
-                        | {name: found.get(name) for name in SCORES},
-                    )
+                    text = document.text
+                    part.counts["fields"]["group"] += bool(found.get("group"))
+                    found["url_hash"] = url_hash(found.get("url"))
+                    values = (file, row, name, place, document.id, text, *map(found.get, _REST))
+                    part.add("kept", values, characters=len(text))
                 yield document

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conan_data import artifact, tables
-from conan_data.corpus.build import build_corpus, unique_ids
+from conan_data.corpus.build import build_corpus
 from conan_data.corpus.config import BuildCorpusConfig
 from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.steps import read as read_step
@@ -219,11 +219,6 @@ def test_a_corpus_can_be_read_again(tmp_path: Path) -> None:
 def test_only_our_own_lines_are_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     build_corpus(config(tmp_path / "out", write(tmp_path / "a.jsonl", corpus(40))))
     assert capfd.readouterr() == ("", "")
-
-
-def test_ids_are_made_unique() -> None:
-    assert unique_ids(["a", "b", "a", "a", "b"]) == ["a", "b", "a~2", "a~3", "b~2"]
-    assert unique_ids(["a", "a", "a~2", "a"]) == ["a", "a~3", "a~2", "a~4"]
 
 
 @pytest.mark.parametrize(("num_files", "num_tasks"), [(1, 1), (1, 4), (3, 2), (2, 5), (7, 3)])

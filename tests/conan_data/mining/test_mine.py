@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from conan_data import artifact, tables
+from conan_data.config import parse_memory
 from conan_data.errors import UserError
 from conan_data.mining import mine as stage
-from conan_data.mining.config import MineConfig, SelectionConfig, parse_memory
+from conan_data.mining.config import MineConfig, SelectionConfig
 from conan_data.mining.hash_encoder import HashEncoder, PlantedError
 
 SUBJECTS = ["cats", "dogs", "trains", "ships", "bread", "rivers"]

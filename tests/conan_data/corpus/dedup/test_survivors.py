@@ -3,17 +3,13 @@ import random
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.dedup.minhash import MinHash
 from conan_data.corpus.dedup.shingles import jaccard, shingles
-from conan_data.corpus.dedup.survivors import (
-    NO_BUCKET,
-    exact_survivors,
-    near_survivors,
-    shared_buckets,
-    survival_rank,
-)
+from conan_data.corpus.dedup.survivors import ShingleCache, near_survivors
 
 CONFIG = DedupConfig()
 THRESHOLD = CONFIG.threshold
@@ -40,12 +36,86 @@ def planted(num_originals: int, seed: int) -> list[str]:
     return texts
 
 
+def compare(
+    keys: np.ndarray, sets: list[np.ndarray], threshold: float = THRESHOLD, references: int = 0
+) -> list[int]:
+    """The survivors of documents that are in the order of visits."""
+    num, bands = keys.shape
+    buckets = np.unique(np.arange(bands) * np.uint64(2**32) + keys, return_inverse=True)[1].reshape(-1)
+    documents = np.repeat(np.arange(num), bands)
+    return near_survivors(documents, buckets, references, sets.__getitem__, threshold).tolist()
+
+
+def plain(keys: np.ndarray, sets: list[np.ndarray], threshold: float, references: int = 0) -> list[int]:
+    """The rule in words, over all pairs."""
+    survivors: list[int] = []
+    for document in range(len(keys)):
+        similar = [
+            other
+            for other in range(document)
+            if survivors[other] == other
+            and document >= references
+            and (keys[other] == keys[document]).any()
+            and jaccard(sets[other], sets[document]) >= threshold
+        ]
+        survivors.append(similar[0] if similar else document)
+    return survivors
+
+
 def run(texts: list[str], ids: list[str]) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """Survivors, shingles and places in the order of visits."""
     family = MinHash.from_config(CONFIG)
     sets = [shingles(text, CONFIG.ngram) for text in texts]
-    rank = survival_rank(np.array([len(text) for text in texts]), ids)
-    keys = np.stack([family.band_keys(found) for found in sets])
-    return near_survivors(keys, rank, sets.__getitem__, THRESHOLD), sets, rank
+    order = sorted(range(len(texts)), key=lambda number: (-len(texts[number]), ids[number]))
+    keys = np.stack([family.band_keys(sets[number]) for number in order]) >> np.uint64(33)
+    found = compare(keys, [sets[number] for number in order])
+    survivors = np.empty(len(texts), dtype=np.int64)
+    survivors[order] = np.array(order)[found]
+    return survivors, sets, np.argsort(order)
+
+
+@given(
+    st.lists(
+        st.tuples(st.tuples(st.integers(0, 3), st.integers(0, 3)), st.sets(st.integers(0, 9), min_size=1)),
+        max_size=25,
+    ),
+    st.integers(0, 4),
+    st.sampled_from([0.3, 0.5, 0.8, 1.0]),
+)
+def test_survivors_are_those_of_the_plain_rule(
+    documents: list[tuple[tuple[int, int], set[int]]], references: int, threshold: float
+) -> None:
+    keys = np.array([row[0] for row in documents], dtype=np.uint64).reshape(-1, 2)
+    sets = [np.array(sorted(row[1]), dtype=np.uint64) for row in documents]
+    references = min(references, len(documents))
+    assert compare(keys, sets, threshold, references) == plain(keys, sets, threshold, references)
+
+
+def test_a_page_that_is_everywhere_is_compared_once_a_copy() -> None:
+    num = 5000
+    asked: list[int] = []
+
+    def shingles_of(document: int) -> np.ndarray:
+        asked.append(document)
+        return np.arange(100, dtype=np.uint64)
+
+    documents, buckets = np.repeat(np.arange(num), 14), np.tile(np.arange(14), num)
+    found = near_survivors(documents, buckets, 0, ShingleCache(shingles_of, 10_000), 0.8)
+    assert (found == 0).all()
+    assert len(asked) == num
+
+
+def test_the_cache_holds_no_more_than_it_may() -> None:
+    asked: list[int] = []
+
+    def shingles_of(document: int) -> np.ndarray:
+        asked.append(document)
+        return np.zeros(10, dtype=np.uint64)
+
+    cache = ShingleCache(shingles_of, 250)
+    for document in (0, 1, 2, 1, 3, 1, 2, 4, 0):
+        cache(document)
+    assert asked == [0, 1, 2, 3, 4, 0]
 
 
 def test_planted_duplicates_are_found() -> None:
@@ -84,41 +154,12 @@ def test_chains_do_not_pull_in_what_is_different() -> None:
     """A is like B and B like C, but A is not like C: the longest stays, what is like it goes, and C stays
     too.
     """
-    sets = [np.arange(0, 100), np.arange(10, 110), np.arange(20, 120)]
-    sets = [values.astype(np.uint64) for values in sets]
-    keys = np.zeros((3, 1), dtype=np.uint64)
-    survivors = near_survivors(keys, np.array([0, 1, 2]), sets.__getitem__, 0.8)
-    assert survivors.tolist() == [0, 0, 2]
-
-
-def test_candidates_below_the_threshold_stay() -> None:
-    sets = [np.arange(10, dtype=np.uint64), np.arange(5, 15, dtype=np.uint64)]
-    assert near_survivors(
-        np.zeros((2, 2), dtype=np.uint64), np.array([1, 0]), sets.__getitem__, 0.8
-    ).tolist() == [0, 1]
-
-
-def test_longest_then_smallest_id_stays() -> None:
-    rank = survival_rank(np.array([3, 9, 9, 3]), ["a", "z", "b", "a"])
-    assert rank.tolist() == [2, 1, 0, 3]
-
-
-def test_exact_duplicates_name_the_first_in_rank() -> None:
-    hashes = np.array([[1, 1], [1, 2], [1, 1], [1, 1], [5, 1]], dtype=np.uint64)
-    assert exact_survivors(hashes, np.array([4, 3, 0, 1, 2])).tolist() == [2, 1, 2, 2, 4]
-    assert exact_survivors(np.zeros((0, 2), dtype=np.uint64), np.zeros(0, dtype=np.int64)).tolist() == []
-
-
-def test_buckets_hold_keys_of_one_band_only() -> None:
-    keys = np.array([[7, 1], [7, 7], [1, 7], [2, 3]], dtype=np.uint64)
-    buckets = shared_buckets(keys)
-    assert buckets[0, 0] == buckets[1, 0] != buckets[1, 1] == buckets[2, 1]
-    assert (buckets == NO_BUCKET).sum() == 4
+    sets = [np.arange(start, start + 100).astype(np.uint64) for start in (0, 10, 20)]
+    assert compare(np.zeros((3, 1), dtype=np.uint64), sets) == [0, 0, 2]
 
 
 @pytest.mark.parametrize("num", [0, 1])
 def test_few_documents_are_no_error(num: int) -> None:
-    keys = np.zeros((num, 14), dtype=np.uint64)
-    assert near_survivors(keys, np.arange(num), lambda _: np.zeros(0, dtype=np.uint64), 0.8).tolist() == list(
+    assert compare(np.zeros((num, 14), dtype=np.uint64), [np.zeros(1, dtype=np.uint64)] * num) == list(
         range(num)
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from datatrove.data import Document
 
+from conan_data.corpus.fields import Fields
 from conan_data.corpus.rules.boilerplate import (
     LineCounts,
     host,
@@ -49,7 +50,7 @@ def crawl(tmp_path: Path) -> list[Path]:
 
 
 def documents(crawl: list[Path], task: int, num_tasks: int) -> Iterator[Document]:
-    return ReadRows(crawl, "", show_progress=False).run(None, task, num_tasks)
+    return ReadRows(crawl, Fields(), {}, strict=False, show_progress=False).run(None, task, num_tasks)
 
 
 def count(crawl: list[Path], folder: Path, num_tasks: int, least: int) -> Path:

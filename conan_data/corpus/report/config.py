@@ -1,0 +1,17 @@
+"""What `conan-data report` is told."""
+
+import dataclasses
+
+from conan_data.config import StageConfig
+
+TITLE = "Corpus"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CorpusReportConfig(StageConfig):
+    """Draw the report of a corpus again, from what its artifact holds."""
+
+    corpus: str
+    """Corpus artifact."""
+    title: str = TITLE
+    """Headline of the page."""
