@@ -58,7 +58,7 @@ WORDS = [
     "to",
     "do",
 ]
-RULES = RulesConfig(min_words=3, min_chars=10)
+RULES = RulesConfig(min_words=3, min_chars=10, min_prose=0.0)
 
 
 def text(rng: random.Random, words: int = 60) -> str:
@@ -73,7 +73,8 @@ def changed(original: str) -> str:
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = (json.dumps(row | {"lang": "en"}) + "\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8")
     return path
 
 
@@ -116,7 +117,13 @@ def months(folder: Path) -> tuple[Path, Path]:
             page = changed(first[number]["text"])
         elif number % 7 in (1, 2) and second:
             page = changed(second[-1]["text"])
-        second.append({"id": f"b{number}", "text": page, "url": f"https://www.a/{number + 90}/"})
+        second.append(
+            {
+                "id": f"b{number}",
+                "text": page,
+                "url": f"https://www.a/{number + 90 if number < 5 else number + 1000}/",
+            }
+        )
     return write(folder / "1.jsonl", first), write(folder / "2.jsonl", second)
 
 
@@ -134,10 +141,9 @@ def test_the_second_month_against_the_first_is_both_together(
     found = drops(two)
     assert found["b0"] == ("in-reference", f"{one}: a0")
     assert found["b5"] == ("in-reference", f"{one}: a5")
-    assert found.get("b1", ("", ""))[0] == ""
     assert [found.get("b4", ("", ""))] == ([("in-reference", f"{one}: a94")] if url else [("", "")])
-    assert sum(reason == "near-duplicate" for reason, _ in found.values()) > 3
-    assert set(drops(both)) >= set(found)
+    assert sum(reason == "near-duplicate" for reason, _ in found.values()) >= 2
+    assert set(drops(both)) == set(found)
 
 
 def test_signatures_of_other_settings_are_made_again(
