@@ -354,3 +354,14 @@ def test_a_full_disk_ends_the_run_with_a_line_and_nothing_published(
     assert not (tmp_path / "out").exists()
     out = build_corpus(config(tmp_path / "out", source, tasks=2))
     assert contents(out) == whole
+
+
+@pytest.mark.slow
+def test_bytes_do_not_depend_on_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "FEW_ROWS", 0)
+    source = write(tmp_path / "in" / "a.jsonl", corpus(600))
+    one, two, eight = (
+        contents(build_corpus(config(tmp_path / str(workers), source, workers=workers, shard_documents=50)))
+        for workers in (1, 2, 8)
+    )
+    assert one == two == eight and len(one) > 10

@@ -66,7 +66,7 @@ over.set()
 thread.join()
 print(sum(plan.documents.values()), plan.duplicates.get("near-duplicate", {}).get("en", 0), peak)
 """
-MEMORY = 8_000_000
+MEMORY = 16_000_000
 ROOM = 250_000_000
 
 
@@ -82,8 +82,8 @@ def run(folder: Path, num_documents: int) -> tuple[int, int, int]:
 @pytest.mark.slow
 def test_ten_times_the_corpus_needs_the_same_memory(tmp_path: Path) -> None:
     """The records of the larger one are several times the budget, its texts ten times."""
-    small, large = run(tmp_path / "small", 10_000), run(tmp_path / "large", 100_000)
-    assert small[0] + small[1] == 10_000 - 100 and large[0] + large[1] == 100_000 - 1000
-    assert small[1] == 100 and large[1] == 1000
+    small, large = run(tmp_path / "small", 20_000), run(tmp_path / "large", 200_000)
+    assert small[0] + small[1] == 20_000 - 200 and large[0] + large[1] == 200_000 - 2000
+    assert small[1] == 200 and large[1] == 2000
     assert large[2] < 1.25 * small[2] + 10_000_000
     print(f"{small[2] / 1e6:.0f} MB, {large[2] / 1e6:.0f} MB")
