@@ -14,7 +14,8 @@ BAND = np.dtype([("hash", "u8"), ("number", "i8")])
 """A document under one of its band keys."""
 MEMBER = np.dtype([("hash", "u8"), ("number", "i8"), ("first", "i8")])
 """A document of a bucket (its key is the hash), and the bucket's smallest number."""
-_BUCKET = np.dtype([("hash", "u8"), ("first", "i8"), ("count", "i8")])
+_FILTER_BITS = 22
+_FILTER = np.uint64((1 << _FILTER_BITS) - 1)
 
 
 def band_records(keys: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -34,30 +35,41 @@ def members(
 
     `chunks()` gives records of some keys (`BAND`), any number of times.
     """
-    buckets = np.zeros(0, dtype=_BUCKET)
+    hashes, firsts, counts = np.zeros(0, dtype=np.uint64), *np.zeros((2, 0), dtype=np.int64)
     for chunk in chunks():
-        found = np.empty(len(chunk), dtype=_BUCKET)
-        found["hash"], found["first"], found["count"] = chunk["hash"], chunk["number"], 1
-        buckets = _joined(np.concatenate([buckets, found]))
-    buckets = buckets[(buckets["count"] > 1) & (buckets["first"] < first_reference)]
-    if not len(buckets):
+        hashes, firsts, counts = _joined(
+            np.concatenate([hashes, chunk["hash"]]),
+            np.concatenate([firsts, chunk["number"]]),
+            np.concatenate([counts, np.ones(len(chunk), dtype=np.int64)]),
+        )
+    shared = (counts > 1) & (firsts < first_reference)
+    hashes, firsts = hashes[shared], firsts[shared]
+    if not len(hashes):
         return
+    # Most documents are in no bucket; a look into a table of bits saves them the search.
+    likely = np.zeros(1 << _FILTER_BITS, dtype=bool)
+    likely[hashes & _FILTER] = True
     for chunk in chunks():
-        places = np.minimum(np.searchsorted(buckets["hash"], chunk["hash"]), len(buckets) - 1)
-        known = buckets["hash"][places] == chunk["hash"]
+        chunk = chunk[likely[chunk["hash"] & _FILTER]]
+        places = np.minimum(np.searchsorted(hashes, chunk["hash"]), len(hashes) - 1)
+        known = hashes[places] == chunk["hash"]
         records = np.empty(int(known.sum()), dtype=MEMBER)
         records["hash"], records["number"] = chunk["hash"][known], chunk["number"][known]
-        records["first"] = buckets["first"][places[known]]
+        records["first"] = firsts[places[known]]
         add(records)
 
 
-def _joined(buckets: np.ndarray) -> np.ndarray:
-    """Buckets of one hash as one, in the order of the hashes."""
-    if not len(buckets):
-        return buckets
-    buckets = buckets[np.argsort(buckets["hash"], kind="stable")]
-    starts = np.flatnonzero(np.append(True, buckets["hash"][1:] != buckets["hash"][:-1]))
-    joined = buckets[starts]
-    joined["first"] = np.minimum.reduceat(buckets["first"], starts)
-    joined["count"] = np.add.reduceat(buckets["count"], starts)
-    return joined
+def _joined(
+    hashes: np.ndarray, firsts: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Buckets of one hash as one, in the order of the hashes: the smallest number and the number of members."""
+    if not len(hashes):
+        return hashes, firsts, counts
+    order = np.argsort(hashes)
+    hashes = hashes[order]
+    starts = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
+    return (
+        hashes[starts],
+        np.minimum.reduceat(firsts[order], starts),
+        np.add.reduceat(counts[order], starts),
+    )

@@ -1,7 +1,12 @@
 import json
 import logging
+import os
 import random
-from collections import Counter
+import resource
+import signal
+import traceback
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,8 @@ import pytest
 from conan_data import artifact, tables
 from conan_data.corpus.build import build_corpus
 from conan_data.corpus.config import BuildCorpusConfig
+from conan_data.corpus.dedup import search
+from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.steps import read as read_step
 from conan_data.corpus.steps.read import shares
@@ -231,3 +238,130 @@ def test_tasks_share_the_rows(num_files: int, num_tasks: int) -> None:
         assert len(cuts) == 1 and sorted(unit[1] for unit in units if unit[0] == file) == list(
             range(cuts.pop())
         )
+
+
+def test_files_are_cut_by_documents(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.jsonl", corpus(200))
+    whole, cut = (
+        build_corpus(config(tmp_path / name, source, shard_documents=size))
+        for name, size in [("whole", 10**6), ("cut", 7)]
+    )
+    assert documents(whole) == documents(cut)
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for path in sorted(cut.glob("data/*/*.parquet")):
+        sizes[path.parent.name].append(pq.read_metadata(path).num_rows)
+        assert (cut / "index" / path.parent.name / f"{path.stem}.arrow").exists()
+    assert all(set(found[:-1]) == {7} and found[-1] <= 7 for found in sizes.values())
+
+
+def test_drops_are_in_the_order_of_the_input(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.jsonl", corpus(300))
+    out = build_corpus(config(tmp_path / "out", source, tasks=3))
+    places = pq.read_table(out / "dropped.parquet").column("place").to_pylist()
+    assert places == sorted(places) and len(places) > 50
+
+
+def test_near_duplicates_can_stay_as_a_group(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.jsonl", corpus(200))
+    dropped = pq.read_table(build_corpus(config(tmp_path / "drop", source)) / "dropped.parquet").to_pylist()
+    near = {drop["id"]: drop["detail"] for drop in dropped if drop["reason"] == "near-duplicate"}
+    copies = {drop["id"] for drop in dropped if drop["reason"] == "exact-duplicate"}
+    grouped = build_corpus(config(tmp_path / "group", source, dedup=DedupConfig(near="group")))
+    groups = {document["id"]: document["group"] for document in documents(grouped)}
+    # The copy of a near duplicate is still dropped, now as a copy.
+    near = {name: stays for name, stays in near.items() if name in groups}
+    assert len(near) > 5 and copies.isdisjoint(groups)
+    assert all(groups[name] == stays == groups[stays] for name, stays in near.items())
+    assert "near-duplicate" not in artifact.open_artifact(grouped).rows.dropped
+
+
+def test_another_number_of_tasks_goes_on_with_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [write(tmp_path / f"{name}.jsonl", corpus(60, seed)) for seed, name in enumerate("ab")]
+    whole = contents(build_corpus(config(tmp_path / "whole", *sources)))
+    stock = search.find_duplicates
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("conan_data.corpus.build.find_duplicates", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build_corpus(config(tmp_path / "out", *sources, tasks=2))
+    monkeypatch.setattr("conan_data.corpus.build.find_duplicates", stock)
+    monkeypatch.setattr(read_step, "read_rows", None)
+    assert contents(build_corpus(config(tmp_path / "out", *sources, tasks=5))) == whole
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """The exit code of a process that does `work`: 0, 2 for a `UserError`, -9 where it was killed."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except UserError as error:
+            (Path(os.environ["PYTEST_ERROR_FILE"])).write_text(str(error))
+            os._exit(2)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_run_that_is_killed_anywhere_goes_on(tmp_path: Path) -> None:
+    sources = [write(tmp_path / f"{name}.jsonl", corpus(60, seed)) for seed, name in enumerate("ab")]
+    whole = contents(build_corpus(config(tmp_path / "whole", *sources)))
+    stock, codes = os.replace, []
+
+    def killed_soon() -> None:
+        left = 12
+
+        def replace(*args: Any) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            stock(*args)
+
+        os.replace = replace  # type: ignore[assignment]
+        build_corpus(config(tmp_path / "out", *sources, tasks=3, shard_documents=20))
+
+    build_corpus(config(tmp_path / "cut", *sources, shard_documents=20))
+    while len(codes) < 20 and (not codes or codes[-1] == -signal.SIGKILL):
+        assert not (tmp_path / "out").exists()
+        codes.append(in_child(killed_soon))
+    assert codes[-1] == 0 and len(codes) > 4
+    assert contents(tmp_path / "out") == contents(tmp_path / "cut")
+    assert len(whole) < len(contents(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("limit", [3_000, 60_000, 250_000])
+def test_a_full_disk_ends_the_run_with_a_line_and_nothing_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """No file may grow over `limit`, which the system reports much like a full disk."""
+    source = write(tmp_path / "a.jsonl", corpus(1500))
+    whole = contents(build_corpus(config(tmp_path / "whole", source)))
+    monkeypatch.setenv("PYTEST_ERROR_FILE", str(tmp_path / "error"))
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        build_corpus(config(tmp_path / "out", source, tasks=2))
+
+    assert in_child(limited) == 2
+    assert "no space left to write" in (tmp_path / "error").read_text()
+    assert not (tmp_path / "out").exists()
+    out = build_corpus(config(tmp_path / "out", source, tasks=2))
+    assert contents(out) == whole
+
+
+@pytest.mark.slow
+def test_bytes_do_not_depend_on_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "FEW_ROWS", 0)
+    source = write(tmp_path / "in" / "a.jsonl", corpus(600))
+    one, two, eight = (
+        contents(build_corpus(config(tmp_path / str(workers), source, workers=workers, shard_documents=50)))
+        for workers in (1, 2, 8)
+    )
+    assert one == two == eight and len(one) > 10

@@ -64,6 +64,11 @@ def test_faulty_rows_are_in_quarantine(out: Path) -> None:
     assert found == {(row["file"], row["place"]) for row in TRUTH["broken"] if row["kind"] != "duplicate-id"}
 
 
+def test_files_of_the_package_are_named_by_their_place_in_it(out: Path) -> None:
+    files = set(pq.read_table(out / "dropped.parquet").column("file").to_pylist())
+    assert {name.split("/")[0] for name in files} == {"sample:crawl"}
+
+
 def test_rows_and_labels_are_counted(out: Path) -> None:
     opened = open_artifact(out, kind="corpus")
     extra = opened.manifest["extra"]
