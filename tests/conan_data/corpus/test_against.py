@@ -58,7 +58,7 @@ WORDS = [
     "to",
     "do",
 ]
-RULES = RulesConfig(min_words=3, min_chars=10, min_prose=0.0)
+RULES = RulesConfig(min_words=3, min_chars=10, min_prose=0.0, min_sentences=0)
 
 
 def text(rng: random.Random, words: int = 60) -> str:

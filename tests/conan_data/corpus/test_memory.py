@@ -17,7 +17,8 @@ from conan_data.corpus.dedup.spill import bits_for
 from conan_data.corpus.order import write_order
 from conan_data.corpus.output.plan import make_plan
 from conan_data.corpus.parts import KEPT, PartWriter, Parts
-from conan_data.corpus.passes import run_pass
+from conan_data.corpus.execution.config import ExecutorConfig
+from conan_data.corpus.passes import Runner, run_pass
 from conan_data.corpus.steps.output import WriteOutput
 from conan_data.corpus.workspace import Workspace
 
@@ -57,11 +58,11 @@ parts = Parts(folder / "parts-1", 1)
 write_order(parts, parts.folder)
 bits = bits_for(num * 14 * BAND.itemsize, memory // 8)
 work = Workspace(parts.folder, 1, DedupConfig(), (), bits, memory, 1)
-find_duplicates(work, workers=1, logging_dir=folder / "log")
+find_duplicates(work, Runner(ExecutorConfig(), 1, folder / "log"))
 plan = make_plan(work, 50_000)
 output = WriteOutput(work, plan, folder / "out")
 output.out.mkdir()
-run_pass(output, output.num_tasks, workers=1, logging_dir=folder / "log")
+run_pass(output, output.num_tasks, Runner(ExecutorConfig(), 1, folder / "log"))
 over.set()
 thread.join()
 print(sum(plan.documents.values()), plan.duplicates.get("near-duplicate", {}).get("en", 0), peak)

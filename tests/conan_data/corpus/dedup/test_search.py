@@ -16,9 +16,11 @@ from conan_data.corpus.dedup.reference import Reference
 from conan_data.corpus.dedup.search import find_duplicates
 from conan_data.corpus.dedup.shingles import exact_hash, jaccard, shingles
 from conan_data.corpus.dedup.url import url_hash
+from conan_data.corpus.execution.config import ExecutorConfig
 from conan_data.corpus.order import write_order
 from conan_data.corpus.output.reasons import REASONS, reasons
 from conan_data.corpus.parts import KEPT, Parts, PartWriter, part_path
+from conan_data.corpus.passes import Runner
 from conan_data.corpus.records import open_records
 from conan_data.corpus.workspace import Workspace, opened, survivors
 
@@ -68,7 +70,7 @@ def search(
     write_order(Parts(folder, num_parts), folder)
     stamp = (folder / "positions").stat().st_mtime_ns
     work = Workspace(folder, num_parts, config, references, bits, worker_bytes=1 << 20, stamp=stamp)
-    find_duplicates(work, workers=1, logging_dir=folder / "log")
+    find_duplicates(work, Runner(ExecutorConfig(), 1, folder / "log"))
     return work
 
 
@@ -232,7 +234,7 @@ def test_done_passes_are_not_done_again(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in work.scratch.rglob("*") if path.is_file()}
     (work.path("near-pairs", 1)).unlink()
     (work.scratch / "survivors-near").unlink()
-    find_duplicates(work, workers=1, logging_dir=tmp_path / "log")
+    find_duplicates(work, Runner(ExecutorConfig(), 1, tmp_path / "log"))
     after = {path: path.stat().st_mtime_ns for path in work.scratch.rglob("*") if path.is_file()}
     changed = {path.name for path in before if after[path] != before[path]}
     assert changed <= {"near-pairs-00001", "survivors-near", "grouped"}
