@@ -73,7 +73,7 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
         if build.done:
             return build.out
         try:
-            run = Runner(config.executor, config.workers, build.work / "datatrove")
+            run = Runner(config.executor, config.workers, build.work / "tasks")
             rows, extra = _build(config, files, build.dir, build.header, run)
         except OSError as error:
             if error.errno not in NO_SPACE:

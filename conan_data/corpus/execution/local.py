@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 
 from conan_data.corpus.execution.description import TaskSet
 from conan_data.corpus.execution.failure import Failure
@@ -26,16 +25,14 @@ from conan_data.errors import UserError
 SECONDS_TO_END = 5.0
 
 
-def run_here(work: TaskSet, ranks: Sequence[int], logging_dir: Path) -> Generator[int, None, None]:
+def run_here(work: TaskSet, ranks: Sequence[int]) -> Generator[int, None, None]:
     """Runs the tasks in this process and yields each one that is done."""
     for rank in ranks:
-        run_task(work, rank, logging_dir)
+        run_task(work, rank)
         yield rank
 
 
-def run_in_processes(
-    work: TaskSet, ranks: Sequence[int], logging_dir: Path, *, workers: int
-) -> Generator[int, None, None]:
+def run_in_processes(work: TaskSet, ranks: Sequence[int], *, workers: int) -> Generator[int, None, None]:
     """Runs the tasks in up to `workers` processes and yields each one that is done.
 
     The first error of a task and the first worker that is killed end the run; no process outlives it.
@@ -44,7 +41,7 @@ def run_in_processes(
     running: dict[Connection, _Worker] = {}
     try:
         for _ in range(min(workers, len(ranks))):
-            worker = _Worker(work, logging_dir)
+            worker = _Worker(work)
             running[worker.connection] = worker
             worker.start(waiting.popleft())
         while running:
@@ -66,11 +63,11 @@ def run_in_processes(
 class _Worker:
     """A process, and the task that it works on."""
 
-    def __init__(self, work: TaskSet, logging_dir: Path) -> None:
+    def __init__(self, work: TaskSet) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, far_end = context.Pipe()
         self.work, self.rank = work, -1
-        self.process: SpawnProcess = context.Process(target=_work, args=(far_end, work, logging_dir))
+        self.process: SpawnProcess = context.Process(target=_work, args=(far_end, work))
         self.process.start()
         # Only the worker may hold its end, so that the pipe ends when the worker does.
         far_end.close()
@@ -114,7 +111,7 @@ def _death(where: str, exit_code: int | None) -> Exception:
     return UserError(f"workers: {where}: its process was killed ({name}), {cause}")
 
 
-def _work(connection: Connection, work: TaskSet, logging_dir: Path) -> None:
+def _work(connection: Connection, work: TaskSet) -> None:
     """Runs the tasks whose numbers come in, until the pipe ends."""
     # Ctrl-C reaches the whole group of processes; the main one decides, and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -126,7 +123,7 @@ def _work(connection: Connection, work: TaskSet, logging_dir: Path) -> None:
             return
         failure = None
         try:
-            run_task(work, rank, logging_dir)
+            run_task(work, rank)
         except Exception as error:  # noqa: BLE001 (the outermost frame of a worker: it sends on whatever is left)
             failure = Failure.of(error)
         connection.send(failure)

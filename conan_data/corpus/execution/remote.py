@@ -37,7 +37,7 @@ def run_described(folder: Path, rank: int) -> None:
     try:
         text = (folder / DESCRIPTION).read_text(encoding="utf-8")
         os.chdir(working_directory(text))
-        run_task(TaskSet.from_json(text), rank, folder / "datatrove")
+        run_task(TaskSet.from_json(text), rank)
     except Exception as error:  # noqa: BLE001 (the outermost frame of a task on a node: it sends on whatever is left)
         _write(folder / f"failed-{rank:05d}.json", Failure.of(error).to_json())
     else:

@@ -51,5 +51,5 @@ def _start(
         case "slurm":
             return slurm.run_on_slurm(work, ranks, logging_dir, workers=workers, config=executor)
     if workers == 1:
-        return local.run_here(work, ranks, logging_dir)
-    return local.run_in_processes(work, ranks, logging_dir, workers=workers)
+        return local.run_here(work, ranks)
+    return local.run_in_processes(work, ranks, workers=workers)

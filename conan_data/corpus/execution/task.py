@@ -1,30 +1,27 @@
-"""Runs one task in this process, by datatrove's own loop over the steps.
+"""Runs one task in this process: its steps one after the other, each on what the one before gives.
 
-datatrove takes a task for done by its number, whatever was asked of it then, and prints its log over ours: the
-first is switched off (the caller says which tasks are to run), and so is the second.
+That is what datatrove's executors do, without their marks of completion (they take a task for done by its
+number, whatever was asked of it then) and without the log that they open for every task, which costs more than
+a small task does.
 """
 
-from pathlib import Path
+from collections import deque
+from typing import Any
 
-from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.utils.logging import logger
 
 from conan_data.corpus.execution.description import TaskSet
 from conan_data.errors import UserError
 
 
-def run_task(work: TaskSet, rank: int, logging_dir: Path) -> None:
+def run_task(work: TaskSet, rank: int) -> None:
     """Raises what a step raises, with a note that names the task, and `UserError` when memory runs out."""
     logger.disable("datatrove")
-    executor = LocalPipelineExecutor(
-        pipeline=work.build(),
-        tasks=work.tasks,
-        workers=1,
-        logging_dir=str(logging_dir),
-        skip_completed=False,
-    )
+    data: Any = None
     try:
-        executor._run_for_rank(rank)
+        for step in work.build():
+            data = step(data, rank, work.tasks)
+        deque(data or (), maxlen=0)
     except MemoryError as error:
         raise UserError(
             f"{work.task(rank)}: memory ran out ({error or 'MemoryError'}); run again with fewer workers, or more tasks"
