@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from conan_train.report.svg import BLUE, GREEN, INK, ORANGE, RED, VIOLET, figure, style, tidy, to_svg
 from conan_train.report.training import Series
@@ -82,6 +83,9 @@ def curves(
             )
         if log:
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
         elif filled:
             axes.set_ylim(bottom=0)
         axes.set_xlabel("step")
