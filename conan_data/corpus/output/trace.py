@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from conan_data import sources
 from conan_data.corpus.output.names import Names
 from conan_data.corpus.output.reasons import REASONS, reasons
 from conan_data.corpus.records import blocks
@@ -68,10 +67,7 @@ def _drops(work: Workspace, numbers: np.ndarray) -> pa.Table:
     if codes.any():
         found.append(_duplicates(work, numbers[codes > 0], codes[codes > 0]).cast(schema))
     order = np.argsort(np.concatenate([numbers[early], numbers[codes > 0]]))
-    table = pa.concat_tables(found).combine_chunks().take(pa.array(order))
-    files = table.column("file").combine_chunks().dictionary_encode()
-    shown = pa.array([sources.public_name(name) for name in files.dictionary.to_pylist()], pa.string())
-    return table.set_column(1, "file", shown.take(files.indices))
+    return pa.concat_tables(found).combine_chunks().take(pa.array(order))
 
 
 def _duplicates(work: Workspace, numbers: np.ndarray, codes: np.ndarray) -> pa.Table:
