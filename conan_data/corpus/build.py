@@ -33,7 +33,6 @@ from conan_data.corpus.dedup.buckets import BAND
 from conan_data.corpus.dedup.index import write_settings
 from conan_data.corpus.dedup.search import find_duplicates
 from conan_data.corpus.dedup.spill import bits_for
-from conan_data.corpus.fields import check_text_field
 from conan_data.corpus.order import write_order
 from conan_data.corpus.output.examples import choose_examples
 from conan_data.corpus.output.names import Names
@@ -49,6 +48,7 @@ from conan_data.corpus.steps.read import ReadRows
 from conan_data.corpus.workspace import Workspace, opened
 from conan_data.errors import UnfinishedError, UserError
 from conan_data.language.identify import load_identifier, model_file
+from conan_data.readers.fields import check_text_field
 
 log = logging.getLogger(__name__)
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
