@@ -6,73 +6,57 @@ made it. It is written beside that name as `<out>.partial/`, its files are hashe
 one rename publishes it. A reader refuses a directory without a manifest, or whose files are not exactly those
 that the manifest lists.
 
-A job is a command, the identity of its config and the content of its inputs; where it runs, how many workers
-it has and when it ran are not part of it, so that the manifest of the same job is the same, byte for byte. Of
-a finished run of the same job nothing is done again; an interrupted one starts over, or continues in its
-partial directory where the stage can (`resume=True`). Not checked: that a directory stays unchanged while it
-is read.
+Of a finished run of the same job (see `job`) nothing is done again; an interrupted one starts over, or continues
+in its partial directory where the stage can (`resume=True`). Not checked: that a directory stays unchanged
+while it is read.
 """
 
-import hashlib
 import json
 import logging
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cache
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import filelock
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from conan_data import hub
-from conan_data.config import StageConfig, identity
+from conan_data.config import StageConfig
 from conan_data.errors import UserError
+from conan_data.files import hash_file, sync_directory, write_durably
+from conan_data.job import canonical_json, describe_input, describe_job, difference
+from conan_data.manifest import (
+    JOB,
+    LOCK,
+    MANIFEST,
+    SCHEMA_VERSION,
+    Rows,
+    describe,
+    is_artifact,
+    list_files,
+    read_manifest,
+    verify,
+)
+
+__all__ = [
+    "MANIFEST",
+    "Artifact",
+    "Build",
+    "Rows",
+    "building",
+    "describe",
+    "describe_input",
+    "hash_file",
+    "is_artifact",
+    "open_artifact",
+    "sync_directory",
+]
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
-MANIFEST = "manifest.json"
-HUB = hub.PREFIX
-"""Prefix of an input on the Hub: `hf://owner/name`, with `@revision` where one is asked for."""
-PACKAGES = (
-    "conan-embed",
-    "datasets",
-    "datatrove",
-    "fasttext-numpy2",
-    "numpy",
-    "polars",
-    "py3langid",
-    "pyarrow",
-    "sentence-transformers",
-    "tokenizers",
-    "torch",
-    "transformers",
-)
-_JOB, _LOCK, _WORK = "job.json", ".lock", "work"
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What became of the rows that a stage read; `read == kept + sum(dropped.values())`, or it is not
-    published.
-    """
-
-    read: int
-    kept: int
-    dropped: Mapping[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        lost = self.read - self.kept - sum(self.dropped.values())
-        assert lost == 0, (
-            f"{self.read} rows read, {self.kept} kept, {dict(self.dropped)} dropped: {lost} rows are unaccounted for"
-        )
+_WORK = "work"
 
 
 @dataclass(frozen=True)
@@ -120,13 +104,13 @@ class Build:
         manifest = {
             **self.header,
             "rows": row_record,
-            "files": _list_files(self.dir),
+            "files": list_files(self.dir),
             "extra": dict(extra or {}),
         }
-        _write_durably(self.dir / MANIFEST, _json(manifest))
+        write_durably(self.dir / MANIFEST, canonical_json(manifest))
         # Last, so that the directory of a run that is killed here still says whose it is.
-        (self.dir / _JOB).unlink()
-        (self.dir / _LOCK).unlink(missing_ok=True)
+        (self.dir / JOB).unlink()
+        (self.dir / LOCK).unlink(missing_ok=True)
         replaced = _replaced_path(self.out)
         if is_artifact(self.out):
             os.rename(self.out, replaced)
@@ -137,15 +121,6 @@ class Build:
         self.done = True
         log.info("%s: %s", self.out, describe(rows))
         return self.out
-
-
-def describe(rows: Rows) -> str:
-    """One line: read, kept, and the drops by reason, largest first."""
-    dropped = ", ".join(
-        f"{reason} {count:,}"
-        for reason, count in sorted(rows.dropped.items(), key=lambda item: (-item[1], item[0]))
-    )
-    return f"{rows.read:,} read, {rows.kept:,} kept" + (f", dropped: {dropped}" if dropped else "")
 
 
 @contextmanager
@@ -160,18 +135,7 @@ def building(
     that can resume and has begun.
     """
     out = Path(config.out)
-    header = {
-        "kind": kind,
-        "schema_version": SCHEMA_VERSION,
-        "command": command,
-        "config": identity(config),
-        "inputs": [describe_input(path) for path in inputs],
-        "versions": _versions(),
-        "commit": _commit(),
-    }
-    header["job_hash"] = _hash_json(
-        {key: header[key] for key in ("kind", "schema_version", "command", "config", "inputs")}
-    )
+    header = describe_job(config, kind=kind, command=command, inputs=inputs)
     _recover(out)
     if _is_done(out, header, overwrite=config.overwrite):
         log.info("%s: done already (%s)", out, command)
@@ -180,7 +144,7 @@ def building(
     partial = out.with_name(out.name + ".partial")
     created = not partial.exists()
     partial.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(partial / _LOCK)
+    lock = filelock.FileLock(partial / LOCK)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -210,45 +174,15 @@ def open_artifact(path: str | Path, *, kind: str | None = None) -> Artifact:
         unfinished = directory.with_name(directory.name + ".partial")
         hint = f"; {unfinished.name} is unfinished: run its command again" if unfinished.exists() else ""
         raise UserError(f"{directory}: no such directory{hint}")
-    manifest = _read_manifest(directory)
+    manifest = read_manifest(directory)
     if kind is not None and manifest["kind"] != kind:
         raise UserError(f"{directory}: holds a {manifest['kind']}, not a {kind}")
     if manifest["schema_version"] > SCHEMA_VERSION:
         raise UserError(
             f"{directory}: written by a newer version (schema {manifest['schema_version']}); upgrade conan-embed"
         )
-    _verify(directory, manifest)
+    verify(directory, manifest)
     return Artifact(dir=directory, manifest=manifest, manifest_hash=hash_file(directory / MANIFEST))
-
-
-def is_artifact(path: str | Path) -> bool:
-    """Whether `path` is a directory with a manifest (it is not verified)."""
-    return (Path(path) / MANIFEST).is_file()
-
-
-def describe_input(path: str | Path) -> dict[str, Any]:
-    """What identifies an input: the manifest's hash of an artifact, the hashes of other files, the commit of a
-    data set on the Hub (`hf://datasets/owner/name@commit`, or a file of it in the cache), the name of a model
-    there.
-    """
-    local = Path(path)
-    if pinned := hub.describe(path):
-        return pinned
-    if is_artifact(local):
-        return {"path": str(path), "manifest_sha256": hash_file(local / MANIFEST)}
-    if local.is_dir():
-        return {"path": str(path), "files": _list_files(local)}
-    if local.is_file():
-        return {"path": str(path), "bytes": local.stat().st_size, "sha256": hash_file(local)}
-    if str(path).startswith(HUB):
-        return {"path": str(path)}
-    raise UserError(f"{path}: no such file or directory")
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _enter(partial: Path, out: Path, header: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
@@ -256,16 +190,16 @@ def _enter(partial: Path, out: Path, header: Mapping[str, Any], *, resume: bool,
     other = _job_of(partial)
     if other and not _same_job(partial, header) and not overwrite:
         raise UserError(
-            f"{partial}: an unfinished run of another job ({_difference(other, header)}); finish it, or pass --overwrite to drop it"
+            f"{partial}: an unfinished run of another job ({difference(other, header)}); finish it, or pass --overwrite to drop it"
         )
     if resume and _same_job(partial, header):
         log.info("%s: continuing an interrupted run", out)
         (partial / MANIFEST).unlink(missing_ok=True)
     else:
         for entry in partial.iterdir():
-            if entry.name != _LOCK:
+            if entry.name != LOCK:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    _write_durably(partial / _JOB, _json(header))
+    write_durably(partial / JOB, canonical_json(header))
 
 
 def _is_done(out: Path, header: Mapping[str, Any], *, overwrite: bool) -> bool:
@@ -278,103 +212,13 @@ def _is_done(out: Path, header: Mapping[str, Any], *, overwrite: bool) -> bool:
         )
     if overwrite:
         return False
-    manifest = _read_manifest(out)
+    manifest = read_manifest(out)
     if manifest["job_hash"] != header["job_hash"]:
         raise UserError(
-            f"{out}: holds the result of another job ({_difference(manifest, header)}); choose another --out, or pass --overwrite"
+            f"{out}: holds the result of another job ({difference(manifest, header)}); choose another --out, or pass --overwrite"
         )
-    _verify(out, manifest)
+    verify(out, manifest)
     return True
-
-
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Where two jobs differ, in a few words."""
-    if (old["kind"], old["command"]) != (new["kind"], new["command"]):
-        return f"{old['command']} made it"
-    before, after = _flatten(old["config"]), _flatten(new["config"])
-    keys = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
-    changed = [f"{key} {_short(before.get(key))} -> {_short(after.get(key))}" for key in keys]
-    if not changed:
-        changed = [
-            f"input {entry['path']} has changed" for entry in new["inputs"] if entry not in old["inputs"]
-        ]
-    return ", ".join(changed[:3]) or "its inputs have changed"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _flatten(value: object, prefix: str = "") -> dict[str, object]:
-    if not isinstance(value, Mapping) or not value:
-        return {prefix: value}
-    return {
-        key: leaf
-        for name, item in value.items()
-        for key, leaf in _flatten(item, f"{prefix}.{name}" if prefix else str(name)).items()
-    }
-
-
-def _verify(directory: Path, manifest: Mapping[str, Any]) -> None:
-    listed = {entry["path"]: entry for entry in manifest["files"]}
-    present = set(_relative_files(directory))
-    for path in sorted(listed.keys() - present):
-        raise UserError(f"{directory}: {path} is missing; the manifest lists it")
-    for path in sorted(present - listed.keys()):
-        raise UserError(f"{directory}: {path} is not in the manifest; remove it, or make the artifact again")
-    for path, entry in listed.items():
-        if (directory / path).stat().st_size != entry["bytes"] or hash_file(directory / path) != entry[
-            "sha256"
-        ]:
-            raise UserError(
-                f"{directory}: {path} has changed since it was written; make the artifact again with --overwrite"
-            )
-
-
-def _read_manifest(directory: Path) -> dict[str, Any]:
-    path = directory / MANIFEST
-    if not path.is_file():
-        raise UserError(f"{directory}: has no {MANIFEST}, so it is incomplete or not one of our artifacts")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if missing := {"kind", "schema_version", "files", "rows", "job_hash"} - manifest.keys():
-            raise UserError(f"{path}: field {min(missing)!r} is missing")
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise UserError(f"{path}: not a manifest ({error})") from error
-    return manifest
-
-
-def _list_files(directory: Path) -> list[dict[str, Any]]:
-    """Path, rows (Parquet), bytes and SHA-256 of every file below `directory`, in the order of their paths;
-    our own marks are left out.
-    """
-    return [
-        {
-            "path": path,
-            "rows": _num_rows(directory / path) if path.endswith(".parquet") else None,
-            "bytes": (directory / path).stat().st_size,
-            "sha256": hash_file(directory / path),
-        }
-        for path in _relative_files(directory)
-    ]
-
-
-def _num_rows(path: Path) -> int | None:
-    """Rows of a Parquet file; None for one that cannot be read, which its reader puts into quarantine."""
-    try:
-        return pq.read_metadata(path).num_rows
-    except (pa.ArrowException, OSError):
-        return None
-
-
-def _relative_files(directory: Path) -> list[str]:
-    return sorted(
-        relative
-        for path in directory.rglob("*")
-        if path.is_file()
-        and (relative := path.relative_to(directory).as_posix()) not in (MANIFEST, _JOB, _LOCK)
-    )
 
 
 def _recover(out: Path) -> None:
@@ -393,7 +237,7 @@ def _replaced_path(out: Path) -> Path:
 
 def _job_of(partial: Path) -> dict[str, Any] | None:
     """The job that `partial` belongs to; None where it was killed before it said so."""
-    path = next((path for path in (partial / _JOB, partial / MANIFEST) if path.exists()), None)
+    path = next((path for path in (partial / JOB, partial / MANIFEST) if path.exists()), None)
     return json.loads(path.read_text(encoding="utf-8")) if path else None
 
 
@@ -403,52 +247,4 @@ def _same_job(partial: Path, header: Mapping[str, Any]) -> bool:
 
 
 def _has_begun(partial: Path) -> bool:
-    return any(entry.name not in (_JOB, _LOCK, _WORK) for entry in partial.iterdir())
-
-
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
-
-
-def _hash_json(value: object) -> str:
-    return hashlib.sha256(_json(value)).hexdigest()
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    aside = path.with_name(path.name + ".tmp")
-    with open(aside, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(aside, path)
-
-
-def sync_directory(directory: Path) -> None:
-    """Makes the names in a directory survive a power failure."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _versions() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-@cache
-def _commit() -> str | None:
-    """The commit of the checkout that this code runs from; None where it was installed as a package."""
-    root = Path(__file__).parent.parent
-    if not (root / ".git").exists():
-        return None
-    result = subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return result.stdout.strip() if result.returncode == 0 else None
+    return any(entry.name not in (JOB, LOCK, _WORK) for entry in partial.iterdir())

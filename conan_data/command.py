@@ -104,6 +104,9 @@ def configure_logging() -> None:
 def _run(program: str, command: Command, tokens: list[str]) -> int:
     app = _command_app(command, _from_recipe(command), program=program)
     if any(token in ("--help", "-h") for token in tokens):
+        from conan_data.help import HelpByPart
+
+        app.help_formatter = HelpByPart(command.config_class())
         app.help_print()
         return 0
     result = command(_parse(app, tokens))

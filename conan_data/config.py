@@ -7,8 +7,6 @@ lies is not part of what it is, so `out` is left out too.
 """
 
 import dataclasses
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,13 +72,6 @@ def identity(config: Any) -> dict[str, Any]:
         if field.metadata.get("identity", True)
         for value in [getattr(config, field.name)]
     }
-
-
-def identity_hash(config: Any) -> str:
-    """SHA-256 (hex) of the identity in canonical JSON."""
-    return hashlib.sha256(
-        json.dumps(identity(config), sort_keys=True, ensure_ascii=False).encode()
-    ).hexdigest()
 
 
 def _plain(value: Any) -> Any:

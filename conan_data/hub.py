@@ -74,18 +74,18 @@ def parse(text: str) -> HubName:
     return as_pattern if not selection and as_pattern.is_pattern else name
 
 
-def public_name(path: str | Path) -> str:
-    """The name on the Hub of a file that lies in its cache; the path of any other file."""
+def cached_name(path: str | Path) -> str:
+    """The name on the Hub of a file that lies in its cache; "" for any other file."""
     match = _CACHED.fullmatch(str(path))
     if match is None:
-        return str(path)
+        return ""
     owner, name, revision, rest = match.groups()
     return f"{PREFIX}datasets/{owner}/{name}@{revision}/{rest}"
 
 
 def describe(path: str | Path) -> dict[str, Any] | None:
     """What identifies a pinned data set, or a file of one; None for anything else."""
-    text = str(path) if is_name(path) else public_name(path)
+    text = str(path) if is_name(path) else cached_name(path)
     match = _NAME.fullmatch(text) if text.startswith(f"{PREFIX}datasets/") else None
     if match is None or not _SHA.fullmatch(match.group(2) or ""):
         return None

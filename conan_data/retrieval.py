@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from conan_data import artifact, hub, tables
 from conan_data.errors import UserError
+from conan_data.public_names import public_name
 from conan_data.readers import Broken, Row, broken, read_rows
 from conan_data.retrieval_files import RetrievalFiles, find_files
 from conan_data.sources import resolve
@@ -138,7 +139,7 @@ class _Reader:
             else {key: row for key, row in queries.items() if key in judged}
         )
         kept = [row for key, row in own.items() if key in with_positive]
-        places = [hub.public_name(file) for file in self.files.queries]
+        places = [public_name(file) for file in self.files.queries]
         lost = [
             Broken(places[0], number, "no-positive", row["text"][:200])
             for number, (key, row) in enumerate(own.items(), 1)
@@ -206,7 +207,7 @@ class _Reader:
         absent = next((name for name in required if num_rows and name not in fields_seen), None)
         if absent is not None:
             raise UserError(
-                f"{hub.public_name(files[0])}: no row has the field {absent!r}; the fields are {', '.join(sorted(fields_seen))}"
+                f"{public_name(files[0])}: no row has the field {absent!r}; the fields are {', '.join(sorted(fields_seen))}"
             )
 
     def _document(self, values: Mapping[str, Any]) -> dict[str, Any]:

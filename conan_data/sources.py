@@ -9,13 +9,12 @@ from typing import Literal
 
 from conan_data import artifact, hub
 from conan_data.errors import UserError
+from conan_data.public_names import SAMPLE, SAMPLE_DIR, public_name
 from conan_data.readers import is_dataset_folder
 from conan_data.readers.streams import PACKED
 
 log = logging.getLogger(__name__)
 
-SAMPLE = "sample"
-SAMPLE_DIR = Path(__file__).parent / "sample"
 _PLAIN = (".jsonl", ".ndjson", ".csv", ".tsv", ".html", ".htm", ".warc", ".wet")
 SUFFIXES = (".parquet", *_PLAIN, *(kind + ending for kind in _PLAIN for ending in PACKED))
 """Endings of the files that are read; whatever else lies in a folder is not data."""
@@ -35,16 +34,9 @@ def resolve(path: str | Path, kind: Literal["documents", "retrieval"]) -> str:
     return str(path)
 
 
-def public_name(file: str) -> str:
-    """`file` as it is named in what we publish: a file of the package by its place there, since where a package
-    lies is nobody else's business.
-    """
-    path = Path(file)
-    return f"{SAMPLE}:{path.relative_to(SAMPLE_DIR).as_posix()}" if path.is_relative_to(SAMPLE_DIR) else file
-
-
 def expand(inputs: tuple[str, ...] | list[str]) -> list[Path]:
-    """The files behind paths, folders, globs, names on the Hub and `sample`, each once, sorted.
+    """The files behind paths, folders, globs, names on the Hub and `sample`, each once, sorted by their public
+    names, so that the order is the same wherever the package and the cache lie.
 
     A folder gives the files in it that end in one of `SUFFIXES`, or itself where `datasets.save_to_disk` wrote
     it; a corpus artifact gives its documents. Raises `UserError` for an input that matches nothing.
@@ -55,7 +47,7 @@ def expand(inputs: tuple[str, ...] | list[str]) -> list[Path]:
         if not found:
             raise UserError(f"{name}: no data file there (readable: {READABLE})")
         files.update(found)
-    return sorted(files)
+    return sorted(files, key=lambda path: Path(public_name(path)))
 
 
 def _expand_one(name: str) -> list[Path]:

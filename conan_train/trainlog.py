@@ -6,9 +6,10 @@ will take them again.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from conan_data.files import written_aside
 
 NAME = "train_log.jsonl"
 
@@ -34,11 +35,10 @@ class TrainLog:
             for event in read_log(self.path)
             if event["step"] < step or (event["step"] == step and event.get("event") != "refresh")
         ]
-        aside = self.path.with_suffix(".tmp")
-        aside.write_text(
-            "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept), encoding="utf-8"
-        )
-        os.replace(aside, self.path)
+        with written_aside(self.path) as aside:
+            aside.write_text(
+                "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept), encoding="utf-8"
+            )
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

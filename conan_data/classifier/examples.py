@@ -15,11 +15,11 @@ from typing import Any
 from conan_data import sources
 from conan_data.classifier.config import TrainClassifierConfig
 from conan_data.classifier.lines import to_line
-from conan_data.corpus.documents import lookup
-from conan_data.corpus.rules.normalisation import normalise
 from conan_data.errors import UserError
-from conan_data.language.identify import read_label
+from conan_data.language.labels import read_label
 from conan_data.readers import Row, read_rows
+from conan_data.readers.fields import lookup
+from conan_data.text.normalisation import normalise
 
 PARTS = TRAIN, TUNE, REPORT = "train", "tune", "report"
 MIN_EXAMPLES = {TRAIN: 20, TUNE: 5, REPORT: 5}

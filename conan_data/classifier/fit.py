@@ -3,11 +3,13 @@
 With one thread fastText is deterministic, but for one thing: it sets only the first tenth of its matrix to
 random values and takes the rest as the allocator hands it out. That is zero in a fresh process and left-overs
 in one that has freed as much before, and then the model differs from run to run, or training stops at a NaN.
-So while a model is made, the C library is told to clear what it hands out; where it cannot be told (outside
-glibc), memory of this size comes fresh from the system, which clears it.
+So while a model is made, the C library is told to clear what it hands out. Only glibc can be told; elsewhere
+(musl, macOS) memory of this size mostly comes fresh from the system, which clears it, so there the same bytes
+are likely but not certain.
 """
 
 import ctypes
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,7 +68,7 @@ def fit(lines: Path, directory: Path, config: FastTextConfig, *, seed: int) -> P
 
 @contextmanager
 def _cleared_memory() -> Iterator[None]:
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is None:
         yield
         return

@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from conan_data.corpus.characters import UNSPACED, UNSPACED_RANGES, kinds
+from conan_data.text.characters import UNSPACED, UNSPACED_RANGES, kinds
 
 LABEL_PREFIX = "__label__"
 _SPACE = ord(" ")

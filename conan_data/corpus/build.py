@@ -33,8 +33,8 @@ from conan_data.corpus.dedup.buckets import BAND
 from conan_data.corpus.dedup.index import write_settings
 from conan_data.corpus.dedup.search import find_duplicates
 from conan_data.corpus.dedup.spill import bits_for
-from conan_data.corpus.fields import check_text_field
 from conan_data.corpus.order import write_order
+from conan_data.corpus.output.account import funnel, label_report
 from conan_data.corpus.output.examples import choose_examples
 from conan_data.corpus.output.names import Names
 from conan_data.corpus.output.plan import Plan, is_planned, make_plan
@@ -49,6 +49,7 @@ from conan_data.corpus.steps.read import ReadRows
 from conan_data.corpus.workspace import Workspace, opened
 from conan_data.errors import UnfinishedError, UserError
 from conan_data.language.identify import load_identifier, model_file
+from conan_data.readers.fields import check_text_field
 
 log = logging.getLogger(__name__)
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -128,46 +129,6 @@ def _build(
     )
     write_report(out / PAGE, record)
     return rows, extra
-
-
-def funnel(early: Counter[str], plan: Plan) -> list[dict[str, Any]]:
-    """Drops counted by stage, reason and language; `early` are those of the tasks (`WritePart`)."""
-    counts: Counter[tuple[str, ...]] = Counter({tuple(key.split("\t")): rows for key, rows in early.items()})
-    for reason, langs in plan.duplicates.items():
-        counts.update({("dedup", reason, lang): rows for lang, rows in langs.items()})
-    return [
-        {"stage": stage, "reason": reason, "lang": lang, "rows": rows}
-        for (stage, reason, lang), rows in sorted(counts.items())
-    ]
-
-
-def label_report(counts: Counter[str]) -> dict[str, Any]:
-    """Declared languages against sure guesses: how many were right or wrong, and which was taken for which
-    (`confusion`, by `declared>found`); the same for each declared language, with all that was found
-    (`by_declared`).
-
-    `missing`: no label; `unknown`: one that the identifier never answers; `unchecked`: the guess was unsure.
-    """
-    total = Counter({label: counts[label] for label in ("missing", "unknown")})
-    by_declared: dict[str, dict[str, Any]] = {}
-    for label, count in sorted(counts.items()):
-        declared, is_known, found = label.partition(">")
-        if not is_known:
-            continue
-        outcome = "unchecked" if not found else "right" if found == declared else "wrong"
-        total[outcome] += count
-        of_declared = by_declared.setdefault(declared, {"right": 0, "wrong": 0, "unchecked": 0, "found": {}})
-        of_declared[outcome] += count
-        if found:
-            of_declared["found"][found] = count
-    confusion = {
-        f"{declared}>{found}": count
-        for declared, of_declared in by_declared.items()
-        for found, count in of_declared["found"].items()
-        if found != declared
-    }
-    names = ("right", "wrong", "missing", "unknown", "unchecked")
-    return {**{name: total[name] for name in names}, "confusion": confusion, "by_declared": by_declared}
 
 
 def _tools(config: BuildCorpusConfig) -> list[Path]:

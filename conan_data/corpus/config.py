@@ -1,7 +1,7 @@
 """What decides a clean corpus: languages, rules by script, and when two documents count as one.
 
-`tasks` and `workers` say only how the work is cut and are no part of the identity: the output is the same,
-byte for byte, for any of them.
+`tasks`, `workers`, `memory` and `executor` say only how and where the work is done, and are no part of the
+identity: the output is the same, byte for byte, for any of them.
 """
 
 import dataclasses

@@ -12,18 +12,15 @@ from typing import Any
 
 from datatrove.data import Document
 
-from conan_data.corpus.fields import Fields, lookup
-from conan_data.corpus.rules.normalisation import normalise
 from conan_data.language.labels import read_scripted_label
 from conan_data.readers import Broken, Row, broken
+from conan_data.readers.fields import Fields, lookup
+from conan_data.text.normalisation import normalise
 
 DETAILS = ("title", "url", "source")
 """Fields that are carried along, from the row itself or from its `metadata`."""
 _CARRIED = (*DETAILS, "lang")
 _EMPTY: Mapping[str, Any] = {}
-
-SCORES = ("toxicity", "adult", "advertisement", "fluency")
-"""What classifiers say of a document, where they are configured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from conan_data.corpus.classify.config import CLASSIFIERS
 from conan_data.corpus.report import examples
 from conan_data.corpus.report.examples import Examples
+from conan_data.files import written_aside
 
 BATCH_ROWS = 4096
 BATCH_CHARACTERS = 1 << 23
 """Rows are written in batches of at most so many rows and about so many characters."""
-SCORES = ("toxicity", "adult", "advertisement", "fluency")
 KEPT = pa.schema(
     [
         pa.field("file_number", pa.int32()),
@@ -40,7 +41,7 @@ KEPT = pa.schema(
         pa.field("source", pa.string()),
         pa.field("group", pa.string()),
         pa.field("tokens", pa.int32()),
-        *(pa.field(name, pa.float32()) for name in SCORES),
+        *(pa.field(name, pa.float32()) for name in CLASSIFIERS),
         pa.field("exact_hash", pa.binary(16)),
         pa.field("url_hash", pa.binary(16)),
         pa.field("band_keys", pa.large_binary()),
@@ -97,9 +98,8 @@ class PartWriter:
         examples.write(Path(self._aside("examples")), self.examples.sorted())
         for name in (*TABLES, "examples"):
             os.replace(self._aside(name), part_path(self._folder, name, self._rank))
-        aside = Path(self._aside("counts"))
-        aside.write_text(json.dumps(self.counts, ensure_ascii=False), encoding="utf-8")
-        os.replace(aside, part_path(self._folder, "counts", self._rank))
+        with written_aside(part_path(self._folder, "counts", self._rank)) as aside:
+            aside.write_text(json.dumps(self.counts, ensure_ascii=False), encoding="utf-8")
 
     def _flush(self, name: str) -> None:
         rows, schema = self._rows[name], TABLES[name]

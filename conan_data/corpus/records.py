@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from conan_data.files import written_aside
+
 
 def write_records(path: Path, records: np.ndarray) -> None:
     """Writes all of `records` to `path`."""
@@ -32,17 +34,15 @@ def new_records(path: Path, dtype: np.dtype | type, num_records: int) -> Iterato
     """`num_records` zeros to write into, memory-mapped, which lie at `path` when the block is left without an
     error.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".tmp")
     size = num_records * np.dtype(dtype).itemsize
-    with open(aside, "wb") as file:
-        if size:
-            os.posix_fallocate(file.fileno(), 0, size)
-    records = np.memmap(aside, dtype=dtype, mode="r+") if size else np.zeros(0, dtype=dtype)
-    yield records
-    if isinstance(records, np.memmap):
-        records.flush()
-    os.replace(aside, path)
+    with written_aside(path) as aside:
+        with open(aside, "wb") as file:
+            if size:
+                os.posix_fallocate(file.fileno(), 0, size)
+        records = np.memmap(aside, dtype=dtype, mode="r+") if size else np.zeros(0, dtype=dtype)
+        yield records
+        if isinstance(records, np.memmap):
+            records.flush()
 
 
 def blocks(num_records: int, size: int) -> Iterator[slice]:
@@ -55,13 +55,10 @@ def records_file(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
     """A function that appends records to the file that lies at `path` when the block is left without an
     error.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".tmp")
-    with open(aside, "wb") as file:
+    with written_aside(path) as aside, open(aside, "wb") as file:
 
         def add(records: np.ndarray) -> None:
             if len(records):
                 file.write(np.ascontiguousarray(records).view(np.uint8).data)
 
         yield add
-    os.replace(aside, path)

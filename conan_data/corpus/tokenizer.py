@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conan_data.artifact import HUB, is_artifact, open_artifact
+from conan_data.artifact import is_artifact, open_artifact
 from conan_data.errors import UserError
+from conan_data.hub import PREFIX
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -43,7 +44,7 @@ def find(name: str) -> Path:
         if not (path / FILE).is_file():
             raise UserError(f"tokenizer: {name} has no {FILE}")
         return path / FILE
-    hub_name = name.removeprefix(HUB)
+    hub_name = name.removeprefix(PREFIX)
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", hub_name):
         raise UserError(f"tokenizer: no such file or folder, got {name!r}")
     return _download(hub_name, name)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conan_data.errors import UserError
-from conan_data.language.identify import NO_GUESS, NO_LANGUAGE, Guess, check_languages
+from conan_data.language.guess import NO_GUESS, NO_LANGUAGE, Guess, check_languages
 from conan_data.language.labels import merge_variant, read_label
 
 PREFIX = "__label__"
@@ -17,7 +17,7 @@ UNDETERMINED = "und"
 
 
 class FasttextIdentifier:
-    """See `identify.Identifier`."""
+    """See `guess.Identifier`."""
 
     def __init__(self, path: Path, languages: Sequence[str]) -> None:
         """Raises `UserError` for a file that is no supervised model, and for a language that it does not know."""

@@ -16,19 +16,13 @@ Not checked: documents in several languages (they go by the main one), and what 
 `PROSE_BYTES` of prose or `SAMPLE_LENGTH` characters in all.
 """
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from conan_data.errors import UserError
 from conan_data.language.chinese import chinese_script
-from conan_data.language.labels import (
-    CHINESE,
-    CHINESE_SCRIPTS,
-    read_label,
-    without_scripts,
-)
+from conan_data.language.guess import NO_LANGUAGE, Guess, Identifier
+from conan_data.language.labels import CHINESE, CHINESE_SCRIPTS, without_scripts
 from conan_data.language.markup import strip_code
 
 SAMPLE_LENGTH = 4000
@@ -41,31 +35,7 @@ FAIR_CHANCE = 0.1
 """Smallest probability among all languages at which a label backs a guess that the agreement guard would
 refuse.
 """
-NO_LANGUAGE = "zxx"
-"""What an identifier answers to text that is in no language."""
 FASTTEXT = "fasttext:"
-
-
-class Guess(NamedTuple):
-    """The most probable configured language ("" where none is probable) and the most probable of all.
-
-    `score` is the first one's probability among the configured languages, `chance` among all; `open_score` is
-    the second one's among all.
-    """
-
-    lang: str
-    score: float
-    chance: float
-    open_lang: str
-    open_score: float
-
-    @property
-    def agrees(self) -> bool:
-        return self.lang == self.open_lang
-
-
-NO_GUESS = Guess("", 0.0, 0.0, NO_LANGUAGE, 0.0)
-"""For a text that says nothing."""
 
 
 class Verdict(NamedTuple):
@@ -75,16 +45,6 @@ class Verdict(NamedTuple):
     score: float | None
     reason: str = ""
     detail: str = ""
-
-
-class Identifier(Protocol):
-    """Guesses languages of texts that hold no code; deterministic. `known` are the labels that it could ever
-    answer, scripts of Chinese aside.
-    """
-
-    known: frozenset[str]
-
-    def guess(self, text: str) -> Guess: ...
 
 
 def load_identifier(name: str, languages: Iterable[str]) -> Identifier:
@@ -105,16 +65,6 @@ def load_identifier(name: str, languages: Iterable[str]) -> Identifier:
 def model_file(name: str) -> Path | None:
     """The file that an identifier is loaded from; None for the one that is installed with the package."""
     return Path(name.removeprefix(FASTTEXT)) if name.startswith(FASTTEXT) else None
-
-
-def check_languages(languages: Sequence[str], known: frozenset[str]) -> None:
-    """Raises `UserError`, with the nearest that are, for a language that is not in `known`."""
-    for name in languages:
-        if name not in known:
-            nearest = difflib.get_close_matches(read_label(name), sorted(known), n=3, cutoff=0.0)
-            raise UserError(
-                f"languages: {name!r} is no language that can be recognised; the nearest are {', '.join(nearest)}"
-            )
 
 
 def decide(guess: Guess | None, declared: str, *, languages: frozenset[str], min_score: float) -> Verdict:

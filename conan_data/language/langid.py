@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from conan_data.language.identify import NO_GUESS, NO_LANGUAGE, Guess, check_languages
+from conan_data.language.guess import NO_GUESS, NO_LANGUAGE, Guess, check_languages
 from conan_data.language.labels import merge_variant
 
 Best = tuple[int, float, float, int, float]
@@ -35,7 +35,7 @@ class Model(Protocol):
 
 
 class LangidIdentifier:
-    """See `identify.Identifier`."""
+    """See `guess.Identifier`."""
 
     def __init__(self, languages: Sequence[str], model: Model | None = None) -> None:
         """Raises `UserError` for a language that the model does not know."""

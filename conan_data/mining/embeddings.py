@@ -26,8 +26,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from conan_data.artifact import hash_file
 from conan_data.errors import UserError
+from conan_data.files import hash_file, written_aside
 from conan_data.mining.encoder import Encoder, Kind
 from conan_data.progress import progress
 
@@ -173,13 +173,12 @@ def _encode_shard(
     )
     _check_vectors(vectors, lambda row: f"{kind} {ids[row]!r}")
     path = directory / _file_name(number, key)
-    aside = path.with_name(path.name + ".partial")
-    with open(aside, "wb") as file:
-        np.save(file, np.ascontiguousarray(vectors, np.float16), allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    digest = hash_file(aside)
-    os.rename(aside, path)
+    with written_aside(path) as aside:
+        with open(aside, "wb") as file:
+            np.save(file, np.ascontiguousarray(vectors, np.float16), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        digest = hash_file(aside)
     return Shard(file=path.name, rows=len(texts), key=key, sha256=digest)
 
 
@@ -255,8 +254,7 @@ def _read_header(directory: Path) -> dict[str, Any] | None:
 
 
 def _write_header(directory: Path, header: dict[str, Any], shards: Sequence[Shard]) -> None:
-    aside = directory / (HEADER + ".partial")
-    aside.write_text(
-        json.dumps({**header, "shards": [asdict(shard) for shard in shards]}, indent=1), encoding="utf-8"
-    )
-    os.replace(aside, directory / HEADER)
+    with written_aside(directory / HEADER) as aside:
+        aside.write_text(
+            json.dumps({**header, "shards": [asdict(shard) for shard in shards]}, indent=1), encoding="utf-8"
+        )

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from conan_data import artifact, tables
+from conan_data import artifact, hub, tables
 from conan_data.config import parse_memory
 from conan_data.mining.arrays import RetrievalArrays, document_texts, retrieval_arrays
 from conan_data.mining.config import MineConfig
@@ -170,4 +170,4 @@ def _open_encoder(config: MineConfig, device: str) -> Encoder:
 
 
 def _model_input(model: str) -> str:
-    return model if Path(model).exists() else artifact.HUB + model
+    return model if Path(model).exists() else hub.PREFIX + model

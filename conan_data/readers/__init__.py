@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from conan_data.errors import UserError
-from conan_data.hub import public_name
+from conan_data.public_names import public_name
 from conan_data.readers.config import ExtractConfig
 from conan_data.readers.lines import MAX_LINE_BYTES
 from conan_data.readers.rows import RAW_LENGTH, WHOLE, Broken, Row, Share, broken, quarantine
@@ -50,8 +50,9 @@ def read_rows(
     """The rows of one file, by its ending: JSON lines, CSV or TSV, WARC or WET (each plain, .gz, .zst, .bz2
     or .xz), Parquet, HTML; or of a folder that `datasets.save_to_disk` wrote.
 
-    A line (of CSV a record, of tables a row) of more than `max_line_bytes` is broken. Raises `UserError` for a kind of file
-    that is not read, and where a package for web pages is missing.
+    The rows name the file as we publish it (`public_name`). A line (of CSV a record, of tables a row) of more
+    than `max_line_bytes` is broken. Raises `UserError` for a kind of file that is not read, and where a package
+    for web pages is missing.
     """
     local, name = str(path), public_name(path)
     kind = unpacked_name(local).lower()

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from conan_data.errors import UserError
-from conan_data.language.identify import NO_LANGUAGE, Guess, Identifier, load_identifier
+from conan_data.language.guess import NO_LANGUAGE, Guess, Identifier
+from conan_data.language.identify import load_identifier
 from conan_data.language.labels import read_label
 from conan_data.language.markup import strip_code
 from conan_data.xlr.config import ChecksConfig

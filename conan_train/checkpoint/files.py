@@ -15,8 +15,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from conan_data.artifact import hash_file, sync_directory
 from conan_data.errors import UserError
+from conan_data.files import hash_file, sync_directory
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ import bm25s
 import numpy as np
 import regex
 
-from conan_data.corpus.characters import UNSPACED, kinds
 from conan_data.progress import progress
+from conan_data.text.characters import UNSPACED, kinds
 
 K1, B = 1.5, 0.75
 TOKENIZATION = (

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from conan_data import artifact
+from conan_data import artifact, hub
 from conan_data.errors import UserError
 from conan_data.progress import progress
 from conan_data.retrieval import read_retrieval
@@ -125,7 +125,7 @@ def data_hash(manifest: Mapping[str, Any]) -> str:
 def _model_inputs(model: Model) -> list[str]:
     if model.kind == BM25:
         return []
-    return [model.name if model.folder is not None else f"{artifact.HUB}{model.name}"]
+    return [model.name if model.folder is not None else f"{hub.PREFIX}{model.name}"]
 
 
 def _pools(data: EvaluationSet, config: EvaluateConfig) -> tuple[list[Pool], list[Pool]]:

@@ -20,8 +20,8 @@ from datatrove.utils.logging import logger
 from tabulate import tabulate
 
 from conan_data.corpus import documents
-from conan_data.corpus.fields import Fields
 from conan_data.readers import Row, read_rows
+from conan_data.readers.fields import Fields
 from conan_data.sources import expand
 
 

@@ -30,9 +30,9 @@ from tabulate import tabulate
 from conan_data.corpus.rules import arrays
 from conan_data.corpus.rules.check import Checker
 from conan_data.corpus.rules.config import RulesConfig
-from conan_data.corpus.rules.normalisation import normalise
 from conan_data.corpus.steps.rules import ApplyRules
 from conan_data.readers import Row, read_rows
+from conan_data.text.normalisation import normalise
 
 TEXTS = Path(__file__).parents[2] / ".." / "shared" / "data" / "corpus" / "pydocs.en.jsonl.zst"
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")

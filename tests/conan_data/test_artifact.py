@@ -195,11 +195,13 @@ make(Config(out=Path(sys.argv[2]), size=int(sys.argv[5]), overwrite=len(sys.argv
     "point",
     [
         "_enter:1",
-        "_write_durably:1",
-        "_list_files:1",
-        "_write_durably:2",
+        "write_durably:1",
+        "replace:1",
+        "list_files:1",
+        "write_durably:2",
         "fsync:2",
-        "rename:3",
+        "replace:2",
+        "rename:1",
         "sync_directory:1",
     ],
 )
@@ -218,7 +220,7 @@ def test_kill_at_any_moment_leaves_the_output_absent_or_whole(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source.txt", "whole"]
 
 
-@pytest.mark.parametrize("point", ["rename:3", "rename:4", "rmtree:2"])
+@pytest.mark.parametrize("point", ["rename:1", "rename:2", "rmtree:2"])
 def test_kill_while_replacing_keeps_the_old_one_or_the_new_one(
     tmp_path: Path, source: Path, point: str
 ) -> None:

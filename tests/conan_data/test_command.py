@@ -1,9 +1,9 @@
 """The command line as a user meets it: flags, recipes, one-line errors, exit codes."""
 
 import errno
+import resource
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from conan_data.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Optim:
+    """Settings of the optimiser."""
+
     lr: float = 1e-3
     """Learning rate."""
 
@@ -174,6 +176,15 @@ def test_help_names_fields_types_and_defaults(capsys: pytest.CaptureFixture[str]
     )
 
 
+def test_help_shows_each_part_of_a_config_under_what_its_class_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("stage", "--help") == 0
+    own, title, part = capsys.readouterr().out.partition("╭─ optim ")
+    assert title and "--optim.lr" in part and "Settings of the optimiser." in part
+    assert "--out" in own and "--config" in own and "--optim" not in own.partition("[OPTIONS]")[2]
+
+
 def test_several_stages_of_a_command_are_told_apart_by_name(
     recipe_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -206,8 +217,14 @@ def test_help_answers_at_once_and_imports_nothing_heavy(program: str) -> None:
     module = program.replace("-", "_")
     code = f"import sys\nfrom {module}.cli import COMMANDS\nfrom conan_data.command import main\n"
     code += "for command in COMMANDS:\n    assert main('p', 's', COMMANDS, [command.name, '--help']) == 0\n"
-    code += "heavy = {'torch', 'transformers', 'numpy', 'pyarrow', 'polars', 'datasets', 'datatrove'} & set(sys.modules)\nassert not heavy, heavy"
-    start = time.process_time()
+    code += "heavy = {'torch', 'transformers', 'numpy', 'pyarrow', 'polars', 'datasets', 'datatrove', 'numba', 'ray', 'trafilatura', 'fasttext', 'tokenizers'} & set(sys.modules)\nassert not heavy, heavy"
+    start = _seconds_of_children()
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert time.process_time() - start < 30
+    # Of the processor, and far above what it takes, so that a busy machine does not fail.
+    assert _seconds_of_children() - start < 15
+
+
+def _seconds_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

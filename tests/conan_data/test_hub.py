@@ -1,5 +1,6 @@
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,8 @@ def test_without_a_network(server: HubServer, monkeypatch: pytest.MonkeyPatch, w
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     else:
         server.stop()
+        # The Hub's library waits between its attempts, some twenty seconds in all.
+        monkeypatch.setattr(time, "sleep", lambda seconds: None)
     assert len(texts("hf://o/n:train")) == 3
     for name in ("hf://o/n:test", "hf://o/never"):
         with pytest.raises(UserError, match="the Hub cannot be reached"):

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from conan_data.config import require
 
+CLASSIFIERS = ("toxicity", "adult", "advertisement", "fluency")
+"""The fields that name one, and the columns of their scores."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassifyConfig:
@@ -45,5 +48,4 @@ class ClassifyConfig:
     @property
     def inputs(self) -> list[Path]:
         """The classifiers, which belong to the inputs of the job."""
-        names = (self.toxicity, self.adult, self.advertisement, self.fluency)
-        return [Path(name) for name in names if name]
+        return [Path(path) for name in CLASSIFIERS if (path := getattr(self, name))]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from conan_data.corpus.characters import (
+from conan_data.text.characters import (
     DIGIT,
     LETTER,
     UNSPACED,

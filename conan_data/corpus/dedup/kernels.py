@@ -15,8 +15,8 @@ from functools import cache
 import numpy as np
 from numba import njit, types
 
-from conan_data.corpus.characters import DIGIT, LETTER, UNSPACED, folds, kinds, spaces
 from conan_data.corpus.dedup.arrays import BASE, FIRST, SECOND, Fingerprints
+from conan_data.text.characters import DIGIT, LETTER, UNSPACED, folds, kinds, spaces
 
 BLOCK = 4096
 """Characters between two looks at what has been collected, so that scratch memory stays in the first cache."""

@@ -15,6 +15,7 @@ from conan_data.corpus.dedup.components import BLOCK
 from conan_data.corpus.output.reasons import REASONS, reasons
 from conan_data.corpus.records import blocks, records_file
 from conan_data.corpus.workspace import Workspace, facts, opened
+from conan_data.files import written_aside
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,8 @@ def make_plan(work: Workspace, shard_documents: int) -> Plan:
     if not is_planned(work):
         langs = json.loads((work.scratch / "langs.json").read_text(encoding="utf-8"))
         counts = _write_numbers(work, langs)
-        aside = path.with_name("plan.tmp")
-        aside.write_text(json.dumps(counts), encoding="utf-8")
-        aside.replace(path)
+        with written_aside(path) as aside:
+            aside.write_text(json.dumps(counts), encoding="utf-8")
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return Plan(**found, shard_documents=shard_documents)
 

@@ -1,6 +1,5 @@
 """One file of the corpus, and the file of hashes beside it that later runs are held against."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from conan_data import tables
 from conan_data.corpus.dedup.index import INDEX
 from conan_data.corpus.output.names import Names
 from conan_data.corpus.workspace import Workspace, facts, opened
+from conan_data.files import written_aside
 
 ROW_GROUP = 5000
 ROW_GROUP_BYTES = 1 << 25
@@ -24,13 +24,13 @@ def write_shard(work: Workspace, numbers: np.ndarray, data: Path, index: Path) -
     """Writes the documents `numbers` to `data`, and their hashes to `index`, row by row the same."""
     open_, names = opened(work), Names(work)
     sizes = facts(work)["bytes"]
-    for path in (data, index):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    asides = [path.with_name(path.name + ".tmp") for path in (data, index)]
     columns = [*tables.DOCUMENT.names, *(name for name in INDEX.names if name != "id")]
+    # `data` is left last, so that its index is there when it is.
     with (
-        pq.ParquetWriter(asides[0], tables.DOCUMENT, compression="zstd", use_dictionary=REPEATED) as writer,
-        pa.ipc.new_file(str(asides[1]), INDEX) as hashes,
+        written_aside(data) as data_aside,
+        written_aside(index) as index_aside,
+        pq.ParquetWriter(data_aside, tables.DOCUMENT, compression="zstd", use_dictionary=REPEATED) as writer,
+        pa.ipc.new_file(str(index_aside), INDEX) as hashes,
     ):
         for start, stop in row_groups(sizes[open_.order.positions[numbers]]):
             chosen = np.asarray(numbers[start:stop])
@@ -40,8 +40,6 @@ def write_shard(work: Workspace, numbers: np.ndarray, data: Path, index: Path) -
             found = _replaced(found, {"id": ids, "group": groups})
             writer.write_table(tables.check(found.select(tables.DOCUMENT.names), tables.DOCUMENT, data))
             hashes.write_table(found.select(INDEX.names).cast(INDEX))
-    os.replace(asides[1], index)
-    os.replace(asides[0], data)
 
 
 def row_groups(sizes: np.ndarray) -> Iterator[tuple[int, int]]:

@@ -2,7 +2,6 @@
 the id of the document that stayed. Broken rows are also kept as they were, in a file of their own.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from conan_data import sources
 from conan_data.corpus.output.names import Names
 from conan_data.corpus.output.reasons import REASONS, reasons
 from conan_data.corpus.records import blocks
 from conan_data.corpus.workspace import Workspace, opened, survivors
+from conan_data.files import written_aside
 from conan_data.readers import Broken
 
 DROPPED = pa.schema(
@@ -31,17 +30,16 @@ _EARLY = [*DROPPED.names, "raw"]
 
 def write_trace(work: Workspace, trace: Path, quarantine: Path) -> None:
     """Writes both files, `trace` last."""
-    aside = trace.with_name(trace.name + ".tmp")
     with (
-        open(f"{quarantine}.tmp", "wb") as broken,
-        pq.ParquetWriter(aside, DROPPED, compression="zstd") as writer,
+        written_aside(trace) as trace_aside,
+        written_aside(quarantine) as quarantine_aside,
+        open(quarantine_aside, "wb") as broken,
+        pq.ParquetWriter(trace_aside, DROPPED, compression="zstd") as writer,
     ):
         for found in _tables(work):
             for row in _broken(found):
                 broken.write(row.to_json())
             writer.write_table(found.select(DROPPED.names), row_group_size=BLOCK)
-    os.replace(f"{quarantine}.tmp", quarantine)
-    os.replace(aside, trace)
 
 
 def _tables(work: Workspace) -> Iterator[pa.Table]:
@@ -68,10 +66,7 @@ def _drops(work: Workspace, numbers: np.ndarray) -> pa.Table:
     if codes.any():
         found.append(_duplicates(work, numbers[codes > 0], codes[codes > 0]).cast(schema))
     order = np.argsort(np.concatenate([numbers[early], numbers[codes > 0]]))
-    table = pa.concat_tables(found).combine_chunks().take(pa.array(order))
-    files = table.column("file").combine_chunks().dictionary_encode()
-    shown = pa.array([sources.public_name(name) for name in files.dictionary.to_pylist()], pa.string())
-    return table.set_column(1, "file", shown.take(files.indices))
+    return pa.concat_tables(found).combine_chunks().take(pa.array(order))
 
 
 def _duplicates(work: Workspace, numbers: np.ndarray, codes: np.ndarray) -> pa.Table:

@@ -5,19 +5,6 @@ Shapes: N characters, U units, W words, L lines, P paragraphs.
 
 import numpy as np
 
-from conan_data.corpus.characters import (
-    CLOSER,
-    DIGIT,
-    LETTER,
-    NEWLINE,
-    SEPARATOR,
-    SPACE,
-    STOP,
-    UNSPACED,
-    WIDE_STOP,
-    Characters,
-    characters,
-)
 from conan_data.corpus.rules.measures import (
     BASE,
     LETTERS_A_WORD,
@@ -31,6 +18,19 @@ from conan_data.corpus.rules.measures import (
     UNIT_BASE,
     Count,
     StopTable,
+)
+from conan_data.text.characters import (
+    CLOSER,
+    DIGIT,
+    LETTER,
+    NEWLINE,
+    SEPARATOR,
+    SPACE,
+    STOP,
+    UNSPACED,
+    WIDE_STOP,
+    Characters,
+    characters,
 )
 
 ELLIPSIS = 0x2026

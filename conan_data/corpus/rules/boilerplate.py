@@ -10,7 +10,6 @@ million kinds of lines, two share one about once in 370,000 inputs.
 """
 
 import hashlib
-import os
 import re
 from array import array
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from conan_data.corpus.rules.normalisation import normalise
+from conan_data.files import written_aside
+from conan_data.text.normalisation import normalise
 
 RUN = 1 << 22
 """Lines that a task holds before it writes them, and that are merged at a time: about 150 MB."""
@@ -86,11 +86,9 @@ class LineCounts:
 
     def _write(self, mark: str) -> None:
         lines, documents = np.unique(np.array(self._lines, dtype=np.uint64), return_counts=True)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        aside = self._folder / f"task-{self._task:05d}.tmp"
-        with aside.open("wb") as file:
+        path = self._folder / f"task-{self._task:05d}-{self._num_runs:05d}{mark}.npy"
+        with written_aside(path) as aside, aside.open("wb") as file:
             np.save(file, np.stack([lines, documents.astype(np.uint64)]))
-        os.replace(aside, self._folder / f"task-{self._task:05d}-{self._num_runs:05d}{mark}.npy")
         self._lines = array("Q")
         self._num_runs += 1
 
@@ -106,10 +104,8 @@ def merge_counts(folder: Path, num_tasks: int, least: int, *, run: int = RUN) ->
     runs = sorted(folder.glob("task-*.npy"))
     total = sum(np.load(path, mmap_mode="r").shape[1] for path in runs)
     found = [_merge_range(runs, first, last, least) for first, last in _ranges(-(-total // run) or 1)]
-    aside = folder / f"{MERGED}.tmp"
-    with aside.open("wb") as file:
+    with written_aside(folder / MERGED) as aside, aside.open("wb") as file:
         np.save(file, np.concatenate(found))
-    os.replace(aside, folder / MERGED)
     return folder / MERGED
 
 

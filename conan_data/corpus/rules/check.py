@@ -14,11 +14,11 @@ licence text; repeats of it over documents are the dedup's, or `boilerplate`'s.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from conan_data.corpus.rules.config import RulesConfig
-from conan_data.corpus.rules.measures import Count, Measure, StopTable, fastest
+from conan_data.corpus.rules.measures import Count, Measure, StopTable
 from conan_data.corpus.rules.notices import NOTICE_LETTERS, is_placeholder, notice_share
 from conan_data.corpus.rules.profiles import Profile, profile
 
@@ -170,3 +170,15 @@ def _shares(config: RulesConfig, language: Profile) -> list[Share]:
             for number, most in enumerate(tops)
         ),
     ]
+
+
+@cache
+def fastest() -> Measure:
+    """The compiled pass where numba is there."""
+    try:
+        from conan_data.corpus.rules import kernel
+    except ImportError:
+        from conan_data.corpus.rules import arrays
+
+        return arrays.measure
+    return kernel.measure

@@ -42,10 +42,10 @@ class RulesConfig:
     off.
     """
     max_symbols: float = 0.1
-    """Most hash signs, and most ellipses, for each word (Gopher)."""
+    """Most hash signs, and most ellipses, per word (Gopher)."""
     max_braces: float = 1.0
-    """Most curly braces for each word. C4 allows none, which costs every page about programming; so it is off,
-    and `max_code_lines` takes out what is nothing but code.
+    """Most curly braces per word; 1: off. C4 allows none, which costs every page about programming; what is
+    nothing but code goes by `max_code_lines`.
     """
     min_prose: float = 0.4
     """Smallest share of the text that stands in passages of sentence length; menus, footers and link lists
@@ -58,7 +58,9 @@ class RulesConfig:
     (`fragment_prose`).
     """
     fragment_lines: int = 4
-    """Fewest lines of a text that this rule, and those on shares of lines that follow, look at."""
+    """Fewest lines of a text from which on the rules on lines apply: max_fragment_lines, max_bullet_lines,
+    max_ellipsis_lines, min_ended_lines, max_short_lines, min_line_letters and max_code_lines.
+    """
     fragment_prose: int = 300
     """Letters in passages of sentence length from which a text is no banner, however many fragments surround
     them.
@@ -105,7 +107,7 @@ class RulesConfig:
     stop_word_length: int = 30
     """Fewest words of a text that must have stop words; two letters of scripts without spaces count for one."""
     drop_placeholders: bool = True
-    """Whether texts with `lorem ipsum` go (C4)."""
+    """Drop texts with `lorem ipsum` (C4)."""
     max_notices: float = 0.5
     """Largest share of the text in short lines on scripts, cookies and terms of use (C4 takes each out)."""
     boilerplate_documents: int = 0

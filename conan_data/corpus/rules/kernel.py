@@ -9,7 +9,6 @@ import numba
 import numpy as np
 from numba import types
 
-from conan_data.corpus import characters as chars
 from conan_data.corpus.rules.measures import (
     BASE,
     HASH_SLOTS,
@@ -25,6 +24,7 @@ from conan_data.corpus.rules.measures import (
     Count,
     StopTable,
 )
+from conan_data.text import characters as chars
 
 LETTER, UNSPACED, DIGIT, SPACE = chars.LETTER, chars.UNSPACED, chars.DIGIT, chars.SPACE
 NEWLINE, SEPARATOR, STOP = chars.NEWLINE, chars.SEPARATOR, chars.STOP

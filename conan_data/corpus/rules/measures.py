@@ -7,7 +7,6 @@ thirty times slower. Both return integers, so a rule cannot decide otherwise wit
 import unicodedata
 from collections.abc import Sequence
 from enum import IntEnum, auto
-from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -124,15 +123,3 @@ def unit_hash(word: str) -> int:
     for sign in word:
         value = (value * BASE + ord(sign)) % 2**64
     return value
-
-
-@cache
-def fastest() -> Measure:
-    """The compiled pass where numba is there."""
-    try:
-        from conan_data.corpus.rules import kernel
-    except ImportError:
-        from conan_data.corpus.rules import arrays
-
-        return arrays.measure
-    return kernel.measure

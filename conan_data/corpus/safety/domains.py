@@ -11,7 +11,6 @@ likely than 1 in a million for a billion hosts and five million entries.
 """
 
 import gzip
-import os
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -24,6 +23,7 @@ import numpy as np
 import xxhash
 
 from conan_data.errors import UserError
+from conan_data.files import written_aside
 
 DATATROVE_LISTS = "url_filterblacklistsv0_3_0.tar.gz"
 BLOCK = 1 << 24
@@ -86,11 +86,8 @@ def compile_list(files: Iterable[Path], path: Path, *, datatrove: bool) -> None:
     found = np.fromiter(hashes, dtype=np.uint64, count=len(hashes))
     if datatrove:
         found = np.concatenate([found, _datatrove_hashes()])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(aside, "wb") as out:
+    with written_aside(path) as aside, open(aside, "wb") as out:
         np.save(out, np.unique(found))
-    os.replace(aside, path)
 
 
 def split_address(url: str) -> tuple[str, str]:

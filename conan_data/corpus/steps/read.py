@@ -11,10 +11,10 @@ from datatrove.pipeline.base import PipelineStep
 
 from conan_data.corpus.config import BuildCorpusConfig
 from conan_data.corpus.documents import to_document
-from conan_data.corpus.fields import Fields
 from conan_data.errors import UserError
 from conan_data.progress import progress
 from conan_data.readers import Share, is_web, read_rows
+from conan_data.readers.fields import Fields
 
 BLOCK = 1 << 20
 """Bytes of one file that go to the same task."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-from conan_data.corpus.rules.normalisation import normalise
 from conan_data.readers import Broken, read_rows
+from conan_data.text.normalisation import normalise
 
 log = logging.getLogger(__name__)
 

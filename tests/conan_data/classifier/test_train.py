@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from conan_data import artifact
+from conan_data.classifier import fit
 from conan_data.classifier.config import FastTextConfig, TrainClassifierConfig
 from conan_data.classifier.examples import PARTS, part_of, read_examples
 from conan_data.classifier.model import Classifier
@@ -76,6 +77,20 @@ def test_same_bytes_again(offers: Any, tmp_path: Path, quantise: bool) -> None:
     assert (first / name).read_bytes() == (second / name).read_bytes()
     assert (first / "manifest.json").read_bytes() == (second / "manifest.json").read_bytes()
     assert np.isfinite(Classifier.open(first).scores(["buy cheap offer", "history of the river"])).all()
+
+
+def test_a_c_library_that_cannot_be_told_to_clear_memory_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def open_library(name: str | None) -> object:
+        asked.append(name)
+        return object()
+
+    monkeypatch.setattr("conan_data.classifier.fit.ctypes.CDLL", open_library)
+    with fit._cleared_memory():
+        assert asked == [None]
 
 
 def test_languages_get_thresholds_of_their_own(offers: Any) -> None:

@@ -35,6 +35,17 @@ def kept(out: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+def test_nothing_says_where_the_package_lies(out: Path) -> None:
+    manifest = open_artifact(out).manifest
+    assert [entry["path"] for entry in manifest["inputs"]][:2] == [
+        "sample:crawl/news.csv",
+        "sample:crawl/web-000.jsonl",
+    ]
+    assert "sample:crawl/web-000.jsonl" in pq.read_table(out / "dropped.parquet")["file"].to_pylist()
+    place = str(SAMPLE_DIR.parent).encode()
+    assert [path for path in out.rglob("*") if path.is_file() and place in path.read_bytes()] == []
+
+
 def planted(kind: str) -> list[str]:
     return [entry["id"] for entry in TRUTH["planted"] if entry["kind"] == kind]
 

@@ -1,8 +1,8 @@
 import pytest
 
 from conan_data.corpus.documents import to_document
-from conan_data.corpus.fields import Fields, lookup
 from conan_data.readers import Broken, Row
+from conan_data.readers.fields import Fields, lookup
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from conan_data.errors import UserError
-from conan_data.language.identify import NO_GUESS, NO_LANGUAGE, Identifier, identify, load_identifier
+from conan_data.language.guess import NO_GUESS, NO_LANGUAGE, Identifier
+from conan_data.language.identify import identify, load_identifier
 
 WORDS = {
     "eng_Latn": "the cat and dog were walking through an old garden while children played near their house",

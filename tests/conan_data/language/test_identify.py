@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from conan_data.language.identify import Guess, Identifier, decide, identify, load_identifier, split_chinese
+from conan_data.language.guess import Guess, Identifier
+from conan_data.language.identify import decide, identify, load_identifier, split_chinese
 from conan_data.language.labels import read_label
 from conan_data.readers import Row, read_rows
 

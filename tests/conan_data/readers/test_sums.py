@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conan_data.corpus.documents import to_document
-from conan_data.corpus.fields import Fields
 from conan_data.readers import Row, Share, read_rows
+from conan_data.readers.fields import Fields
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=30)
 GOOD = st.builds(

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conan_data.corpus.characters import DIGIT, LETTER, UNSPACED, kinds
 from conan_data.corpus.dedup import arrays, kernels, shingles
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.dedup.minhash import MinHash
+from conan_data.text.characters import DIGIT, LETTER, UNSPACED, kinds
 
 SAMPLES = (
     "The Quick brown-fox, don't; ÄÖß ẞ ﬁ İıſ Straße ΣΑΣ Привет МИР",

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conan_data.corpus.characters import characters
 from conan_data.corpus.dedup.shingles import exact_hash, jaccard, ngram_hashes, shingles, unit_hashes
+from conan_data.text.characters import characters
 
 MIXED = st.text(alphabet="ab cdé,.日本語ไทย1", max_size=60)
 

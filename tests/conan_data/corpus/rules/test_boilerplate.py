@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from datatrove.data import Document
 
-from conan_data.corpus.fields import Fields
 from conan_data.corpus.rules.boilerplate import (
     LineCounts,
     host,
@@ -20,6 +19,7 @@ from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.steps.boilerplate import CountLines
 from conan_data.corpus.steps.read import ReadRows
 from conan_data.corpus.steps.rules import ApplyRules
+from conan_data.readers.fields import Fields
 
 FOOTER = {
     "a.example": "Subscribe to our newsletter and never miss a story.",

@@ -5,9 +5,9 @@ import pytest
 from conan_data.corpus.rules.check import Checker, check
 from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.rules.measures import StopTable
-from conan_data.corpus.rules.normalisation import normalise
 from conan_data.corpus.rules.profiles import profile
 from conan_data.errors import UserError
+from conan_data.text.normalisation import normalise
 
 RULES = RulesConfig()
 OFF = RulesConfig(

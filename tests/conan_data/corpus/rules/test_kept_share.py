@@ -14,8 +14,8 @@ import pytest
 
 from conan_data.corpus.rules.check import check
 from conan_data.corpus.rules.config import RulesConfig
-from conan_data.corpus.rules.normalisation import normalise
 from conan_data.readers import Row, read_rows
+from conan_data.text.normalisation import normalise
 
 DATA = Path(__file__).parents[4] / ".." / "shared" / "data"
 RULES = RulesConfig()

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from conan_data.corpus import rules
 from conan_data.corpus.rules import arrays, kernel
-from conan_data.corpus.rules.check import Checker
+from conan_data.corpus.rules.check import Checker, fastest
 from conan_data.corpus.rules.config import RulesConfig
-from conan_data.corpus.rules.measures import Count, Measure, StopTable, fastest
+from conan_data.corpus.rules.measures import Count, Measure, StopTable
 
 STOP = StopTable(["the", "of", "and", "的", "一", "در", "দিয়ে"])
 SCRIPTS = "aZé ßжЖ한국のカ的一ไทลาआिक्ষমرحςΩםש"

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from datatrove.data import Document
 
-from conan_data.corpus.build import label_report
 from conan_data.corpus.config import BuildCorpusConfig
+from conan_data.corpus.output.account import label_report
 from conan_data.corpus.steps.language import FindLanguage, compare_label
 from conan_data.errors import UserError
 from conan_data.language.identify import Verdict

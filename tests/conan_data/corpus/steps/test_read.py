@@ -11,11 +11,11 @@ from conan_data.cli import COMMANDS
 from conan_data.command import main
 from conan_data.corpus.build import build_corpus
 from conan_data.corpus.config import BuildCorpusConfig
-from conan_data.corpus.fields import Fields
 from conan_data.corpus.steps import read as read_step
 from conan_data.corpus.steps.read import ReadRows
 from conan_data.errors import UserError
 from conan_data.readers import ExtractConfig
+from conan_data.readers.fields import Fields
 
 TEXT = "The old mill by the river was built long ago, and the people of the village still bring their grain to it {}."
 

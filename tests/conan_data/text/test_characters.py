@@ -1,6 +1,6 @@
 import pytest
 
-from conan_data.corpus.characters import characters
+from conan_data.text.characters import characters
 
 
 @pytest.mark.parametrize(

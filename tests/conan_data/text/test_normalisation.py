@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conan_data.corpus.rules.normalisation import normalise
+from conan_data.text.normalisation import normalise
 
 
 @given(

@@ -1,0 +1,127 @@
+"""A job: a command, the identity of its config and the content of its inputs. Where it runs, how many workers
+it has and when it ran are not part of it, so that the same job has the same manifest, byte for byte.
+"""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from conan_data import hub
+from conan_data.config import StageConfig, identity
+from conan_data.errors import UserError
+from conan_data.files import hash_file
+from conan_data.manifest import MANIFEST, SCHEMA_VERSION, is_artifact, list_files
+from conan_data.public_names import public_name
+
+PACKAGES = (
+    "conan-embed",
+    "datasets",
+    "datatrove",
+    "fasttext-numpy2",
+    "numpy",
+    "polars",
+    "py3langid",
+    "pyarrow",
+    "sentence-transformers",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+
+
+def describe_job(
+    config: StageConfig, *, kind: str, command: str, inputs: Iterable[str | Path]
+) -> dict[str, Any]:
+    """The head of a manifest: what is made of what by which code, and `job_hash`, the same for the same job."""
+    job = {
+        "kind": kind,
+        "schema_version": SCHEMA_VERSION,
+        "command": command,
+        "config": identity(config),
+        "inputs": [describe_input(path) for path in inputs],
+    }
+    return {**job, "versions": _versions(), "commit": _commit(), "job_hash": _hash_json(job)}
+
+
+def describe_input(path: str | Path) -> dict[str, Any]:
+    """What identifies an input: the manifest's hash of an artifact, the hashes of other files, the commit of a
+    data set on the Hub (`hf://datasets/owner/name@commit`, or a file of it in the cache), the name of a model
+    there.
+    """
+    local = Path(path)
+    if pinned := hub.describe(path):
+        return pinned
+    if is_artifact(local):
+        return {"path": public_name(path), "manifest_sha256": hash_file(local / MANIFEST)}
+    if local.is_dir():
+        return {"path": public_name(path), "files": list_files(local)}
+    if local.is_file():
+        return {"path": public_name(path), "bytes": local.stat().st_size, "sha256": hash_file(local)}
+    if hub.is_name(str(path)):
+        return {"path": public_name(path)}
+    raise UserError(f"{path}: no such file or directory")
+
+
+def canonical_json(value: object) -> bytes:
+    """The one way in which manifests and jobs are written."""
+    return (json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Where two jobs differ, in a few words."""
+    if (old["kind"], old["command"]) != (new["kind"], new["command"]):
+        return f"{old['command']} made it"
+    before, after = _flatten(old["config"]), _flatten(new["config"])
+    keys = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
+    changed = [f"{key} {_short(before.get(key))} -> {_short(after.get(key))}" for key in keys]
+    if not changed:
+        changed = [
+            f"input {entry['path']} has changed" for entry in new["inputs"] if entry not in old["inputs"]
+        ]
+    return ", ".join(changed[:3]) or "its inputs have changed"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _flatten(value: object, prefix: str = "") -> dict[str, object]:
+    if not isinstance(value, Mapping) or not value:
+        return {prefix: value}
+    return {
+        key: leaf
+        for name, item in value.items()
+        for key, leaf in _flatten(item, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
+
+
+def _hash_json(value: object) -> str:
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def _commit() -> str | None:
+    """The commit of the checkout that this code runs from; None where it was installed as a package."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    result = subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return result.stdout.strip() if result.returncode == 0 else None
