@@ -44,7 +44,7 @@ class BuildCorpusConfig(StageConfig):
     """
     max_line_bytes: int = 67_108_864
     """A longer line, or row, goes into quarantine. While one is worked on, memory holds about five times as much,
-    fifteen times where it is kept (`rules.max_chars`); of address space three times that.
+    twenty times where it is kept (`rules.max_chars`); of address space twice to three times that.
     """
     extract: ExtractConfig = dataclasses.field(default_factory=ExtractConfig)
     """How web pages become text."""

@@ -22,6 +22,7 @@ from tests.conan_data.corpus.test_build import contents
 FLAGS = ("--max-line-bytes", str(MAX_LINE_BYTES))
 
 
+@pytest.mark.slow
 def test_every_row_of_a_broken_folder_is_kept_or_in_quarantine(tmp_path: Path) -> None:
     num_rows, truth = write_faults(tmp_path / "in")
     made = []
@@ -61,6 +62,7 @@ def test_strict_stops_at_the_first_broken_row_of_each_file(tmp_path: Path) -> No
         assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
+@pytest.mark.slow
 def test_what_another_run_changes_is_noticed(tmp_path: Path) -> None:
     """While a run is unfinished, and when it is done."""
     source = write_input(tmp_path / "in")

@@ -128,7 +128,7 @@ def test_one_document_of_200_megabytes(
     tmp_path: Path, with_long_one: Path, flags: tuple[str, ...], times: int, reason: str
 ) -> None:
     """As it comes its line is never held; one that is read takes `times` its size of address space, and of
-    memory a third of that.
+    memory half of that.
     """
     code, said, peak = build(
         with_long_one, tmp_path / "out", "--memory", str(MEMORY), *flags, limit=LIMIT + times * 230_000_000
