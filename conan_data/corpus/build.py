@@ -42,7 +42,7 @@ from conan_data.corpus.passes import Runner, run_pass
 from conan_data.corpus.pipeline import pipeline
 from conan_data.corpus.report import examples
 from conan_data.corpus.report.report import PAGE, CorpusRecord, write_report
-from conan_data.corpus.rules.boilerplate import merge_counts, missing_counts
+from conan_data.corpus.rules.boilerplate import lines_within, merge_counts, missing_counts
 from conan_data.corpus.steps.boilerplate import CountLines
 from conan_data.corpus.steps.output import WriteOutput
 from conan_data.corpus.steps.read import ReadRows
@@ -59,7 +59,7 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
     """Builds the corpus and returns its directory.
 
     Raises `UserError` for a language that cannot be recognised, for input that is not there, and when nothing
-    would be kept; `UnfinishedError` when the disk is full or a worker was killed.
+    would be kept; `UnfinishedError` when the disk is full, memory runs out or a worker was killed.
     """
     load_identifier(config.identifier, config.languages)
     files = sources.expand(config.input)
@@ -81,6 +81,10 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
                 raise
             raise UnfinishedError(
                 f"{build.dir}: no space left to write ({os.strerror(error.errno)}); make room, and run again to go on"
+            ) from error
+        except MemoryError as error:
+            raise UnfinishedError(
+                f"memory ran out ({error or 'MemoryError'}) between two passes; run again with more, to go on"
             ) from error
         except UnfinishedError:
             raise
@@ -176,9 +180,10 @@ def _count_lines(
     """Where the lines lie that many documents of a host share; None where they are not asked for."""
     if not config.rules.boilerplate_documents:
         return None
-    steps = [ReadRows.from_config(config, files), CountLines(folder)]
+    run_lines = lines_within(parse_memory(config.memory) // config.workers)
+    steps = [ReadRows.from_config(config, files), CountLines(folder, run_lines=run_lines)]
     run(steps, missing_counts(folder, num_parts), num_parts, label="counting lines")
-    return merge_counts(folder, num_parts, config.rules.boilerplate_documents)
+    return merge_counts(folder, num_parts, config.rules.boilerplate_documents, run=run_lines)
 
 
 def _rows(work: Workspace, plan: Plan, drops: list[dict[str, Any]]) -> artifact.Rows:

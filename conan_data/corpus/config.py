@@ -43,7 +43,9 @@ class BuildCorpusConfig(StageConfig):
     quarantine.
     """
     max_line_bytes: int = 67_108_864
-    """A longer line, or row, goes into quarantine; memory holds several times as much while one is worked on."""
+    """A longer line, or row, goes into quarantine. While one is worked on, memory holds about five times as much,
+    twenty times where it is kept (`rules.max_chars`); of address space twice to three times that.
+    """
     extract: ExtractConfig = dataclasses.field(default_factory=ExtractConfig)
     """How web pages become text."""
     group_field: str = ""
@@ -62,7 +64,7 @@ class BuildCorpusConfig(StageConfig):
     """Documents of one output file."""
     memory: str = execution("2GB")
     """Working memory of all processes together, beside some 300 MB a process (2GB, 500MB, 1.5GiB); the result
-    does not depend on it.
+    does not depend on it. A limit on address space (`ulimit -d`) needs 500 MB a process.
     """
     tokenizer: str = ""
     """Tokenizer that counts the tokens of each document: a tokenizer artifact, a folder with a tokenizer.json,

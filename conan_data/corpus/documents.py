@@ -72,6 +72,24 @@ def remaining(documents: Iterator[Document]) -> Iterator[tuple[Document, bool]]:
     return ((document, "dropped" not in document.metadata) for document in documents)
 
 
+def batches(
+    documents: Iterator[Document], num_documents: int, num_characters: int
+) -> Iterator[list[Document]]:
+    """The documents in their order, in lists that end with `num_documents`, or as soon as their texts have
+    `num_characters` together.
+    """
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += len(document.text)
+        if len(batch) == num_documents or size >= num_characters:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 def _problem(text: Any, identifier: Any) -> str:
     """Why a row that could be read cannot be used, "" where it can."""
     if not isinstance(text, str):

@@ -70,7 +70,7 @@ class PartWriter:
     def __init__(self, folder: Path, rank: int) -> None:
         self._folder, self._rank = folder, rank
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
-        self._characters = 0
+        self._characters = dict.fromkeys(TABLES, 0)
         self.counts: dict[str, Counter[str]] = {
             name: Counter() for name in ("labels", "masked", "drops", "other_languages", "fields", "rows")
         }
@@ -85,8 +85,8 @@ class PartWriter:
         """Adds a row to `kept` or `dropped`: its values in the order of the schema, and how long they are."""
         rows = self._rows[table]
         rows.append(values)
-        self._characters += characters
-        if len(rows) == BATCH_ROWS or self._characters >= BATCH_CHARACTERS:
+        self._characters[table] += characters
+        if len(rows) == BATCH_ROWS or self._characters[table] >= BATCH_CHARACTERS:
             self._flush(table)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -108,7 +108,7 @@ class PartWriter:
             self._writers[name].write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
             self.counts["rows"][name] += len(rows)
             rows.clear()
-        self._characters = 0
+        self._characters[name] = 0
 
     def _aside(self, name: str) -> str:
         return f"{part_path(self._folder, name, self._rank)}.tmp"

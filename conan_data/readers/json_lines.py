@@ -7,6 +7,11 @@ import orjson
 from conan_data.readers.lines import lines
 from conan_data.readers.rows import Broken, Row, Share, cut
 
+_LONG = 1 << 20
+_ROOM = 14
+"""Bytes that parsing takes for each byte of a line, most of them never touched."""
+_NO_MEMORY = "Not enough memory"
+
 
 def json_rows(path: str, name: str, share: Share, *, max_line_bytes: int) -> Iterator[Row | Broken]:
     """The rows of a share; blank lines count as lines, and are no rows."""
@@ -18,8 +23,13 @@ def json_rows(path: str, name: str, share: Share, *, max_line_bytes: int) -> Ite
         first, texts = batch
         for place, line in enumerate(texts, start=first):
             try:
+                if len(line) > _LONG:
+                    _check_room(len(line))
                 values = loads(line)
-            except orjson.JSONDecodeError:
+            except orjson.JSONDecodeError as error:
+                if error.msg.startswith(_NO_MEMORY):
+                    # That is no fault of the line, which would be lost where there is little memory.
+                    raise MemoryError(f"{name}, row {place}: {len(line)} bytes") from error
                 if line.strip():
                     yield Broken(name, place, _reason(line), cut(line))
                 continue
@@ -27,6 +37,12 @@ def json_rows(path: str, name: str, share: Share, *, max_line_bytes: int) -> Ite
                 yield Row(values, name, place)
             else:
                 yield Broken(name, place, "not-an-object", cut(line))
+
+
+def _check_room(num_bytes: int) -> None:
+    """Raises `MemoryError` where the parser would end the process for want of memory."""
+    # Zeros that nothing touches.
+    bytes(_ROOM * num_bytes)
 
 
 def _reason(line: bytes) -> str:

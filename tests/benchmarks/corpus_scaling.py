@@ -79,7 +79,7 @@ def anonymous_mb(pid: int) -> float:
 def build(source: Path, out: Path, memory: str, workers: int) -> None:
     config = BuildCorpusConfig(
         out=out, input=(str(source),), languages=("en", "de"), min_lang_score=1.0, memory=memory,
-        rules=RulesConfig(min_prose=0.0), workers=workers, shard_documents=50_000,
+        rules=RulesConfig(min_prose=0.0, min_stop_words=0), workers=workers, shard_documents=50_000,
     )  # fmt: skip
     build_corpus(config)
 

@@ -10,7 +10,7 @@ import json
 import os
 import traceback
 
-from conan_data.errors import UserError
+from conan_data.errors import UnfinishedError, UserError
 
 
 class TaskError(RuntimeError):
@@ -25,6 +25,7 @@ class Failure:
     message: str
     traceback: str
     user: bool = False
+    unfinished: bool = False
     errno: int | None = None
     filename: str | None = None
 
@@ -36,6 +37,7 @@ class Failure:
             message=str(error),
             traceback="".join(traceback.format_exception(error)),
             user=isinstance(error, UserError),
+            unfinished=isinstance(error, UnfinishedError),
             errno=found.errno,
             filename=None if found.filename is None else str(found.filename),
         )
@@ -49,6 +51,8 @@ class Failure:
 
     def error(self, where: str) -> Exception:
         """The exception to raise; `where` names the task."""
+        if self.unfinished:
+            return UnfinishedError(self.message)
         if self.user:
             return UserError(self.message)
         if self.errno is not None:

@@ -20,7 +20,7 @@ from multiprocessing.context import SpawnProcess
 from conan_data.corpus.execution.description import TaskSet
 from conan_data.corpus.execution.failure import Failure
 from conan_data.corpus.execution.task import run_task
-from conan_data.errors import UserError
+from conan_data.errors import UnfinishedError
 
 SECONDS_TO_END = 5.0
 
@@ -79,7 +79,7 @@ class _Worker:
             self.connection.send(rank)
 
     def result(self) -> int:
-        """The task that is done; raises its error, or `UserError` when the process is gone."""
+        """The task that is done; raises its error, or `UnfinishedError` when the process is gone."""
         where = self.work.task(self.rank)
         try:
             failure: Failure | None = self.connection.recv()
@@ -108,7 +108,7 @@ def _death(where: str, exit_code: int | None) -> Exception:
         if name == "SIGKILL"
         else "run again to go on"
     )
-    return UserError(f"workers: {where}: its process was killed ({name}), {cause}")
+    return UnfinishedError(f"workers: {where}: its process was killed ({name}), {cause}")
 
 
 def _work(connection: Connection, work: TaskSet) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from conan_data.corpus.execution import remote
 from conan_data.corpus.execution.config import ExecutorConfig
 from conan_data.corpus.execution.description import TaskSet
-from conan_data.errors import UserError
+from conan_data.errors import UnfinishedError
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 2
@@ -47,7 +47,7 @@ def run_on_ray(
                 if _is_lost(ray, reference, where):
                     lost[rank] += 1
                     if lost[rank] == ATTEMPTS:
-                        raise UserError(
+                        raise UnfinishedError(
                             f"executor: {where}: its process or node was lost {ATTEMPTS} times, most often for lack of memory; "
                             "raise executor.memory_per_task, or cut the input into more tasks"
                         )
@@ -69,7 +69,9 @@ def _connected(config: ExecutorConfig, workers: int) -> Iterator[Any]:
     try:
         import ray
     except ImportError:
-        raise UserError("executor: kind ray needs the package ray: pip install 'conan-embed[ray]'") from None
+        raise UnfinishedError(
+            "executor: kind ray needs the package ray: pip install 'conan-embed[ray]'"
+        ) from None
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     if config.address == "local":
         options |= {
@@ -82,7 +84,7 @@ def _connected(config: ExecutorConfig, workers: int) -> Iterator[Any]:
         ray.init(address=config.address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"executor.address: no Ray cluster at {config.address!r} ({reason})") from error
+        raise UnfinishedError(f"executor.address: no Ray cluster at {config.address!r} ({reason})") from error
     try:
         yield ray
     finally:
@@ -95,11 +97,11 @@ def _check_address(address: str) -> None:
     if address in ("auto", "local"):
         return
     if not host or not port.isdecimal():
-        raise UserError(f"executor.address: must be auto, local or host:port, got {address!r}")
+        raise UnfinishedError(f"executor.address: must be auto, local or host:port, got {address!r}")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_ANSWER).close()
     except OSError as error:
-        raise UserError(f"executor.address: no Ray cluster at {address!r} ({error})") from error
+        raise UnfinishedError(f"executor.address: no Ray cluster at {address!r} ({error})") from error
 
 
 def _remote_task(ray: Any, config: ExecutorConfig) -> Any:
@@ -119,7 +121,7 @@ def run_on_node(folder: str, rank: int) -> None:
 
 
 def _is_lost(ray: Any, reference: Any, where: str) -> bool:
-    """Whether the process of a task was lost; raises `UserError` when the task could not begin."""
+    """Whether the process of a task was lost; raises `UnfinishedError` when the task could not begin."""
     lost = (
         ray.exceptions.WorkerCrashedError,
         ray.exceptions.NodeDiedError,
@@ -133,7 +135,7 @@ def _is_lost(ray: Any, reference: Any, where: str) -> bool:
         return True
     except ray.exceptions.RayError as error:
         last = str(error).strip().splitlines()[-1]
-        raise UserError(
+        raise UnfinishedError(
             f"executor: {where} could not run on its node ({last}); "
             "every node needs this folder and the same versions of Python, Ray and conan-embed"
         ) from error
@@ -151,7 +153,7 @@ def _check_room(ray: Any, config: ExecutorConfig) -> None:
     largest = ", ".join(
         f"{node.get('CPU', 0):.0f} cores and {node.get('memory', 0) / 1e9:.1f} GB" for node in nodes
     )
-    raise UserError(
+    raise UnfinishedError(
         f"executor: no node has room for a task of {config.cpus_per_task} cores and {config.memory_per_task or 'no'} memory "
         f"(nodes: {largest or 'none'}); lower executor.cpus_per_task or executor.memory_per_task"
     )

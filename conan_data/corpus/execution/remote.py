@@ -15,7 +15,7 @@ from pathlib import Path
 from conan_data.corpus.execution.description import TaskSet, working_directory
 from conan_data.corpus.execution.failure import Failure
 from conan_data.corpus.execution.task import run_task
-from conan_data.errors import UserError
+from conan_data.errors import UnfinishedError
 
 DESCRIPTION = "tasks.json"
 SECONDS_TO_APPEAR = 60.0
@@ -67,9 +67,9 @@ def wait_until_ended(folder: Path, ranks: Collection[int], *, seconds: float = S
     return missing
 
 
-def not_shared(folder: Path, where: str) -> UserError:
+def not_shared(folder: Path, where: str) -> UnfinishedError:
     """For a task that ran but left nothing here."""
-    return UserError(
+    return UnfinishedError(
         f"executor: {where} ran, but left no result in {folder}; `out` must lie on a file system that all nodes share"
     )
 

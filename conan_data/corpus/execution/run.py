@@ -25,9 +25,9 @@ def run_ranks(
     """Runs the tasks `ranks` of a pipeline of `tasks` tasks, `workers` at a time, and returns when all are done.
 
     Which tasks are left to do is the caller's to say, and what they write must be whole or not there: after an
-    error, tasks may have been ended half-way. Raises `UserError` for what the user gave wrong and for a worker
-    that was killed, `OSError` for a full disk, and `TaskError` for any other error of a task (with one worker,
-    the error itself).
+    error, tasks may have been ended half-way. Raises `UserError` for what the user gave wrong, `UnfinishedError`
+    for a worker that was killed, too little memory and an executor that does not work, `OSError` for a full
+    disk, and `TaskError` for any other error of a task (with one worker, the error itself).
     """
     if not ranks:
         return

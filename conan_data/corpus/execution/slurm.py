@@ -23,7 +23,7 @@ from conan_data.corpus.execution import remote
 from conan_data.corpus.execution.config import ExecutorConfig
 from conan_data.corpus.execution.description import TaskSet
 from conan_data.corpus.execution.failure import Failure
-from conan_data.errors import UserError
+from conan_data.errors import UnfinishedError
 
 log = logging.getLogger(__name__)
 ENDED = frozenset(
@@ -47,7 +47,7 @@ def run_on_slurm(
     """Runs the tasks, up to `workers` at a time, and yields each one that has ended, well or not.
 
     Raises at the end when tasks failed: the error of the task itself where there is one, and it is the user's
-    or the only one; else a `UserError` that names the tasks and their logs.
+    or the only one; else an `UnfinishedError` that names the tasks and their logs.
     """
     folder = remote.describe(work, logging_dir)
     (folder / "ranks.json").write_text(json.dumps(list(ranks)))
@@ -110,7 +110,7 @@ def read_queue(text: str) -> dict[int, tuple[str, str]]:
 def _submit(command: list[str], logging_dir: Path) -> str:
     result = _run(command)
     if result.returncode:
-        raise UserError(f"executor: sbatch refused the job: {_one_line(result.stderr)}")
+        raise UnfinishedError(f"executor: sbatch refused the job: {_one_line(result.stderr)}")
     job = result.stdout.strip().split(";")[0]
     _jobs_file(logging_dir).write_text(job)
     log.info("slurm: sent job %s", job)
@@ -139,7 +139,7 @@ def _ended(job: str, num_tasks: int, config: ExecutorConfig) -> Generator[dict[i
                 said = now
                 log.info("slurm: job %s: %s", job, _summary(queue))
         elif now - answered > SECONDS_WITHOUT_ANSWER:
-            raise UserError(
+            raise UnfinishedError(
                 f"executor: squeue has given no answer for {SECONDS_WITHOUT_ANSWER:.0f} s; run again when Slurm is back"
             )
         time.sleep(config.poll_seconds)
@@ -196,7 +196,7 @@ def _error(work: TaskSet, folder: Path, failures: dict[int, Failure | str]) -> E
         for rank, problem in sorted(failures.items())[:10]
     )
     more = f" and {len(failures) - 10} more" if len(failures) > 10 else ""
-    return UserError(
+    return UnfinishedError(
         f"executor: {len(failures)} of {work.tasks} tasks ({work.name}) failed: {names}{more}; logs are in {folder}; "
         "the same command runs only those that are missing"
     )
@@ -216,7 +216,7 @@ def cancel_left_over(logging_dir: Path) -> None:
     until = time.monotonic() + remote.SECONDS_TO_APPEAR
     while (queue := _queue(job)) is None or any(state not in ENDED for state, _ in queue.values()):
         if time.monotonic() > until:
-            raise UserError(
+            raise UnfinishedError(
                 f"executor: job {job} of an earlier run cannot be cancelled; end it by `scancel {job}`"
             )
         time.sleep(0.5)
@@ -231,7 +231,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise UserError(
+        raise UnfinishedError(
             f"executor: kind slurm needs the command {command[0]}, which is not on this machine's PATH"
         ) from None
 

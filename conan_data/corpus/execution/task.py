@@ -11,11 +11,11 @@ from typing import Any
 from datatrove.utils.logging import logger
 
 from conan_data.corpus.execution.description import TaskSet
-from conan_data.errors import UserError
+from conan_data.errors import UnfinishedError
 
 
 def run_task(work: TaskSet, rank: int) -> None:
-    """Raises what a step raises, with a note that names the task, and `UserError` when memory runs out."""
+    """Raises what a step raises, with a note that names the task, and `UnfinishedError` when memory runs out."""
     logger.disable("datatrove")
     data: Any = None
     try:
@@ -23,7 +23,7 @@ def run_task(work: TaskSet, rank: int) -> None:
             data = step(data, rank, work.tasks)
         deque(data or (), maxlen=0)
     except MemoryError as error:
-        raise UserError(
+        raise UnfinishedError(
             f"{work.task(rank)}: memory ran out ({error or 'MemoryError'}); run again with fewer workers, or more tasks"
         ) from error
     except Exception as error:

@@ -24,7 +24,9 @@ from conan_data.files import written_aside
 from conan_data.text.normalisation import normalise
 
 RUN = 1 << 22
-"""Lines that a task holds before it writes them, and that are merged at a time: about 150 MB."""
+"""Lines that a task holds before it writes them, and that are merged at a time, at most."""
+LINE_BYTES = 40
+"""What each of them takes meanwhile."""
 MERGED = "boilerplate.npy"
 _LETTER = re.compile(r"[^\W\d_]")
 
@@ -36,6 +38,11 @@ def host(metadata: Mapping[str, Any]) -> str:
     except ValueError:
         name = ""
     return name.removeprefix("www.") or f"file:{metadata['file']}"
+
+
+def lines_within(num_bytes: int) -> int:
+    """How many lines may be held in so much memory; `RUN` at most."""
+    return max(1, min(RUN, num_bytes // LINE_BYTES))
 
 
 def line_hashes(text: str, host: str) -> list[int]:

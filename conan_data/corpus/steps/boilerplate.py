@@ -7,7 +7,7 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from conan_data.corpus.documents import remaining
-from conan_data.corpus.rules.boilerplate import LineCounts, host
+from conan_data.corpus.rules.boilerplate import RUN, LineCounts, host
 
 
 class CountLines(PipelineStep):
@@ -15,12 +15,12 @@ class CountLines(PipelineStep):
 
     name, type = "lines", "stats"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, run_lines: int = RUN) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self.run_lines = folder, run_lines
 
     def run(self, data: Iterator[Document], rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        counts = LineCounts(self.folder, rank)
+        counts = LineCounts(self.folder, rank, run=self.run_lines)
         for document, is_in in remaining(data):
             if is_in:
                 counts.add(document.text, host(document.metadata))

@@ -6,7 +6,6 @@ documents that stay, so that another threshold can be tried without another run.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
@@ -14,9 +13,10 @@ from datatrove.pipeline.base import PipelineStep
 from conan_data.artifact import open_artifact
 from conan_data.classifier.model import KIND, Classifier, score_lines
 from conan_data.corpus.classify.config import ClassifyConfig
-from conan_data.corpus.documents import Dropped
+from conan_data.corpus.documents import Dropped, batches
 
-BATCH = 256
+BATCH, BATCH_CHARACTERS = 256, 1 << 20
+"""A batch ends when it has as many documents or characters."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Classify(PipelineStep):
     def run(self, data: Iterator[Document], rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         paths = {aspect: getattr(self.config, aspect.name) for aspect in ASPECTS}
         classifiers = {aspect: Classifier.open(path) for aspect, path in paths.items() if path}
-        while batch := list(islice(data, BATCH)):
+        for batch in batches(data, BATCH, BATCH_CHARACTERS):
             self._score([document for document in batch if "dropped" not in document.metadata], classifiers)
             yield from batch
 

@@ -7,7 +7,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.dedup.minhash import MinHash
-from conan_data.corpus.documents import remaining
+from conan_data.corpus.documents import batches
 
 BATCH_DOCUMENTS, BATCH_CHARS = 256, 1 << 18
 """A batch ends when it has as many documents or characters."""
@@ -27,21 +27,13 @@ class Fingerprint(PipelineStep):
 
     def run(self, data: Iterator[Document], rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         minhash = MinHash.from_config(self.dedup)
-        batch: list[tuple[Document, bool]] = []
-        num_chars = 0
-        for document, is_in in remaining(data):
-            batch.append((document, is_in))
-            num_chars += len(document.text)
-            if len(batch) == BATCH_DOCUMENTS or num_chars >= BATCH_CHARS:
-                yield from self._marked(batch, minhash)
-                batch, num_chars = [], 0
-        yield from self._marked(batch, minhash)
+        for batch in batches(data, BATCH_DOCUMENTS, BATCH_CHARS):
+            self._mark([document for document in batch if "dropped" not in document.metadata], minhash)
+            yield from batch
 
-    def _marked(self, batch: list[tuple[Document, bool]], minhash: MinHash) -> Iterator[Document]:
-        documents = [document for document, is_in in batch if is_in]
+    def _mark(self, documents: list[Document], minhash: MinHash) -> None:
         found = minhash.fingerprints([document.text for document in documents])
         hashes = zip(documents, found.exact, found.keys, found.has_keys.tolist(), strict=True)
         for document, exact, keys, has_keys in hashes:
             document.metadata["exact_hash"] = exact.tobytes()
             document.metadata["band_keys"] = keys.tobytes() if has_keys else None
-        return (document for document, _ in batch)

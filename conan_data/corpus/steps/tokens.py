@@ -7,6 +7,7 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from conan_data.corpus import tokenizer
+from conan_data.corpus.documents import batches
 
 BLOCK = 512
 BLOCK_CHARACTERS = 1_000_000
@@ -27,21 +28,9 @@ class CountTokens(PipelineStep):
             # The one way to tell the library; this process is a worker of ours, beside others.
             os.environ["TOKENIZERS_PARALLELISM"] = "false"
         loaded = tokenizer.load(tokenizer.find(self.tokenizer))
-        for block in _blocks(data):
+        for block in batches(data, BLOCK, BLOCK_CHARACTERS):
             remaining = [document for document in block if "dropped" not in document.metadata]
             counts = tokenizer.count_tokens(loaded, [document.text for document in remaining])
             for document, count in zip(remaining, counts, strict=True):
                 document.metadata["tokens"] = count
             yield from block
-
-
-def _blocks(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    block: list[Document] = []
-    size = 0
-    for document in documents:
-        block.append(document)
-        size += len(document.text)
-        if len(block) == BLOCK or size >= BLOCK_CHARACTERS:
-            yield block
-            block, size = [], 0
-    yield block

@@ -3,6 +3,8 @@ import gzip
 import json
 import lzma
 import resource
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -174,3 +176,31 @@ def test_shares_are_the_whole_file_each_row_once(tmp_path: Path, ending: str, bl
 
 def key(item: Row | Broken) -> tuple[int, str]:
     return item.place, json.dumps(item.values) if isinstance(item, Row) else f"{item.reason} {item.raw}"
+
+
+LIMITED = """
+import re, resource, sys
+from pathlib import Path
+from conan_data.readers import read_rows
+list(read_rows(sys.argv[1]))
+data = int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (data + int(sys.argv[3]),) * 2)
+try:
+    print([type(row).__name__ for row in read_rows(sys.argv[2])])
+except MemoryError:
+    print("MemoryError")
+"""
+
+
+@pytest.mark.parametrize(
+    ("room", "said"), [(n, "MemoryError") for n in (25, 45, 100, 200)] + [(400, "['Row']")]
+)
+def test_a_line_is_not_broken_for_want_of_memory(tmp_path: Path, room: int, said: str) -> None:
+    """The parser says so of a good line, or ends the process; `room` in MB for a line of 20."""
+    (tmp_path / "short.jsonl").write_text('{"text": "x"}\n')
+    (tmp_path / "long.jsonl").write_bytes(b'{"text": "' + b"x" * 20_000_000 + b'"}\n')
+    arguments = [str(tmp_path / "short.jsonl"), str(tmp_path / "long.jsonl"), str(room * 10**6)]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, *arguments], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, said), done.stderr

@@ -12,7 +12,7 @@ import pytest
 from conan_data.corpus.execution.config import ExecutorConfig
 from conan_data.corpus.execution.failure import TaskError
 from conan_data.corpus.execution.run import run_ranks
-from conan_data.errors import UserError
+from conan_data.errors import UnfinishedError, UserError
 from tests.conan_data.corpus.execution.touch import is_alive, made, processes, touch, wait_for
 
 
@@ -64,21 +64,23 @@ def test_an_error_in_this_process_comes_out_as_it_is(
         ("strange", TaskError, "StrangeError: strange enough"),
         ("user", UserError, "^input: no such file$"),
         ("full", OSError, r"^\[Errno 28\] No space left on device: 'parts/kept'"),
-        ("memory", UserError, r"task 1 of 4 \(touch\): memory ran out"),
+        ("memory", UnfinishedError, r"task 1 of 4 \(touch\): memory ran out"),
         (
             "kill",
-            UserError,
+            UnfinishedError,
             r"task 1 of 4 \(touch\): its process was killed \(SIGKILL\), most often for lack of",
         ),
-        ("abort", UserError, r"its process was killed \(SIGABRT\), run again"),
+        ("abort", UnfinishedError, r"its process was killed \(SIGABRT\), run again"),
         ("exit", RuntimeError, "ended by itself with exit code 3"),
     ],
 )
 def test_what_goes_wrong_in_a_worker_ends_the_run_at_once(
     tmp_path: Path, failure: str, kind: type[Exception], message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(kind, match=message):
+    with pytest.raises(kind, match=message) as caught:
         run(tmp_path, [1, 0, 2, 3], workers=2, failure=failure, seconds=30)
+    # What can be mended must not be taken for a wrong input, after which nothing is kept.
+    assert type(caught.value) is kind
     assert made(tmp_path) == []
     assert not any(is_alive(pid) for pid in processes(tmp_path))
     assert capfd.readouterr().err == ""
@@ -97,7 +99,7 @@ def test_a_worker_that_is_killed_from_outside_is_noticed(tmp_path: Path, moment:
 
     thread = threading.Thread(target=kill)
     thread.start()
-    with pytest.raises(UserError, match=r"workers: task \d of 4 .*SIGKILL"):
+    with pytest.raises(UnfinishedError, match=r"workers: task \d of 4 .*SIGKILL"):
         run(tmp_path, [0, 1, 2, 3], workers=2, seconds=60)
     thread.join()
     assert children(os.getpid()) == []
