@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from conan_data.corpus.report import examples
 from conan_data.corpus.report.examples import Examples
@@ -151,6 +152,10 @@ class PartTable:
             whole = last - first + 1 == len(chosen)
             batches.append(batch.slice(first, len(chosen)) if whole else batch.take(pa.array(chosen)))
         return pa.Table.from_batches(batches, schema=schema)
+
+    def sizes(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """int64: the bytes of a column of long strings at `rows` (ascending)."""
+        return pc.binary_length(self.take(rows, [name]).column(name)).to_numpy()
 
     def value(self, name: str, row: int) -> Any:
         number = int(np.searchsorted(self.starts, row, side="right")) - 1

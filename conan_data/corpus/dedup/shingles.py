@@ -16,14 +16,14 @@ Shapes: S shingles.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Protocol, cast
 
 import numpy as np
 
 from conan_data.corpus.dedup import arrays
-from conan_data.corpus.dedup.arrays import Fingerprints, ngram_hashes, unit_hashes
+from conan_data.corpus.dedup.arrays import Fingerprints, Sets, ngram_hashes, unit_hashes
 
 __all__ = ["exact_hash", "jaccard", "ngram_hashes", "shingles", "unit_hashes"]
 
@@ -35,7 +35,15 @@ class Hasher(Protocol):
 
     def shingles(self, text: str, ngram: int) -> np.ndarray: ...
 
+    def shingle_sets(self, data: np.ndarray, offsets: np.ndarray, ngram: int) -> Sets:
+        """Shingles of N texts that lie one behind the other in `data` (UTF-8), text i from `offsets[i]` on
+        (int64 [N + 1]).
+        """
+
     def jaccard(self, left: np.ndarray, right: np.ndarray) -> float: ...
+
+    settle: Callable[..., None]
+    """See `survivors.Visits.settle`."""
 
     def exact_hash(self, text: str) -> bytes: ...
 

@@ -75,6 +75,24 @@ def test_both_paths_give_the_same_shingles_and_exact_hash(text: str, ngram: int)
 
 
 @MANY
+@given(st.lists(TEXT, max_size=8), st.integers(1, 4))
+def test_sets_of_many_texts_are_those_of_each(texts: list[str], ngram: int) -> None:
+    data = np.frombuffer("".join(texts).encode(), dtype=np.uint8)
+    offsets = np.cumsum([0, *(len(text.encode()) for text in texts)])
+    for path in (kernels, arrays):
+        found = path.shingle_sets(data, offsets, ngram)
+        assert len(found) == len(texts)
+        for text, start, stop in zip(texts, found.ends, found.ends[1:]):
+            assert found.values[start:stop].tolist() == arrays.shingles(text, ngram).tolist()
+
+
+@pytest.mark.parametrize("num_words", [1, 3, 70, 5000, 300_000])
+def test_repeated_and_many_shingles_are_sorted(num_words: int) -> None:
+    text = " ".join(map(str, np.random.default_rng(num_words).integers(0, num_words, 300_000)))
+    assert (kernels.shingles(text, 1) == arrays.shingles(text, 1)).all()
+
+
+@MANY
 @given(TEXT, TEXT, st.integers(1, 4))
 def test_similarity_is_that_of_sets_of_tuples(left: str, right: str, ngram: int) -> None:
     plain = []
