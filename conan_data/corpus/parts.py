@@ -25,6 +25,8 @@ from conan_data.corpus.report.examples import Examples
 BATCH_ROWS = 4096
 BATCH_CHARACTERS = 1 << 23
 """Rows are written in batches of at most so many rows and about so many characters."""
+FEW_ROWS = 32
+"""Up to so many rows are read sooner one by one."""
 SCORES = ("toxicity", "adult", "advertisement", "fluency")
 KEPT = pa.schema(
     [
@@ -207,7 +209,9 @@ class Parts:
         return pa.concat_tables(found).combine_chunks().take(pa.array(back))
 
     def values(self, name: str, positions: np.ndarray) -> list[Any]:
-        """One column of a few scattered rows."""
+        """One column of scattered rows, all kept or all dropped."""
+        if len(positions) > FEW_ROWS:
+            return self.take(positions, [name]).column(name).to_pylist()
         tables, rows = self.locate(positions)
         return [self.table(number).value(name, row) for number, row in zip(tables.tolist(), rows.tolist())]
 

@@ -187,6 +187,49 @@ def settle(
             used[buckets] += 1
 
 
+def byte_hashes(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """See `shingles.Hasher`."""
+    found = np.full((len(offsets) - 1, 2), (FIRST, SECOND), dtype=np.uint64)
+    lengths = np.diff(offsets)
+    for place in range(int(lengths.max(initial=0))):
+        longer = np.flatnonzero(lengths > place)
+        values = data[offsets[longer] + place]
+        found[longer, 0] = mix(found[longer, 0] + values)
+        found[longer, 1] = (found[longer, 1] ^ values) * BASE
+    found[:, 1] = mix(found[:, 1])
+    return found
+
+
+def tally(
+    hashes: np.ndarray, firsts: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """See `shingles.Hasher`."""
+    if not len(hashes):
+        return hashes, firsts, counts
+    order = np.argsort(hashes)
+    hashes = hashes[order]
+    starts = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
+    return (
+        hashes[starts],
+        np.minimum.reduceat(firsts[order], starts),
+        np.add.reduceat(counts[order], starts),
+    )
+
+
+def find(hashes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """See `shingles.Hasher`."""
+    if not len(hashes):
+        return np.full(len(wanted), -1)
+    order = np.argsort(hashes)
+    places = order[np.minimum(np.searchsorted(hashes, wanted, sorter=order), len(hashes) - 1)]
+    return np.where(hashes[places] == wanted, places, -1)
+
+
+def codes(hashes: np.ndarray) -> np.ndarray:
+    """See `shingles.Hasher`."""
+    return np.unique(hashes, return_inverse=True)[1].astype(np.int32)
+
+
 def exact_hash(text: str) -> bytes:
     """See `shingles.exact_hash`."""
     sums, place, after_space = np.zeros(2, dtype=np.uint64), 0, False

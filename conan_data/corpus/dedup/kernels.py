@@ -18,8 +18,21 @@ from numba import njit, types
 from conan_data.corpus.characters import DIGIT, LETTER, UNSPACED, folds, kinds, spaces
 from conan_data.corpus.dedup.arrays import BASE, FIRST, SECOND, Fingerprints, Sets
 from conan_data.corpus.dedup.set_kernels import HASHES, PLACES, SORT_COUNTS, distinct, jaccard, settle, sort
+from conan_data.corpus.dedup.table_kernels import codes, find, tally
 
-__all__ = ["exact_hash", "fingerprints", "jaccard", "settle", "shingle_sets", "shingles", "table"]
+__all__ = [
+    "byte_hashes",
+    "codes",
+    "exact_hash",
+    "find",
+    "fingerprints",
+    "jaccard",
+    "settle",
+    "shingle_sets",
+    "shingles",
+    "table",
+    "tally",
+]
 
 BLOCK = 4096
 """Characters between two looks at what has been collected, so that scratch memory stays in the first cache."""
@@ -289,6 +302,19 @@ def _fingerprints(
         exact[text, 0], exact[text, 1] = _mix(exact[text, 0]), _mix(exact[text, 1])
         if has_keys[text]:
             _band_keys(least, keys[text])
+
+
+@njit((BYTES, types.Array(types.int32, 1, "C", readonly=True)), cache=True, nogil=True)
+def byte_hashes(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """See `shingles.Hasher`."""
+    found = np.empty((len(offsets) - 1, 2), np.uint64)
+    for i in range(len(found)):
+        first, second = FIRST, SECOND
+        for at in range(offsets[i], offsets[i + 1]):
+            first = _mix(first + _u(data[at]))
+            second = (second ^ _u(data[at])) * BASE
+        found[i, 0], found[i, 1] = first, _mix(second)
+    return found
 
 
 def shingles(text: str, ngram: int) -> np.ndarray:

@@ -45,6 +45,26 @@ class Hasher(Protocol):
     settle: Callable[..., None]
     """See `survivors.Visits.settle`."""
 
+    def byte_hashes(self, data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """uint64 [N, 2] of N byte strings that lie one behind the other in `data` (uint8), string i from
+        `offsets[i]` on (int32 [N + 1]).
+        """
+
+    def tally(
+        self, hashes: np.ndarray, firsts: np.ndarray, counts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Each hash (uint64 [N]) once, the smallest of its `firsts` (int64 [N]) and the sum of its `counts`
+        (int64 [N]); overwrites what it is given.
+        """
+
+    def find(self, hashes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """int64 [N]: the places of `wanted` (uint64 [N]) in `hashes` (uint64, each once), -1 for what is not
+        there.
+        """
+
+    def codes(self, hashes: np.ndarray) -> np.ndarray:
+        """int32 [N]: equal numbers for equal hashes (uint64 [N]), counted from 0."""
+
     def exact_hash(self, text: str) -> bytes: ...
 
     def fingerprints(

@@ -14,7 +14,7 @@ from conan_data.corpus.dedup.buckets import BAND, MEMBER, band_records, members
 from conan_data.corpus.dedup.groups import HASHED, REFERENCE, Ids, duplicates, hash_pairs, preferences
 from conan_data.corpus.dedup.ids import ID, id_records, renamed
 from conan_data.corpus.dedup.shingles import hasher
-from conan_data.corpus.dedup.spill import Spill, SpillWriter, cuts_path
+from conan_data.corpus.dedup.spill import Spill, SpillWriter, cuts_path, repeated
 from conan_data.corpus.dedup.survivors import near_survivors
 from conan_data.corpus.passes import Pass
 from conan_data.corpus.records import blocks, open_records, records_file, write_records
@@ -79,9 +79,9 @@ class ScatterHashes(Pass):
         """Spills the records of a batch; returns its facts, but for the language."""
         rows = np.zeros(batch.num_rows, dtype=FACTS)
         if is_part:
-            add["ids"](id_records(batch.column("id").to_pylist(), numbers))
-            rows["preference"] = preferences(batch, self.workspace.dedup)
+            add["ids"](id_records(batch.column("id"), numbers))
             rows["characters"] = pc.utf8_length(batch.column("text")).to_numpy(zero_copy_only=False)
+            rows["preference"] = preferences(batch, rows["characters"], self.workspace.dedup)
             rows["bytes"] = pc.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)
         else:
             rows["preference"] = REFERENCE
@@ -113,7 +113,7 @@ class FindGroups(Pass):
         spill = work.spill(self.kind, self.num_files, HASHED)
         chunks = _alive(work, spill, rank, after=self.after, max_records=work.max_records(HASHED))
         ids: Ids | None = None if work.dedup.keep == "first" else opened(work).ids
-        write_records(self.result(rank), duplicates(chunks, ids))
+        write_records(self.result(rank), duplicates(repeated(chunks), ids))
 
 
 class RenameIds(Pass):
@@ -129,7 +129,8 @@ class RenameIds(Pass):
         spill = work.spill("ids", work.num_parts, ID)
         # A row is filed under its own id and at most one other.
         limit = work.max_records(ID)
-        write_records(self.result(rank), renamed(lambda: spill.chunks(rank, limit, records_a_number=2)))
+        chunks = repeated(lambda: spill.chunks(rank, limit, records_a_number=2))
+        write_records(self.result(rank), renamed(chunks))
 
 
 class FindBuckets(Pass):
@@ -284,11 +285,7 @@ def _memberships(spill: Spill, partition: int) -> tuple[np.ndarray, np.ndarray]:
         numbers[done : done + len(segment)] = segment["number"]
         keys[done : done + len(segment)] = segment["bucket"]
         done += len(segment)
-    order = np.argsort(keys)
-    keys = keys[order]
-    buckets = np.empty(size, dtype=np.int32)
-    buckets[order] = np.cumsum(np.append(False, keys[1:] != keys[:-1])[:size])
-    return numbers, buckets
+    return numbers, hasher().codes(keys)
 
 
 def _by_id(order: np.ndarray, keys: np.ndarray, numbers: np.ndarray, ids_of: Ids) -> np.ndarray:
@@ -327,14 +324,19 @@ def _alive(
     max_records: int,
     records_a_number: int = 1,
 ) -> Callable[[], Iterator[np.ndarray]]:
-    """The chunks of a partition, without documents for which `after` (where there is one) has another stay."""
+    """The chunks of a partition, without documents for which `after` (where there is one) has another stay; a
+    single one is read once.
+    """
     stay = survivors(workspace, after) if after else None
 
     def chunks() -> Iterator[np.ndarray]:
         for chunk in spill.chunks(number, max_records, records_a_number=records_a_number):
             yield chunk if stay is None else chunk[stay[chunk["number"]] == chunk["number"]]
 
-    return chunks
+    if spill.size(number) > max_records:
+        return chunks
+    whole = list(chunks())
+    return lambda: iter(whole)
 
 
 def _codes(langs: pa.Array, known: dict[str, int]) -> np.ndarray:
