@@ -42,13 +42,13 @@ def write_pages(folder: Path, rank: int, pages: Sequence[tuple[int, Page]], conf
     family = MinHash.from_config(config)
     with PartWriter(folder, rank) as part:
         for number, page in pages:
-            found = shingles(page.text, config.ngram)
+            keys = family.band_keys_of(page.text)
             values = {
                 **{"file_number": 0, "row_number": number, "lang": "en"},
                 **{"id": page.id, "text": page.text, "fluency": page.fluency},
                 "exact_hash": exact_hash(page.text),
                 "url_hash": url_hash(page.url),
-                "band_keys": family.band_keys(found).tobytes() if len(found) else None,
+                "band_keys": None if keys is None else keys.tobytes(),
             }
             part.add("kept", tuple(values.get(name) for name in KEPT.names))
 
