@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from conan_data.corpus.classify.config import CLASSIFIERS
 from conan_data.corpus.report import examples
@@ -26,6 +27,8 @@ from conan_data.files import written_aside
 BATCH_ROWS = 4096
 BATCH_CHARACTERS = 1 << 23
 """Rows are written in batches of at most so many rows and about so many characters."""
+FEW_ROWS = 32
+"""Up to so many rows are read sooner one by one."""
 KEPT = pa.schema(
     [
         pa.field("file_number", pa.int32()),
@@ -152,6 +155,10 @@ class PartTable:
             batches.append(batch.slice(first, len(chosen)) if whole else batch.take(pa.array(chosen)))
         return pa.Table.from_batches(batches, schema=schema)
 
+    def sizes(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """int64: the bytes of a column of long strings at `rows` (ascending)."""
+        return pc.binary_length(self.take(rows, [name]).column(name)).to_numpy()
+
     def value(self, name: str, row: int) -> Any:
         number = int(np.searchsorted(self.starts, row, side="right")) - 1
         return self.batches[number].column(name)[row - int(self.starts[number])].as_py()
@@ -202,7 +209,9 @@ class Parts:
         return pa.concat_tables(found).combine_chunks().take(pa.array(back))
 
     def values(self, name: str, positions: np.ndarray) -> list[Any]:
-        """One column of a few scattered rows."""
+        """One column of scattered rows, all kept or all dropped."""
+        if len(positions) > FEW_ROWS:
+            return self.take(positions, [name]).column(name).to_pylist()
         tables, rows = self.locate(positions)
         return [self.table(number).value(name, row) for number, row in zip(tables.tolist(), rows.tolist())]
 

@@ -48,6 +48,11 @@ class Workspace:
         return 1 << self.bits
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """The kinds of equal hashes that are looked for before near duplicates, in this order."""
+        return ("exact", "url") if self.dedup.url else ("exact",)
+
+    @property
     def buffer_bytes(self) -> int:
         """Records that a worker collects before it writes them; it holds them four times while it sorts."""
         return min(self.worker_bytes // 16, 1 << 26)

@@ -2,8 +2,8 @@
 
 Signature stage: from a file of JSON lines to band keys on disk, sorted, on one core; the peers are datatrove's
 MinhashDedupSignature behind its JsonlReader, with its default tokenizer (spaCy) and with words between white
-space. Ours computes the exact hashes as well. Second part: from signatures to the documents that stay, against
-MinhashDedupBuckets, Cluster and Filter. Times are processor time, of runs that take turns; figures are medians.
+space. Ours computes the exact hashes as well. Second part: from signatures to the documents that stay (see
+`duplicates`). Times are processor time, of runs that take turns; figures are medians.
 
 Recall is over injected pairs, true similarity by brute force (`near_duplicates`). Ours are the pairs with an
 equal key whose exact similarity is at least the threshold; stock's are those with an equal key. Precision is
@@ -22,55 +22,19 @@ from pathlib import Path
 
 import numpy as np
 import orjson
-import xxhash
-from datatrove.data import Document
-from datatrove.pipeline.dedup import (
-    MinhashConfig,
-    MinhashDedupBuckets,
-    MinhashDedupCluster,
-    MinhashDedupFilter,
-    MinhashDedupSignature,
-)
-from datatrove.pipeline.readers import JsonlReader
 from datatrove.utils.logging import logger
-from datatrove.utils.word_tokenizers import WordTokenizer
 from tabulate import tabulate
 
 from conan_data.corpus.dedup import arrays, kernels
-from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.dedup.minhash import MinHash
 from conan_data.corpus.dedup.shingles import jaccard, shingles
-from conan_data.corpus.dedup.survivors import near_survivors, survival_rank
 from conan_data.readers import Row, read_rows
+from tests.benchmarks import duplicates
 from tests.benchmarks.near_duplicates import NGRAM, inject, true_similarity
+from tests.benchmarks.stock_minhash import CONFIG, STOCK, SplitTokenizer, stock_signatures
 
-CONFIG = DedupConfig(threshold=0.7, ngram=NGRAM)
-STOCK = MinhashConfig(n_grams=NGRAM, num_buckets=CONFIG.num_bands, hashes_per_bucket=CONFIG.rows_per_band)
 BATCH = 256
 Pairs = set[tuple[int, int]]
-
-
-class SplitTokenizer(WordTokenizer):
-    """Words between white space."""
-
-    def __init__(self) -> None:
-        super().__init__("xx")
-
-    def word_tokenize(self, text: str) -> list[str]:
-        return text.split()
-
-    def sent_tokenize(self, text: str) -> list[str]:
-        raise NotImplementedError
-
-    def span_tokenize(self, text: str) -> list[tuple[int, int]]:
-        raise NotImplementedError
-
-
-def stock_signatures(folder: Path, out: Path, language: str | WordTokenizer) -> None:
-    step = MinhashDedupSignature(str(out), STOCK, language=language)
-    # datatrove 0.10.1 hands text to xxhash, of which version 4 takes bytes only.
-    step._hash_func = lambda data: xxhash.xxh64_intdigest(data.encode())
-    step.run(JsonlReader(str(folder)).run(), 0, 1)
 
 
 def our_signatures(file: Path, out: Path, path: type[kernels] | type[arrays]) -> None:
@@ -84,32 +48,6 @@ def our_signatures(file: Path, out: Path, path: type[kernels] | type[arrays]) ->
         has_keys.append(found.has_keys)
     joined = np.ascontiguousarray(np.concatenate(keys).T)
     np.savez(out, keys=joined, order=np.argsort(joined, axis=1), has_keys=np.concatenate(has_keys))
-
-
-def stock_clusters(signatures: Path, work: Path, documents: list[Document]) -> list[str]:
-    for bucket in range(STOCK.num_buckets):
-        step = MinhashDedupBuckets(str(signatures), str(work / "buckets"), config=STOCK)
-        step.run(None, bucket, STOCK.num_buckets)
-    MinhashDedupCluster(str(work / "buckets"), str(work / "remove"), config=STOCK).run(None, 0, 1)
-    return [document.id for document in MinhashDedupFilter(str(work / "remove")).run(iter(documents), 0, 1)]
-
-
-def our_clusters(keys: np.ndarray, has_keys: np.ndarray, documents: list[Document]) -> list[str]:
-    """With the exact similarity of candidates, which stock does without; `keys` [B, N]."""
-    lengths = np.array([len(document.text) for document in documents])
-    rank = survival_rank(lengths, [document.id for document in documents])
-    compared = np.flatnonzero(has_keys)
-    known: dict[int, np.ndarray] = {}
-
-    def shingles_of(index: int) -> np.ndarray:
-        if index not in known:
-            known[index] = shingles(documents[compared[index]].text, NGRAM)
-        return known[index]
-
-    stays = np.arange(len(documents))
-    found = near_survivors(keys.T[compared], rank[compared], shingles_of, CONFIG.threshold)
-    stays[compared] = compared[found]
-    return [document.id for index, document in enumerate(documents) if stays[index] == index]
 
 
 def equal_keys(bands: Iterable[Iterable[tuple[object, int]]]) -> Pairs:
@@ -193,17 +131,21 @@ def main() -> None:
         ours, plain = (np.load(work / f"{side}.npz") for side in ("compiled", "numpy"))
         assert all((ours[name] == plain[name]).all() for name in ("keys", "has_keys"))
         keys, has_keys = ours["keys"], ours["has_keys"]
-        documents = [Document(text=text, id=str(n)) for n, text in enumerate(injected.texts)]
-        cluster_ratios = []
-        for run in range(given.runs):
-            stock = seconds(stock_clusters, work / "stock", work / f"clusters{run}", documents)
-            cluster_ratios.append(stock / seconds(our_clusters, keys, has_keys, documents))
+        cluster_times = duplicates.measured(
+            duplicates.write_part(work / "parts", injected.texts),
+            work / "rows",
+            work / "stock",
+            work / "clusters",
+            runs=given.runs,
+            repeats=given.repeats,
+        )
+        cluster_ratios = duplicates.ratios(list(cluster_times))
         found = {
             "": our_pairs(keys, has_keys, injected.texts),
             "stock_": stock_pairs(work / "stock"),
             "whitespace_": stock_pairs(work / "whitespace"),
         }
-    report(times, megabytes, found, injected.texts, injected.pairs, statistics.median(cluster_ratios))
+    report(times, megabytes, found, injected.texts, injected.pairs, cluster_ratios)
 
 
 def report(
@@ -212,7 +154,7 @@ def report(
     found: dict[str, Pairs],
     texts: list[str],
     truth: dict[tuple[int, int], float],
-    ratio_buckets: float,
+    cluster_ratios: dict[str, float],
 ) -> None:
     def ratio(peer: str, side: str) -> float:
         return statistics.median(run[peer] / run[side] for run in times)
@@ -238,13 +180,13 @@ def report(
     )
     rows = [[prefix or "ours", *(f"{v:.4f}" for v in values.values())] for prefix, values in quality.items()]
     print(tabulate(rows, headers=["", "recall >= .8", "recall >= .9", "precision at .7"]))
-    print(f"buckets, clusters and filter: {ratio_buckets:.1f} times stock")
+    print("times stock, from signatures on: " + ", ".join(f"{n} {r:.1f}" for n, r in cluster_ratios.items()))
     figures = {
         "ratio_stock": ratio("stock", "compiled"),
         "ratio_whitespace": ratio("whitespace", "compiled"),
         "ratio_stock_numpy": ratio("stock", "numpy"),
         "ratio_whitespace_numpy": ratio("whitespace", "numpy"),
-        "ratio_buckets": ratio_buckets,
+        **cluster_ratios,
         **{f"{prefix}{name}": value for prefix, values in quality.items() for name, value in values.items()},
         **{f"mb_per_s_{side}": speed for side, speed in speeds.items()},
     }

@@ -9,6 +9,7 @@ Shapes: N texts, B bands, H hashes, U units, S shingles.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -44,6 +45,30 @@ class Fingerprints:
             np.zeros((num_texts, 2), dtype=np.uint64),
             np.zeros((num_texts, num_bands), dtype=np.uint64),
             np.zeros(num_texts, dtype=bool),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """Sets of hashes, set i at `values[ends[i] : ends[i + 1]]` (uint64), ascending, each once; `ends` int64 [N + 1]."""
+
+    values: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def joined(cls, sets: "Sequence[np.ndarray]") -> "Sets":
+        """Of single sets."""
+        none = np.zeros(0, dtype=np.uint64)
+        return cls(np.concatenate([none, *sets]), np.cumsum([0, *map(len, sets)]))
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    def __add__(self, other: "Sets") -> "Sets":
+        """These sets, then the other ones."""
+        return Sets(
+            np.concatenate([self.values, other.values]),
+            np.concatenate([self.ends, self.ends[-1] + other.ends[1:]]),
         )
 
 
@@ -112,10 +137,97 @@ def shingles(text: str, ngram: int) -> np.ndarray:
     return np.unique(np.concatenate(list(_grams(text, ngram))))
 
 
+def shingle_sets(data: np.ndarray, offsets: np.ndarray, ngram: int) -> Sets:
+    """See `shingles.Hasher`."""
+    pieces = (data[start:stop].tobytes() for start, stop in pairwise(offsets.tolist()))
+    return Sets.joined([shingles(piece.decode(), ngram) for piece in pieces])
+
+
 def jaccard(left: np.ndarray, right: np.ndarray) -> float:
     """See `shingles.jaccard`."""
     shared = len(np.intersect1d(left, right, assume_unique=True))
     return shared / (len(left) + len(right) - shared)
+
+
+def settle(
+    first: int,
+    last: int,
+    num_fixed: int,
+    enters: bool,
+    bounds: np.ndarray,
+    own: np.ndarray,
+    starts: np.ndarray,
+    used: np.ndarray,
+    slots: np.ndarray,
+    seen: np.ndarray,
+    survivors: np.ndarray,
+    values: np.ndarray,
+    ends: np.ndarray,
+    places: np.ndarray,
+    threshold: float,
+) -> None:
+    """See `survivors.Visits.settle`."""
+
+    def of(document: int) -> np.ndarray:
+        return values[ends[places[document]] : ends[places[document] + 1]]
+
+    for document in range(first, last):
+        buckets = own[bounds[document] : bounds[document + 1]]
+        if document >= num_fixed and survivors[document] == document:
+            staying = {
+                other
+                for bucket in buckets.tolist()
+                for other in slots[starts[bucket] : starts[bucket] + used[bucket]].tolist()
+                if places[other] >= 0
+            }
+            similar = (other for other in sorted(staying) if jaccard(of(other), of(document)) >= threshold)
+            survivors[document] = next(similar, document)
+        if enters and survivors[document] == document:
+            slots[starts[buckets] + used[buckets]] = document
+            used[buckets] += 1
+
+
+def byte_hashes(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """See `shingles.Hasher`."""
+    found = np.full((len(offsets) - 1, 2), (FIRST, SECOND), dtype=np.uint64)
+    lengths = np.diff(offsets)
+    for place in range(int(lengths.max(initial=0))):
+        longer = np.flatnonzero(lengths > place)
+        values = data[offsets[longer] + place]
+        found[longer, 0] = mix(found[longer, 0] + values)
+        found[longer, 1] = (found[longer, 1] ^ values) * BASE
+    found[:, 1] = mix(found[:, 1])
+    return found
+
+
+def tally(
+    hashes: np.ndarray, firsts: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """See `shingles.Hasher`."""
+    if not len(hashes):
+        return hashes, firsts, counts
+    order = np.argsort(hashes)
+    hashes = hashes[order]
+    starts = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
+    return (
+        hashes[starts],
+        np.minimum.reduceat(firsts[order], starts),
+        np.add.reduceat(counts[order], starts),
+    )
+
+
+def find(hashes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """See `shingles.Hasher`."""
+    if not len(hashes):
+        return np.full(len(wanted), -1)
+    order = np.argsort(hashes)
+    places = order[np.minimum(np.searchsorted(hashes, wanted, sorter=order), len(hashes) - 1)]
+    return np.where(hashes[places] == wanted, places, -1)
+
+
+def codes(hashes: np.ndarray) -> np.ndarray:
+    """See `shingles.Hasher`."""
+    return np.unique(hashes, return_inverse=True)[1].astype(np.int32)
 
 
 def exact_hash(text: str) -> bytes:

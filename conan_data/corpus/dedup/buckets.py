@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from conan_data.corpus.dedup.arrays import mix
+from conan_data.corpus.dedup.shingles import hasher
 
 BAND = np.dtype([("hash", "u8"), ("number", "i8")])
 """A document under one of its band keys."""
 MEMBER = np.dtype([("hash", "u8"), ("number", "i8"), ("first", "i8")])
 """A document of a bucket (its key is the hash), and the bucket's smallest number."""
-_FILTER_BITS = 22
-_FILTER = np.uint64((1 << _FILTER_BITS) - 1)
 
 
 def band_records(keys: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -37,39 +36,17 @@ def members(
     """
     hashes, firsts, counts = np.zeros(0, dtype=np.uint64), *np.zeros((2, 0), dtype=np.int64)
     for chunk in chunks():
-        hashes, firsts, counts = _joined(
+        hashes, firsts, counts = hasher().tally(
             np.concatenate([hashes, chunk["hash"]]),
             np.concatenate([firsts, chunk["number"]]),
             np.concatenate([counts, np.ones(len(chunk), dtype=np.int64)]),
         )
     shared = (counts > 1) & (firsts < first_reference)
     hashes, firsts = hashes[shared], firsts[shared]
-    if not len(hashes):
-        return
-    # Most documents are in no bucket; a look into a table of bits saves them the search.
-    likely = np.zeros(1 << _FILTER_BITS, dtype=bool)
-    likely[hashes & _FILTER] = True
-    for chunk in chunks():
-        chunk = chunk[likely[chunk["hash"] & _FILTER]]
-        places = np.minimum(np.searchsorted(hashes, chunk["hash"]), len(hashes) - 1)
-        known = hashes[places] == chunk["hash"]
+    for chunk in chunks() if len(hashes) else ():
+        places = hasher().find(hashes, np.ascontiguousarray(chunk["hash"]))
+        known = places >= 0
         records = np.empty(int(known.sum()), dtype=MEMBER)
         records["hash"], records["number"] = chunk["hash"][known], chunk["number"][known]
         records["first"] = firsts[places[known]]
         add(records)
-
-
-def _joined(
-    hashes: np.ndarray, firsts: np.ndarray, counts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Buckets of one hash as one, in the order of the hashes: the smallest number and the number of members."""
-    if not len(hashes):
-        return hashes, firsts, counts
-    order = np.argsort(hashes)
-    hashes = hashes[order]
-    starts = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
-    return (
-        hashes[starts],
-        np.minimum.reduceat(firsts[order], starts),
-        np.add.reduceat(counts[order], starts),
-    )

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.workspace import PAIR
@@ -20,11 +19,13 @@ REFERENCE = np.uint64(2**64 - 1)
 Ids = Callable[[np.ndarray], list[str]]
 
 
-def preferences(batch: pa.RecordBatch, config: DedupConfig) -> np.ndarray:
-    """uint64 [rows]: higher is better, by the rule `config.keep`; all equal for `first`."""
+def preferences(batch: pa.RecordBatch, characters: np.ndarray, config: DedupConfig) -> np.ndarray:
+    """uint64 [rows]: higher is better, by the rule `config.keep`; all equal for `first`. `characters` int64
+    [rows] are the lengths of the texts.
+    """
     if config.keep == "first":
         return np.zeros(batch.num_rows, dtype=np.uint64)
-    lengths = pc.utf8_length(batch.column("text")).to_numpy(zero_copy_only=False).astype(np.uint64)
+    lengths = characters.astype(np.uint64)
     if config.keep == "longest":
         return lengths
     scores = batch.column(config.score).cast(pa.float32()).to_numpy(zero_copy_only=False)

@@ -4,12 +4,14 @@ An id that is given already is passed over: of the rows a, a, a~2 the second get
 way of `a~2` is found because an id that ends in `~<number>` is also filed under what stands before.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from conan_data.corpus.dedup.shingles import hasher
 from conan_data.corpus.workspace import PAIR
 
 ID = np.dtype([("hash", "u8"), ("check", "u8"), ("number", "i8"), ("suffix", "i8")])
@@ -17,21 +19,31 @@ ID = np.dtype([("hash", "u8"), ("check", "u8"), ("number", "i8"), ("suffix", "i8
 _DIGITS = 18
 
 
-def id_records(ids: list[str], numbers: np.ndarray) -> np.ndarray:
+def id_records(ids: pa.StringArray, numbers: np.ndarray) -> np.ndarray:
     """`ID` of the ids and of what they could be in the way of, in the order of `numbers`."""
-    blake2b = hashlib.blake2b
-    hashes = [blake2b(name.encode(), digest_size=16).digest() for name in ids]
-    holders, suffixes = list(range(len(ids))), [0] * len(ids)
-    for place, name in enumerate(ids):
-        if "~" in name and (cut := _cut(name)):
-            hashes.append(blake2b(cut[0].encode(), digest_size=16).digest())
+    pairs, holders, suffixes = [_hashes(ids)], list(range(len(ids))), [0] * len(ids)
+    bases = []
+    for place in np.flatnonzero(pc.match_substring(ids, "~").to_numpy(zero_copy_only=False)).tolist():
+        if cut := _cut(ids[place].as_py()):
+            bases.append(cut[0])
             holders.append(place)
             suffixes.append(cut[1])
+    if bases:
+        pairs.append(_hashes(pa.array(bases, pa.string())))
+    hashes = np.concatenate(pairs)
     records = np.empty(len(hashes), dtype=ID)
-    pairs = np.frombuffer(b"".join(hashes), dtype=np.uint64).reshape(-1, 2)
-    records["hash"], records["check"] = pairs[:, 0], pairs[:, 1]
+    records["hash"], records["check"] = hashes[:, 0], hashes[:, 1]
     records["number"], records["suffix"] = numbers[holders], suffixes
-    return records[np.argsort(records["number"], kind="stable")] if len(hashes) > len(ids) else records
+    return records[np.argsort(records["number"], kind="stable")] if bases else records
+
+
+def _hashes(ids: pa.StringArray) -> np.ndarray:
+    """uint64 [N, 2] of N ids."""
+    if not len(ids):
+        return np.zeros((0, 2), dtype=np.uint64)
+    _, offsets, data = ids.buffers()
+    places = np.frombuffer(offsets, np.int32)[ids.offset : ids.offset + len(ids) + 1]
+    return hasher().byte_hashes(np.frombuffer(data or b"", np.uint8), places)
 
 
 def renamed(chunks: Callable[[], Iterable[np.ndarray]]) -> np.ndarray:

@@ -15,8 +15,24 @@ from functools import cache
 import numpy as np
 from numba import njit, types
 
-from conan_data.corpus.dedup.arrays import BASE, FIRST, SECOND, Fingerprints
+from conan_data.corpus.dedup.arrays import BASE, FIRST, SECOND, Fingerprints, Sets
+from conan_data.corpus.dedup.set_kernels import HASHES, PLACES, SORT_COUNTS, distinct, jaccard, settle, sort
+from conan_data.corpus.dedup.table_kernels import codes, find, tally
 from conan_data.text.characters import DIGIT, LETTER, UNSPACED, folds, kinds, spaces
+
+__all__ = [
+    "byte_hashes",
+    "codes",
+    "exact_hash",
+    "find",
+    "fingerprints",
+    "jaccard",
+    "settle",
+    "shingle_sets",
+    "shingles",
+    "table",
+    "tally",
+]
 
 BLOCK = 4096
 """Characters between two looks at what has been collected, so that scratch memory stays in the first cache."""
@@ -24,7 +40,6 @@ LANES = 8
 """Shingles that one round of MinHash takes."""
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 NUMBERS = types.Array(types.uint32, 1, "C", readonly=True)
-HASHES = types.Array(types.uint64, 1, "C", readonly=True)
 STEP = np.array([1, 0, BASE, 0], dtype=np.uint64)
 """Factor of a unit's hash before a character: outside of units (0), inside (2), at a beginning (3)."""
 _u = np.uint64
@@ -187,27 +202,41 @@ def _keep(units: np.ndarray, unit: np.uint64, num: np.int64) -> np.uint64:
     return unit - _u(num)
 
 
-@njit((BYTES, NUMBERS, HASHES, types.int64), cache=True, nogil=True)
-def _shingles(data: np.ndarray, table: np.ndarray, step: np.ndarray, ngram: np.int64) -> np.ndarray:
+@njit((BYTES, PLACES, NUMBERS, HASHES, types.int64, types.int64[::1]), cache=True, nogil=True)
+def _shingle_sets(
+    data: np.ndarray,
+    offsets: np.ndarray,
+    table: np.ndarray,
+    step: np.ndarray,
+    ngram: np.int64,
+    ends: np.ndarray,
+) -> np.ndarray:
     size = BLOCK + ngram + LANES
     units, mixed, grams = np.empty(size, np.uint64), np.empty(size, np.uint64), np.empty(size, np.uint64)
-    codes = np.empty(BLOCK + 1, np.uint32)
-    found = np.empty(len(data) // 4 + size, np.uint64)
+    codes, counts = np.empty(BLOCK + 1, np.uint32), np.empty(SORT_COUNTS, np.int64)
+    found, spare = np.empty(len(data) // 4 + size, np.uint64), np.empty(size, np.uint64)
     total = np.int64(0)
-    at, end = _0, _u(len(data))
-    unit, value, in_word, after_space = _0, _0, _0, _0
-    while at < end:
-        at, _, unit, value, in_word, after_space = _scan(
-            data, at, end, table, step, units, codes, unit, value, in_word, after_space
-        )
-        num = _ngrams(units, _whole(unit, in_word, at < end), ngram, mixed, grams)
-        if total + num > len(found):
-            larger = np.empty(2 * len(found), np.uint64)
-            larger[:total] = found[:total]
-            found = larger
-        found[total : total + num] = grams[:num]
-        total += num
-        unit = _keep(units, unit, num)
+    for text in range(len(offsets) - 1):
+        first = total
+        at, end = _u(offsets[text]), _u(offsets[text + 1])
+        unit, value, in_word, after_space = _0, _0, _0, _0
+        while at < end:
+            at, _, unit, value, in_word, after_space = _scan(
+                data, at, end, table, step, units, codes, unit, value, in_word, after_space
+            )
+            num = _ngrams(units, _whole(unit, in_word, at < end), ngram, mixed, grams)
+            if total + num > len(found):
+                larger = np.empty(2 * len(found), np.uint64)
+                larger[:total] = found[:total]
+                found = larger
+            found[total : total + num] = grams[:num]
+            total += num
+            unit = _keep(units, unit, num)
+        if total - first > len(spare):
+            spare = np.empty(2 * (total - first), np.uint64)
+        sort(found[first:total], spare, counts)
+        total = first + distinct(found[first:total])
+        ends[text + 1] = total
     return found[:total]
 
 
@@ -221,31 +250,10 @@ def _band_keys(least: np.ndarray, keys: np.ndarray) -> None:
         keys[band] = _mix(key)
 
 
-@njit((types.uint64[::1],), cache=True, nogil=True)
-def _distinct(values: np.ndarray) -> int:
-    """Moves the different ones of sorted values to the front; how many."""
-    num = min(len(values), 1)
-    for i in range(1, len(values)):
-        values[num] = values[i]
-        num += values[num] != values[num - 1]
-    return num
-
-
-@njit((HASHES, HASHES), cache=True, nogil=True)
-def _jaccard(left: np.ndarray, right: np.ndarray) -> float:
-    i = j = shared = 0
-    while i < len(left) and j < len(right):
-        a, b = left[i], right[j]
-        shared += a == b
-        i += a <= b
-        j += b <= a
-    return shared / (len(left) + len(right) - shared)
-
-
 @njit(
     (
         BYTES,
-        types.Array(types.int64, 1, "C", readonly=True),
+        PLACES,
         NUMBERS,
         HASHES,
         NUMBERS,
@@ -296,16 +304,29 @@ def _fingerprints(
             _band_keys(least, keys[text])
 
 
+@njit((BYTES, types.Array(types.int32, 1, "C", readonly=True)), cache=True, nogil=True)
+def byte_hashes(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """See `shingles.Hasher`."""
+    found = np.empty((len(offsets) - 1, 2), np.uint64)
+    for i in range(len(found)):
+        first, second = FIRST, SECOND
+        for at in range(offsets[i], offsets[i + 1]):
+            first = _mix(first + _u(data[at]))
+            second = (second ^ _u(data[at])) * BASE
+        found[i, 0], found[i, 1] = first, _mix(second)
+    return found
+
+
 def shingles(text: str, ngram: int) -> np.ndarray:
     """See `shingles.shingles`."""
-    found = _shingles(_bytes(text.encode()), table(), STEP, np.int64(ngram))
-    found.sort()
-    return found[: _distinct(found)]
+    data = _bytes(text.encode())
+    return shingle_sets(data, np.array([0, len(data)]), ngram).values
 
 
-def jaccard(left: np.ndarray, right: np.ndarray) -> float:
-    """See `shingles.jaccard`."""
-    return _jaccard(left, right)
+def shingle_sets(data: np.ndarray, offsets: np.ndarray, ngram: int) -> Sets:
+    """See `shingles.Hasher`."""
+    ends = np.zeros(len(offsets), dtype=np.int64)
+    return Sets(_shingle_sets(data, offsets, table(), STEP, np.int64(ngram), ends), ends)
 
 
 def exact_hash(text: str) -> bytes:

@@ -7,7 +7,7 @@ here, a task a file.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,16 +59,33 @@ class References:
         place, row = self.locate(number)
         return f"{self.references[place].name}: {self.tables[place].value('id', row)}"
 
-    def text(self, number: int, extracts: Path) -> str:
-        """The text of a document whose number was given to `extract` before."""
-        place, row = self.locate(number)
-        if self.references[place].shard is None:
-            return self.tables[place].value("text", row)
-        if place not in self._extracts:
-            rows = open_records(extracts / f"rows-{place:05d}", np.int64)
-            self._extracts[place] = rows, PartTable(extracts / f"texts-{place:05d}.arrow")
-        rows, table = self._extracts[place]
-        return table.value("text", int(np.searchsorted(rows, row)))
+    def texts(self, numbers: np.ndarray, extracts: Path) -> pa.LargeStringArray:
+        """The texts of documents whose numbers were given to `extract` before."""
+        found = [pa.array([], pa.large_string())]
+        for table, rows in self._tables_of(numbers, extracts):
+            found.append(table.take(rows, ["text"]).column("text").combine_chunks())
+        return pa.concat_arrays(found)
+
+    def sizes(self, numbers: np.ndarray, extracts: Path) -> np.ndarray:
+        """int64: the bytes of those texts; `numbers` are ascending."""
+        tables = self._tables_of(numbers, extracts)
+        return np.concatenate(
+            [np.zeros(0, dtype=np.int64), *(table.sizes("text", rows) for table, rows in tables)]
+        )
+
+    def _tables_of(self, numbers: np.ndarray, extracts: Path) -> Iterator[tuple[PartTable, np.ndarray]]:
+        """The tables with the texts of documents (ascending numbers), and their rows there."""
+        cuts = np.searchsorted(numbers, self.starts)
+        for place in np.flatnonzero(np.diff(cuts)).tolist():
+            rows = numbers[cuts[place] : cuts[place + 1]] - self.starts[place]
+            if self.references[place].shard is None:
+                yield self.tables[place], rows
+                continue
+            if place not in self._extracts:
+                extracted = open_records(extracts / f"rows-{place:05d}", np.int64)
+                self._extracts[place] = extracted, PartTable(extracts / f"texts-{place:05d}.arrow")
+            extracted, table = self._extracts[place]
+            yield table, np.searchsorted(extracted, rows)
 
     def extract(self, place: int, rows: np.ndarray, extracts: Path) -> None:
         """Copies the texts of `rows` (ascending) of a shard to where they can be read one by one."""

@@ -16,14 +16,14 @@ Shapes: S shingles.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Protocol, cast
 
 import numpy as np
 
 from conan_data.corpus.dedup import arrays
-from conan_data.corpus.dedup.arrays import Fingerprints, ngram_hashes, unit_hashes
+from conan_data.corpus.dedup.arrays import Fingerprints, Sets, ngram_hashes, unit_hashes
 
 __all__ = ["exact_hash", "jaccard", "ngram_hashes", "shingles", "unit_hashes"]
 
@@ -35,7 +35,35 @@ class Hasher(Protocol):
 
     def shingles(self, text: str, ngram: int) -> np.ndarray: ...
 
+    def shingle_sets(self, data: np.ndarray, offsets: np.ndarray, ngram: int) -> Sets:
+        """Shingles of N texts that lie one behind the other in `data` (UTF-8), text i from `offsets[i]` on
+        (int64 [N + 1]).
+        """
+
     def jaccard(self, left: np.ndarray, right: np.ndarray) -> float: ...
+
+    settle: Callable[..., None]
+    """See `survivors.Visits.settle`."""
+
+    def byte_hashes(self, data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """uint64 [N, 2] of N byte strings that lie one behind the other in `data` (uint8), string i from
+        `offsets[i]` on (int32 [N + 1]).
+        """
+
+    def tally(
+        self, hashes: np.ndarray, firsts: np.ndarray, counts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Each hash (uint64 [N]) once, the smallest of its `firsts` (int64 [N]) and the sum of its `counts`
+        (int64 [N]); overwrites what it is given.
+        """
+
+    def find(self, hashes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """int64 [N]: the places of `wanted` (uint64 [N]) in `hashes` (uint64, each once), -1 for what is not
+        there.
+        """
+
+    def codes(self, hashes: np.ndarray) -> np.ndarray:
+        """int32 [N]: equal numbers for equal hashes (uint64 [N]), counted from 0."""
 
     def exact_hash(self, text: str) -> bytes: ...
 

@@ -7,11 +7,12 @@ whoever groups it reduces each chunk to one record a hash and goes on.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from conan_data.corpus.dedup.shingles import hasher
 from conan_data.corpus.records import open_records, write_records
 
 
@@ -96,6 +97,21 @@ class Spill:
             for start, stop in cuts[:, [number, number + 1]].tolist():
                 if stop > start:
                     yield file[start:stop]
+
+
+def repeated(chunks: Callable[[], Iterable[np.ndarray]]) -> Callable[[], Iterator[np.ndarray]]:
+    """The same chunks without the records whose hash no other record has: mostly few are left to sort."""
+    hashes, counts = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
+    for chunk in chunks():
+        hashes, _, counts = hasher().tally(
+            np.concatenate([hashes, chunk["hash"]]),
+            np.zeros(len(hashes) + len(chunk), dtype=np.int64),
+            np.concatenate([counts, np.ones(len(chunk), dtype=np.int64)]),
+        )
+    shared = hashes[counts > 1]
+    return lambda: (
+        chunk[hasher().find(shared, np.ascontiguousarray(chunk["hash"])) >= 0] for chunk in chunks()
+    )
 
 
 def partition(hashes: np.ndarray, bits: int) -> np.ndarray:

@@ -11,101 +11,114 @@ Only pairs with an equal band key are compared; what the keys miss stays (see `m
 document is compared with those of its buckets that stay, not with all in them: a page that is there a hundred
 thousand times costs a hundred thousand comparisons.
 
-Shapes: M memberships of documents in buckets, D documents.
+Documents are taken in blocks, whose shingles are made at once and held until the block is done; those of
+documents of earlier blocks are made again where they stay and share a bucket with one of the block.
+
+Shapes: M memberships of documents in buckets, D documents, N of them at hand.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from conan_data.corpus.dedup.shingles import jaccard
-
-
-class ShingleCache:
-    """Shingles by document, the last used ones in memory, up to `max_bytes`."""
-
-    def __init__(self, shingles_of: Callable[[int], np.ndarray], max_bytes: int) -> None:
-        self._shingles_of, self._left = shingles_of, max_bytes
-        self._held: OrderedDict[int, np.ndarray] = OrderedDict()
-
-    def __call__(self, document: int) -> np.ndarray:
-        if document in self._held:
-            self._held.move_to_end(document)
-            return self._held[document]
-        found = self._held[document] = self._shingles_of(document)
-        self._left -= found.nbytes
-        while self._left < 0 and len(self._held) > 1:
-            self._left += self._held.popitem(last=False)[1].nbytes
-        return found
+from conan_data.corpus.dedup.arrays import Sets
+from conan_data.corpus.dedup.shingles import hasher
 
 
 def near_survivors(
     documents: np.ndarray,
     buckets: np.ndarray,
     num_references: int,
-    shingles_of: Callable[[int], np.ndarray],
+    load: Callable[[np.ndarray], Sets],
     threshold: float,
+    *,
+    sizes: np.ndarray,
+    max_size: int,
 ) -> np.ndarray:
     """int64 [D]: for each document the one that stays in its stead, itself where it stays.
 
     `documents` int [M] and `buckets` int [M] pair each document with its buckets, both counted from 0;
     documents are numbered in the order of visits, and the first `num_references` are visited before all and
-    stay. `shingles_of(i)` gives document i's shingles, sorted, each once, at least one.
+    stay. `load` gives the shingles of some documents, at least one each; `sizes` int [D] says what each
+    costs, and `max_size` how much may be held twice over (one document, whatever it costs).
     """
-    num_documents = int(documents.max(initial=-1)) + 1
-    order = np.argsort(documents, kind="stable")
-    own = buckets[order]
-    bounds = np.searchsorted(documents[order], np.arange(num_documents + 1)).tolist()
-    # The documents of a bucket that stay are written into its own part of `slots`, one behind the other.
-    room = np.bincount(buckets)
-    starts = np.cumsum(room) - room
-    used = np.zeros(len(room), dtype=np.int64)
-    slots = np.empty(len(buckets), dtype=np.int32)
-    sizes = np.zeros(num_documents, dtype=np.int64)
-    survivors = np.arange(num_documents)
-    for document in range(num_documents):
-        mine = own[bounds[document] : bounds[document + 1]]
-        if document >= num_references:
-            filled = mine[used[mine] > 0]
-            if len(filled):
-                candidates = _candidates(slots, starts[filled].tolist(), used[filled].tolist())
-                found = _first_similar(document, candidates, sizes, shingles_of, threshold)
-                if found >= 0:
-                    survivors[document] = found
-                    continue
-        slots[starts[mine] + used[mine]] = document
-        used[mine] += 1
-    return survivors
+    visits = Visits(documents, buckets, num_references, threshold)
+    num_documents = len(visits.survivors)
+    visits.settle(0, num_references, np.arange(0), Sets.joined([]), enters=True)
+    for start, stop in cuts(sizes[num_references:num_documents], max_size):
+        block = np.arange(num_references + start, num_references + stop)
+        first, last = num_references + start, num_references + stop
+        own, earlier = load(block), visits.staying(first, last)
+        chunks = list(cuts(sizes[earlier], max_size)) or [(0, 0)]
+        for low, high in chunks:
+            chunk = earlier[low:high]
+            at_hand = load(chunk) + own if len(chunk) else own
+            visits.settle(first, last, np.concatenate([chunk, block]), at_hand, enters=high == len(earlier))
+    return visits.survivors
 
 
-def _candidates(slots: np.ndarray, starts: list[int], used: list[int]) -> list[int]:
-    """The documents that stay in some buckets, in the order of visits."""
-    if max(used) == 1:
-        return sorted({int(slots[start]) for start in starts})
-    return np.unique(
-        np.concatenate([slots[start : start + count] for start, count in zip(starts, used)])
-    ).tolist()
+class Visits:
+    """Who stays so far, and in which buckets those are."""
+
+    def __init__(
+        self, documents: np.ndarray, buckets: np.ndarray, num_references: int, threshold: float
+    ) -> None:
+        num_documents = int(documents.max(initial=-1)) + 1
+        order = np.argsort(documents)
+        self._own = np.ascontiguousarray(buckets[order], dtype=np.int32)
+        counts = np.bincount(documents, minlength=num_documents)
+        self._bounds = np.concatenate([[0], np.cumsum(counts)])
+        """The buckets of document i are `own[bounds[i] : bounds[i + 1]]`."""
+        # The documents of a bucket that stay are written into its own part of `slots`, one behind the other.
+        room = np.bincount(buckets)
+        self._starts = np.cumsum(room) - room
+        self._used = np.zeros(len(room), dtype=np.int64)
+        self._slots = np.empty(len(buckets), dtype=np.int32)
+        self._seen = np.full(num_documents, -1, dtype=np.int32)
+        self._places = np.full(num_documents, -1, dtype=np.int32)
+        self._num_references, self._threshold = num_references, threshold
+        self.survivors = np.arange(num_documents)
+
+    def staying(self, first: int, last: int) -> np.ndarray:
+        """The documents that stay so far (ascending) in the buckets of documents `first` to `last`."""
+        buckets = self._own[self._bounds[first] : self._bounds[last]]
+        buckets = np.unique(buckets[self._used[buckets] > 0])
+        counts = self._used[buckets]
+        ends = np.cumsum(counts)
+        places = np.repeat(self._starts[buckets] - ends + counts, counts) + np.arange(counts.sum())
+        return np.unique(self._slots[places]).astype(np.int64)
+
+    def settle(self, first: int, last: int, documents: np.ndarray, sets: Sets, *, enters: bool) -> None:
+        """Lets the first similar one of `documents` (int64 [N], with their `sets`) stay in the stead of each of
+        `first` to `last` that is not settled yet and no reference; those it compares with stay, and share a
+        bucket. With `enters`, what is left stays.
+        """
+        self._places[documents] = np.arange(len(documents))
+        hasher().settle(
+            first,
+            last,
+            self._num_references,
+            enters,
+            self._bounds,
+            self._own,
+            self._starts,
+            self._used,
+            self._slots,
+            self._seen,
+            self.survivors,
+            sets.values,
+            sets.ends,
+            self._places,
+            self._threshold,
+        )
+        self._places[documents] = -1
 
 
-def _first_similar(
-    document: int,
-    candidates: list[int],
-    sizes: np.ndarray,
-    shingles_of: Callable[[int], np.ndarray],
-    threshold: float,
-) -> int:
-    """The first of `candidates` that is similar to `document`, or -1. Numbers of shingles too different for
-    the threshold need no comparing.
-    """
-    own = shingles_of(document)
-    size = sizes[document] = len(own)
-    for other in candidates:
-        known = sizes[other]
-        if known and min(known, size) < threshold * max(known, size):
-            continue
-        theirs = shingles_of(other)
-        sizes[other] = len(theirs)
-        if jaccard(theirs, own) >= threshold:
-            return other
-    return -1
+def cuts(sizes: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
+    """Ranges that cost at most `most` together, or are one document."""
+    ends, start = np.cumsum(sizes), 0
+    while start < len(ends):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
+        yield start, stop
+        start = stop

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from conan_data.corpus.dedup.arrays import mix
+from conan_data.corpus.dedup.arrays import Sets, mix
 from conan_data.corpus.dedup.buckets import BAND, MEMBER, band_records, members
 from conan_data.corpus.dedup.groups import HASHED, REFERENCE, Ids, duplicates, hash_pairs, preferences
 from conan_data.corpus.dedup.ids import ID, id_records, renamed
-from conan_data.corpus.dedup.shingles import shingles
-from conan_data.corpus.dedup.spill import Spill, SpillWriter, cuts_path
-from conan_data.corpus.dedup.survivors import ShingleCache, near_survivors
+from conan_data.corpus.dedup.shingles import hasher
+from conan_data.corpus.dedup.spill import Spill, SpillWriter, cuts_path, repeated
+from conan_data.corpus.dedup.survivors import near_survivors
 from conan_data.corpus.passes import Pass
 from conan_data.corpus.records import blocks, open_records, records_file, write_records
 from conan_data.corpus.workspace import FACTS, PAIR, Workspace, facts, opened, survivors
@@ -23,6 +23,8 @@ from conan_data.corpus.workspace import FACTS, PAIR, Workspace, facts, opened, s
 MEMBERSHIP = np.dtype([("hash", "u8"), ("number", "i8"), ("bucket", "u8")])
 """A document of a bucket, under the hash of its component."""
 BLOCK = 1 << 18
+MOST_TEXT = 1 << 22
+"""Bytes of text that are compared at a time."""
 
 
 class ScatterHashes(Pass):
@@ -77,9 +79,9 @@ class ScatterHashes(Pass):
         """Spills the records of a batch; returns its facts, but for the language."""
         rows = np.zeros(batch.num_rows, dtype=FACTS)
         if is_part:
-            add["ids"](id_records(batch.column("id").to_pylist(), numbers))
-            rows["preference"] = preferences(batch, self.workspace.dedup)
+            add["ids"](id_records(batch.column("id"), numbers))
             rows["characters"] = pc.utf8_length(batch.column("text")).to_numpy(zero_copy_only=False)
+            rows["preference"] = preferences(batch, rows["characters"], self.workspace.dedup)
             rows["bytes"] = pc.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)
         else:
             rows["preference"] = REFERENCE
@@ -111,7 +113,7 @@ class FindGroups(Pass):
         spill = work.spill(self.kind, self.num_files, HASHED)
         chunks = _alive(work, spill, rank, after=self.after, max_records=work.max_records(HASHED))
         ids: Ids | None = None if work.dedup.keep == "first" else opened(work).ids
-        write_records(self.result(rank), duplicates(chunks, ids))
+        write_records(self.result(rank), duplicates(repeated(chunks), ids))
 
 
 class RenameIds(Pass):
@@ -127,7 +129,8 @@ class RenameIds(Pass):
         spill = work.spill("ids", work.num_parts, ID)
         # A row is filed under its own id and at most one other.
         limit = work.max_records(ID)
-        write_records(self.result(rank), renamed(lambda: spill.chunks(rank, limit, records_a_number=2)))
+        chunks = repeated(lambda: spill.chunks(rank, limit, records_a_number=2))
+        write_records(self.result(rank), renamed(chunks))
 
 
 class FindBuckets(Pass):
@@ -213,25 +216,48 @@ class CompareNear(Pass):
         documents, places = self._visits(documents, np.searchsorted(documents, numbers))
         del numbers
 
-        def shingles_of(document: int) -> np.ndarray:
-            number = int(documents[document])
-            if number >= open_.first_reference:
-                text = open_.references.text(number, work.scratch / "texts")
-            else:
-                text = open_.parts.values("text", open_.order.positions[number : number + 1])[0]
-            return shingles(text, work.dedup.ngram)
+        num_references = int((documents >= open_.first_reference).sum())
+
+        def load(chosen: np.ndarray) -> Sets:
+            texts = self._texts(documents[chosen])
+            offsets, data = (
+                np.frombuffer(buffer, kind) for buffer, kind in zip(texts.buffers()[1:], ("i8", "u1"))
+            )
+            return hasher().shingle_sets(data, offsets, work.dedup.ngram)
 
         stay = near_survivors(
             places,
             buckets,
-            int((documents >= open_.first_reference).sum()),
-            ShingleCache(shingles_of, work.worker_bytes // 4),
+            num_references,
+            load,
             work.dedup.threshold,
+            sizes=self._sizes(documents),
+            # Texts, and shingles of at most four times their bytes.
+            max_size=min(work.worker_bytes // 32, MOST_TEXT),
         )
         dropped = np.flatnonzero(stay != np.arange(len(stay)))
         pairs = np.empty(len(dropped), dtype=PAIR)
         pairs["number"], pairs["target"] = documents[dropped], documents[stay[dropped]]
         write_records(self.result(rank), pairs)
+
+    def _texts(self, numbers: np.ndarray) -> pa.LargeStringArray:
+        """Texts of documents in the order of visits."""
+        work, open_ = self.workspace, opened(self.workspace)
+        num_references = int((numbers >= open_.first_reference).sum())
+        positions = open_.order.positions[numbers[num_references:]]
+        found = open_.references.texts(numbers[:num_references], work.scratch / "texts")
+        if len(positions):
+            own = open_.parts.take(positions, ["text"]).column("text").combine_chunks()
+            found = pa.concat_arrays([found, own]) if num_references else own
+        return found
+
+    def _sizes(self, numbers: np.ndarray) -> np.ndarray:
+        """int64: bytes of texts of documents in the order of visits."""
+        work, open_ = self.workspace, opened(self.workspace)
+        num_references = int((numbers >= open_.first_reference).sum())
+        own = facts(work)["bytes"][open_.order.positions[numbers[num_references:]]]
+        theirs = open_.references.sizes(numbers[:num_references], work.scratch / "texts")
+        return np.concatenate([theirs, own])
 
     def _visits(self, documents: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The documents (ascending numbers) in the order of visits, and `members` (places in `documents`) as
@@ -259,11 +285,7 @@ def _memberships(spill: Spill, partition: int) -> tuple[np.ndarray, np.ndarray]:
         numbers[done : done + len(segment)] = segment["number"]
         keys[done : done + len(segment)] = segment["bucket"]
         done += len(segment)
-    order = np.argsort(keys)
-    keys = keys[order]
-    buckets = np.empty(size, dtype=np.int32)
-    buckets[order] = np.cumsum(np.append(False, keys[1:] != keys[:-1])[:size])
-    return numbers, buckets
+    return numbers, hasher().codes(keys)
 
 
 def _by_id(order: np.ndarray, keys: np.ndarray, numbers: np.ndarray, ids_of: Ids) -> np.ndarray:
@@ -302,14 +324,19 @@ def _alive(
     max_records: int,
     records_a_number: int = 1,
 ) -> Callable[[], Iterator[np.ndarray]]:
-    """The chunks of a partition, without documents for which `after` (where there is one) has another stay."""
+    """The chunks of a partition, without documents for which `after` (where there is one) has another stay; a
+    single one is read once.
+    """
     stay = survivors(workspace, after) if after else None
 
     def chunks() -> Iterator[np.ndarray]:
         for chunk in spill.chunks(number, max_records, records_a_number=records_a_number):
             yield chunk if stay is None else chunk[stay[chunk["number"]] == chunk["number"]]
 
-    return chunks
+    if spill.size(number) > max_records:
+        return chunks
+    whole = list(chunks())
+    return lambda: iter(whole)
 
 
 def _codes(langs: pa.Array, known: dict[str, int]) -> np.ndarray:

@@ -44,7 +44,9 @@ def test_references_stay_whatever_their_ids() -> None:
 def test_preferences_follow_the_rule() -> None:
     rows = batch(["ab", "abc", "日本語文", "x"], [0.5, -1.0, None, 0.5])
     order = {
-        keep: np.argsort(~preferences(rows, DedupConfig(keep=keep)), kind="stable").tolist()
+        keep: np.argsort(
+            ~preferences(rows, np.array([2, 3, 4, 1]), DedupConfig(keep=keep)), kind="stable"
+        ).tolist()
         for keep in ("longest", "first", "best")
     }
     assert order == {"longest": [2, 1, 0, 3], "first": [0, 1, 2, 3], "best": [0, 3, 1, 2]}

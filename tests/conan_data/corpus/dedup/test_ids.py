@@ -1,6 +1,7 @@
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ def plain(ids: list[str]) -> list[str]:
 
 
 def ours(ids: list[str], chunk: int) -> list[str]:
-    records = id_records(ids, np.arange(len(ids)))
+    records = id_records(pa.array(ids, pa.string()), np.arange(len(ids)))
     cuts = range(0, max(1, len(ids)), chunk)
     pairs = renamed(
         lambda: [records[(records["number"] >= cut) & (records["number"] < cut + chunk)] for cut in cuts]

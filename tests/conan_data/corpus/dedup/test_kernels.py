@@ -75,6 +75,58 @@ def test_both_paths_give_the_same_shingles_and_exact_hash(text: str, ngram: int)
 
 
 @MANY
+@given(st.lists(TEXT, max_size=8), st.integers(1, 4))
+def test_sets_of_many_texts_are_those_of_each(texts: list[str], ngram: int) -> None:
+    data = np.frombuffer("".join(texts).encode(), dtype=np.uint8)
+    offsets = np.cumsum([0, *(len(text.encode()) for text in texts)])
+    for path in (kernels, arrays):
+        found = path.shingle_sets(data, offsets, ngram)
+        assert len(found) == len(texts)
+        for text, start, stop in zip(texts, found.ends, found.ends[1:]):
+            assert found.values[start:stop].tolist() == arrays.shingles(text, ngram).tolist()
+
+
+@MANY
+@given(st.lists(st.text(max_size=6), max_size=20))
+def test_both_paths_give_the_same_hashes_of_bytes(strings: list[str]) -> None:
+    encoded = [string.encode() for string in strings]
+    data = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    found = kernels.byte_hashes(data, offsets)
+    assert found.tolist() == arrays.byte_hashes(data, offsets).tolist()
+    assert len({*map(tuple, found.tolist())}) == len(set(strings))
+
+
+@pytest.mark.parametrize("path", [kernels, arrays])
+@MANY
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5), st.integers(1, 3)), max_size=40))
+def test_equal_hashes_are_counted_and_found(path: shingles.Hasher, rows: list[tuple[int, int, int]]) -> None:
+    """Also those that take the same place of a table."""
+    rows = [(value << 32, first, count) for value, first, count in rows]
+    hashes, firsts, counts = np.array(rows, dtype=np.int64).reshape(-1, 3).T.copy()
+    hashes = hashes.astype(np.uint64)
+    codes = path.codes(hashes)
+    assert sorted(set(codes.tolist())) == list(range(len(set(hashes.tolist()))))
+    assert len(set(zip(hashes.tolist(), codes.tolist()))) == len(set(hashes.tolist()))
+    found = zip(*(column.tolist() for column in path.tally(hashes.copy(), firsts.copy(), counts.copy())))
+    expected = {
+        (value, min(f for v, f, _ in rows if v == value), sum(c for v, _, c in rows if v == value))
+        for value, _, _ in rows
+    }
+    assert sorted(found) == sorted(expected)
+    known = np.unique(hashes)[::-1][1:].copy()
+    places = path.find(known, hashes)
+    assert (places < 0).tolist() == [value not in known for value in hashes]
+    assert (known[places[places >= 0]] == hashes[places >= 0]).all()
+
+
+@pytest.mark.parametrize("num_words", [1, 3, 70, 5000, 300_000])
+def test_repeated_and_many_shingles_are_sorted(num_words: int) -> None:
+    text = " ".join(map(str, np.random.default_rng(num_words).integers(0, num_words, 300_000)))
+    assert (kernels.shingles(text, 1) == arrays.shingles(text, 1)).all()
+
+
+@MANY
 @given(TEXT, TEXT, st.integers(1, 4))
 def test_similarity_is_that_of_sets_of_tuples(left: str, right: str, ngram: int) -> None:
     plain = []

@@ -1,11 +1,13 @@
 """The passes together against the rule in words, over all pairs."""
 
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from conan_data.corpus.output.reasons import REASONS, reasons
 from conan_data.corpus.parts import KEPT, Parts, PartWriter, part_path
 from conan_data.corpus.passes import Runner
 from conan_data.corpus.records import open_records
+from conan_data.corpus.steps import duplicates
 from conan_data.corpus.workspace import Workspace, opened, survivors
 
 CONFIG = DedupConfig(num_bands=6, rows_per_band=3, ngram=3, threshold=0.6)
@@ -39,13 +42,13 @@ def write_pages(folder: Path, rank: int, pages: Sequence[tuple[int, Page]], conf
     family = MinHash.from_config(config)
     with PartWriter(folder, rank) as part:
         for number, page in pages:
-            found = shingles(page.text, config.ngram)
+            keys = family.band_keys_of(page.text)
             values = {
                 **{"file_number": 0, "row_number": number, "lang": "en"},
                 **{"id": page.id, "text": page.text, "fluency": page.fluency},
                 "exact_hash": exact_hash(page.text),
                 "url_hash": url_hash(page.url),
-                "band_keys": family.band_keys(found).tobytes() if len(found) else None,
+                "band_keys": None if keys is None else keys.tobytes(),
             }
             part.add("kept", tuple(values.get(name) for name in KEPT.names))
 
@@ -241,25 +244,41 @@ def test_done_passes_are_not_done_again(tmp_path: Path) -> None:
     assert outcome(work) == plain(pages)
 
 
-def test_a_giant_cluster_is_compared_in_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copies of one template that differ in a word: each is compared with the one that stays."""
-    from conan_data.corpus.dedup import survivors as module
-
+def copies(num: int) -> list[Page]:
+    """Copies of one template that differ in a word."""
     rng = random.Random(1)
     template = [f"w{rng.randrange(1000)}" for _ in range(150)]
-    pages = [
-        Page(" ".join([*template[:75], f"n{number}", *template[75:]]), f"p{number:05d}")
-        for number in range(3000)
-    ]
-    calls = 0
-    stock = module.jaccard
+    before, after = " ".join(template[:75]), " ".join(template[75:])
+    return [Page(f"{before} n{number} {after}", f"p{number:06d}") for number in range(num)]
 
-    def counting(left: np.ndarray, right: np.ndarray) -> float:
-        nonlocal calls
-        calls += 1
-        return stock(left, right)
 
-    monkeypatch.setattr(module, "jaccard", counting)
-    found = outcome(search(tmp_path, pages, DedupConfig()))
+def test_a_giant_cluster_is_compared_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each copy's text is read once, and with each block that of the one that stays."""
+    read: list[int] = []
+    stock = duplicates.CompareNear._texts
+
+    def counting(self: duplicates.CompareNear, numbers: np.ndarray) -> pa.LargeStringArray:
+        read.append(len(numbers))
+        return stock(self, numbers)
+
+    monkeypatch.setattr(duplicates.CompareNear, "_texts", counting)
+    found = outcome(search(tmp_path, copies(3000), DedupConfig()))
     assert len(found) == 2999 and len({target for _, target in found.values()}) == 1
-    assert calls == 2999
+    assert sum(read) == 3000 + read.count(1)
+    assert read.count(1) > 20
+
+
+@pytest.mark.slow
+def test_a_giant_cluster_takes_linear_time(tmp_path: Path) -> None:
+    times = []
+    for num in (25_000, 100_000):
+        folder = tmp_path / str(num)
+        write_pages(folder, 0, list(enumerate(copies(num))), DedupConfig())
+        write_order(Parts(folder, 1), folder)
+        stamp = (folder / "positions").stat().st_mtime_ns
+        work = Workspace(folder, 1, DedupConfig(), (), bits=0, worker_bytes=1 << 28, stamp=stamp)
+        start = time.process_time()
+        find_duplicates(work, Runner(ExecutorConfig(), 1, folder / "log"))
+        times.append(time.process_time() - start)
+        assert np.unique(survivors(work, "near")).size == 1
+    assert times[1] < 6 * times[0]
