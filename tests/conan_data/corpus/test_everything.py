@@ -12,11 +12,10 @@ import pytest
 import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from conan_data import recipe
 from conan_data.artifact import open_artifact
 from conan_data.classifier.train import train_classifier
 from conan_data.cli import COMMANDS
-from conan_data.command import command_names, main
+from conan_data.command import main
 from conan_data.corpus.build import build_corpus
 from conan_data.corpus.config import BuildCorpusConfig
 from tests.conan_data.readers.test_web import html, record
