@@ -21,7 +21,7 @@ from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.steps import read as read_step
 from conan_data.corpus.steps.read import shares
-from conan_data.errors import UserError
+from conan_data.errors import UnfinishedError, UserError
 
 WORDS = {
     "en": "the cat and dog were walking through an old garden while children played near their house with many small toys every day",
@@ -174,6 +174,22 @@ def test_interrupted_run_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     out = build_corpus(config(tmp_path / "out", *sources, tasks=2))
     assert read == ["a.jsonl", "b.jsonl", "b.jsonl"]
     assert contents(out) == whole
+
+
+def test_what_is_done_stays_when_memory_runs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours of work went with it where that was taken for a wrong input."""
+    sources = [write(tmp_path / f"{name}.jsonl", corpus(60, seed)) for seed, name in enumerate("ab")]
+    stock = read_step.read_rows
+
+    def too_large(path: Path, *share: Any, **options: Any) -> Any:
+        if Path(path).name == "b.jsonl":
+            raise MemoryError
+        return stock(path, *share, **options)
+
+    monkeypatch.setattr(read_step, "read_rows", too_large)
+    with pytest.raises(UnfinishedError, match=r"task 1 of 2 .*memory ran out"):
+        build_corpus(config(tmp_path / "out", *sources, tasks=2))
+    assert [path.name for path in tmp_path.glob("out.partial/parts-2/counts-*")] == ["counts-00000.json"]
 
 
 def test_wrong_labels_are_counted_and_overruled(tmp_path: Path) -> None:
