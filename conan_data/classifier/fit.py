@@ -39,7 +39,7 @@ def fit(lines: Path, directory: Path, config: FastTextConfig, *, seed: int) -> P
     import fasttext
 
     path = directory / MODEL_FILES[config.quantise]
-    with _cleared_memory():
+    with cleared_memory():
         try:
             model = fasttext.train_supervised(
                 input=str(lines),
@@ -67,7 +67,8 @@ def fit(lines: Path, directory: Path, config: FastTextConfig, *, seed: int) -> P
 
 
 @contextmanager
-def _cleared_memory() -> Iterator[None]:
+def cleared_memory() -> Iterator[None]:
+    """Within it, memory that the C library hands out is zero, where that can be had."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is None:
         yield

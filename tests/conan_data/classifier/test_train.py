@@ -89,7 +89,7 @@ def test_a_c_library_that_cannot_be_told_to_clear_memory_is_left_alone(
         return object()
 
     monkeypatch.setattr("conan_data.classifier.fit.ctypes.CDLL", open_library)
-    with fit._cleared_memory():
+    with fit.cleared_memory():
         assert asked == [None]
 
 
