@@ -129,6 +129,8 @@ def stock(folder: Path, workers: int) -> None:
     from datatrove.pipeline.readers import JsonlReader
     from datatrove.pipeline.writers import ParquetWriter
 
+    from tests.benchmarks.stock import hash_text_again
+
     hash_text_again()
     place = {
         name: str(folder / "stock" / name)
@@ -162,15 +164,6 @@ def stock(folder: Path, workers: int) -> None:
 def id_and_text(_: Any, document: Any) -> dict[str, str]:
     """What is written of a document: its metadata differ between files, and the schema is that of the first row."""
     return {"id": document.id, "text": document.text}
-
-
-def hash_text_again() -> None:
-    """xxhash 4 takes bytes only, and datatrove 0.10.1 hands it text; without this its MinHash cannot run at all."""
-    import xxhash
-    from datatrove.utils.hashes import xxhash as hashes
-
-    hashes.xxhash64 = lambda data: xxhash.xxh64_intdigest(data.encode())
-    hashes.xxhash32 = lambda data: xxhash.xxh32_intdigest(data.encode())
 
 
 def writer(folder: str) -> Any:

@@ -31,9 +31,9 @@ from conan_data.corpus.passes import Runner, run_pass
 from conan_data.corpus.steps.output import WriteOutput
 from conan_data.corpus.workspace import Workspace, opened
 from tests.benchmarks.near_duplicates import inject
+from tests.benchmarks.stock import SplitTokenizer
 from tests.benchmarks.stock_minhash import (
     CONFIG,
-    SplitTokenizer,
     stock_clusters,
     stock_filter,
     stock_signatures,

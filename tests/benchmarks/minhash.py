@@ -31,7 +31,8 @@ from conan_data.corpus.dedup.shingles import jaccard, shingles
 from conan_data.readers import Row, read_rows
 from tests.benchmarks import duplicates
 from tests.benchmarks.near_duplicates import NGRAM, inject, true_similarity
-from tests.benchmarks.stock_minhash import CONFIG, STOCK, SplitTokenizer, stock_signatures
+from tests.benchmarks.stock import SplitTokenizer
+from tests.benchmarks.stock_minhash import CONFIG, STOCK, stock_signatures
 
 BATCH = 256
 Pairs = set[tuple[int, int]]

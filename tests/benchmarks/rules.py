@@ -8,7 +8,6 @@ after the other as in a pipeline: what one drops the next does not see. Words ar
 
 import argparse
 import json
-import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from datatrove.pipeline.filters import (
     GopherRepetitionFilter,
 )
 from datatrove.utils.logging import logger
-from datatrove.utils.word_tokenizers import WordTokenizer, simple_span_tokenize
+from datatrove.utils.word_tokenizers import WordTokenizer
 from tabulate import tabulate
 
 from conan_data.corpus.rules import arrays
@@ -33,25 +32,9 @@ from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.steps.rules import ApplyRules
 from conan_data.readers import Row, read_rows
 from conan_data.text.normalisation import normalise
+from tests.benchmarks.stock import SplitTokenizer
 
 TEXTS = Path(__file__).parents[2] / ".." / "shared" / "data" / "corpus" / "pydocs.en.jsonl.zst"
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-
-
-class SplitTokenizer(WordTokenizer):
-    """Words between white space, sentences between their signs."""
-
-    def __init__(self) -> None:
-        super().__init__("xx")
-
-    def word_tokenize(self, text: str) -> list[str]:
-        return text.split()
-
-    def sent_tokenize(self, text: str) -> list[str]:
-        return SENTENCE_END.split(text)
-
-    def span_tokenize(self, text: str) -> list[tuple[int, int]]:
-        return list(simple_span_tokenize(text, self.sent_tokenize(text)))
 
 
 def passages(num_texts: int) -> list[str]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import xxhash
 from datatrove.pipeline.dedup import (
     MinhashConfig,
     MinhashDedupBuckets,
@@ -18,32 +17,16 @@ from datatrove.utils.word_tokenizers import WordTokenizer
 
 from conan_data.corpus.dedup.config import DedupConfig
 from tests.benchmarks.near_duplicates import NGRAM
+from tests.benchmarks.stock import hash_text_again
 
 CONFIG = DedupConfig(threshold=0.7, ngram=NGRAM)
 STOCK = MinhashConfig(n_grams=NGRAM, num_buckets=CONFIG.num_bands, hashes_per_bucket=CONFIG.rows_per_band)
 
 
-class SplitTokenizer(WordTokenizer):
-    """Words between white space."""
-
-    def __init__(self) -> None:
-        super().__init__("xx")
-
-    def word_tokenize(self, text: str) -> list[str]:
-        return text.split()
-
-    def sent_tokenize(self, text: str) -> list[str]:
-        raise NotImplementedError
-
-    def span_tokenize(self, text: str) -> list[tuple[int, int]]:
-        raise NotImplementedError
-
-
 def stock_signatures(folder: Path, out: Path, language: str | WordTokenizer) -> None:
     """Of the JSON lines below `folder`."""
+    hash_text_again()
     step = MinhashDedupSignature(str(out), STOCK, language=language)
-    # datatrove 0.10.1 hands text to xxhash, of which version 4 takes bytes only.
-    step._hash_func = lambda data: xxhash.xxh64_intdigest(data.encode())
     step.run(JsonlReader(str(folder)).run(), 0, 1)
 
 
