@@ -4,8 +4,9 @@ import dataclasses
 from typing import Literal
 
 from conan_data.config import require
+from conan_data.corpus.classify.config import CLASSIFIERS
 
-SCORES = ("fluency", "toxicity", "adult", "advertisement", "lang_score", "tokens")
+SCORES = (*CLASSIFIERS, "lang_score", "tokens")
 """Columns by which the best of several documents may be chosen."""
 
 
