@@ -3,6 +3,7 @@
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 
 from conan_data.errors import UserError
 
@@ -17,7 +18,14 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
     if not available.get(device, True):
         raise UserError(f"device: no {device} here; use cpu, or auto")
     AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(mixed_precision=precision, cpu=device == "cpu")
+    # A step has several forwards; broadcasting buffers in each would hang where ranks differ in their number.
+    wrapper = DistributedDataParallelKwargs(broadcast_buffers=False)
+    accelerator = Accelerator(
+        mixed_precision=precision,
+        cpu=device == "cpu",
+        kwargs_handlers=[wrapper],
+        step_scheduler_with_optimizer=False,
+    )
     if device not in ("auto", accelerator.device.type):
         raise UserError(
             f"device: accelerate chose {accelerator.device.type}, not {device}; check the settings of accelerate or torchrun"

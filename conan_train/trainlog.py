@@ -6,6 +6,7 @@ will take them again.
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ class TrainLog:
         self.path = path
 
     def append(self, event: dict[str, Any]) -> None:
-        """One line. Numbers are rounded to six significant digits; NaN becomes null."""
+        """One line. Numbers are rounded to six significant digits; what is not finite becomes null."""
         line = json.dumps({key: _rounded(value) for key, value in event.items()}, ensure_ascii=False)
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -51,5 +52,5 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, float):
-        return None if value != value else float(f"{value:.6g}")
+        return float(f"{value:.6g}") if math.isfinite(value) else None
     return value

@@ -1,16 +1,15 @@
 """What fine-tuning is told."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
-from conan_data.config import StageConfig, execution, require
+from conan_data.config import execution, require
 from conan_data.mining.config import SelectionConfig
 from conan_train.negatives.config import RuleConfig
-from conan_train.optim.config import OptimConfig
+from conan_train.training.config import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(StageConfig):
+class FinetuneConfig(TrainingConfig):
     """Train an embedding model on a retrieval set with InfoNCE over positives, in-batch and mined negatives."""
 
     model: str
@@ -49,8 +48,6 @@ class FinetuneConfig(StageConfig):
     """
     temperature: float = 0.05
     """Temperature of InfoNCE."""
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    """Optimiser and learning-rate schedule."""
     query_prompt: str = ""
     """Put before every query, separator included."""
     document_prompt: str = ""
@@ -59,30 +56,14 @@ class FinetuneConfig(StageConfig):
     """Tokens a text is cut to, prompt and EOS included."""
     bucket_tokens: int = 8192
     """Padded tokens of one forward pass; a step is cut into as many as it needs."""
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    """Mixed precision of the forward and backward passes."""
-    seed: int = 0
-    """Seed of the batch order, of the choice of positives and of the framework."""
-    device: str = "auto"
-    """Where to train: auto, cpu, cuda."""
     memory: str = execution("2GB")
     """Working memory of a mining's search."""
-    log_every: int = execution(10)
-    """Steps between two lines of the log."""
     checkpoint_every: int = execution(200)
     """Steps between two checkpoints, from which an interrupted run continues."""
-    keep_checkpoints: int = execution(2)
-    """Newest checkpoints that are kept while training."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "steps",
-            "batch_size",
-            "log_every",
-            "checkpoint_every",
-            "keep_checkpoints",
-            "bucket_tokens",
-        ):
+        super().__post_init__()
+        for name in ("steps", "batch_size", "bucket_tokens"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
         for name in ("num_negatives", "mine_every", "soft_mask_steps"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")

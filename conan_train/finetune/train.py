@@ -17,14 +17,18 @@ from conan_data.errors import UserError
 from conan_data.mining.arrays import retrieval_arrays
 from conan_data.retrieval import RetrievalSplit, read_retrieval
 from conan_data.sources import resolve
+from conan_train.device import make_accelerator
+from conan_train.finetune.batch import Batcher
 from conan_train.finetune.config import FinetuneConfig
-from conan_train.finetune.loop import Trainer
+from conan_train.finetune.objective import RetrievalObjective
 from conan_train.model.contract import FILE, EncodingContract
 from conan_train.model.directions import check_directions
 from conan_train.model.embedder import Embedder
 from conan_train.model.folder import model_folder
 from conan_train.model.softmask import alpha_at
 from conan_train.model.tokenization import load_tokenizer
+from conan_train.training.loop import Loop
+from conan_train.training.parallel import distribute
 
 KIND = "embedder"
 
@@ -43,19 +47,40 @@ def finetune(config: FinetuneConfig) -> Path:
         base = _open_model(config)
         data = read_retrieval(config.data, config.split, group_regex=config.group_regex)
         set_seed(config.seed)
-        trainer = Trainer(
-            config,
-            embedder=base.embedder,
-            tokenizer=base.tokenizer,
+        accelerator = make_accelerator(config.device, config.precision)
+        if accelerator.num_processes > 1:
+            raise UserError(
+                f"finetune runs in one process, not in {accelerator.num_processes}; start it without torchrun"
+            )
+        batcher = Batcher(
             data=data,
             arrays=retrieval_arrays(data),
+            tokenizer=base.tokenizer,
+            contract=base.embedder.contract,
+            same_language=config.same_language,
+            seed=config.seed,
+        )
+        objective = RetrievalObjective(
+            config,
+            model=distribute(base.embedder, accelerator, parallel=config.parallel),
+            batcher=batcher,
+            accelerator=accelerator,
             directory=build.dir,
         )
-        trainer.begin()
-        trainer.train()
-        trainer.embedder.save(build.dir / "model", tokenizer=base.tokenizer)
+        loop = Loop(
+            config,
+            objective,
+            model=base.embedder,
+            accelerator=accelerator,
+            num_steps=config.steps,
+            directory=build.dir,
+        )
+        loop.resume()
+        loop.train("fine-tuning")
+        base.embedder.mask.alpha = alpha_at(config.steps, config.soft_mask_steps)
+        base.embedder.save(build.dir / "model", tokenizer=base.tokenizer)
         shutil.rmtree(build.dir / "checkpoints", ignore_errors=True)
-        return build.publish(rows=_rows(data), extra=_account(trainer))
+        return build.publish(rows=_rows(data), extra=_account(objective))
 
 
 @dataclass(frozen=True)
@@ -103,12 +128,12 @@ def _rows(data: RetrievalSplit) -> artifact.Rows:
     )
 
 
-def _account(trainer: Trainer) -> dict[str, object]:
+def _account(objective: RetrievalObjective) -> dict[str, object]:
     """What the run did, for the manifest; times are in the log, for they differ between runs of the same job."""
     return {
-        "steps": trainer.config.steps,
-        "documents": trainer.data.corpus.num_rows,
-        "refreshes": trainer.num_refreshes,
-        "generation": trainer.generation.name,
-        "parameters": sum(parameter.numel() for parameter in trainer.embedder.parameters()),
+        "steps": objective.config.steps,
+        "documents": objective.data.corpus.num_rows,
+        "refreshes": objective.num_refreshes,
+        "generation": objective.generation.name,
+        "parameters": sum(parameter.numel() for parameter in objective.embedder.parameters()),
     }

@@ -21,17 +21,18 @@ from transformers import PreTrainedTokenizerFast
 from conan_data import artifact
 from conan_data.errors import UserError
 from conan_train import corpus
-from conan_train.checkpoint.state import latest_checkpoint
 from conan_train.device import make_accelerator
 from conan_train.model.folder import model_folder
 from conan_train.model.tokenization import load_tokenizer
 from conan_train.optim.schedule import lr_at
 from conan_train.pretrain.config import PretrainConfig
 from conan_train.pretrain.held_out import choose_held_out, measure
-from conan_train.pretrain.loop import Trainer
 from conan_train.pretrain.model import load_language_model
+from conan_train.pretrain.objective import NextToken
 from conan_train.pretrain.packing import Rows
 from conan_train.pretrain.tokens import Tokens, read_tokens, tokenize
+from conan_train.training.loop import Loop
+from conan_train.training.parallel import distribute
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,6 @@ class _Task:
 
     directory: str
     tokens: str
-    checkpoint: str | None
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,7 @@ def pretrain(config: PretrainConfig) -> Path:
             return build.out
         folder = Path(model_folder(config.model))
         tokens = _tokens(config, load_tokenizer(folder), build.work / "tokens")
-        checkpoint = latest_checkpoint(build.dir / "checkpoints")
-        task = _Task(str(build.dir), str(build.work / "tokens"), str(checkpoint) if checkpoint else None)
+        task = _Task(str(build.dir), str(build.work / "tokens"))
         broadcast_object_list([asdict(task)])
         outcome = _run(config, accelerator, tokens, task)
         _finish(build.dir, folder, outcome)
@@ -136,29 +135,31 @@ def _run(config: PretrainConfig, accelerator: Accelerator, tokens: Tokens, task:
             num_steps * config.batch_rows / rows.per_epoch,
         ),
     )
-    trainer = Trainer(
+    called = distribute(model, accelerator, parallel=config.parallel)
+    objective = NextToken(config, rows, model=called, accelerator=accelerator)
+    loop = Loop(
         config,
+        objective,
         model=model,
-        rows=rows,
-        num_steps=num_steps,
         accelerator=accelerator,
+        num_steps=num_steps,
         directory=Path(task.directory),
     )
-    trainer.restore(Path(task.checkpoint) if task.checkpoint else None)
+    loop.resume()
 
     def measured() -> dict[str, dict[str, float]]:
         batch_rows = max(1, config.micro_batch_tokens // config.sequence_length)
         length = config.sequence_length
         return measure(
-            trainer.model, tokens, held_out, tokenizer.backend_tokenizer, length=length, batch_rows=batch_rows
+            called, tokens, held_out, tokenizer.backend_tokenizer, length=length, batch_rows=batch_rows
         )
 
-    before = trainer.extra.get("held_out_before") or measured()
-    trainer.extra["held_out_before"] = before
-    trainer.train()
+    before = objective.extra.get("held_out_before") or measured()
+    objective.extra["held_out_before"] = before
+    loop.train("pretraining")
     after = measured()
     if accelerator.is_main_process:
-        trainer.bare.save_pretrained(Path(task.directory) / "model")
+        model.save_pretrained(Path(task.directory) / "model")
     return _Outcome(num_steps, held_out, before, after)
 
 

@@ -22,9 +22,9 @@ from conan_train.checkpoint.state import latest_checkpoint
 from conan_train.optim.config import OptimConfig
 from conan_train.pretrain.config import PretrainConfig
 from conan_train.pretrain.held_out import choose_held_out
-from conan_train.pretrain.loop import Trainer
 from conan_train.pretrain.tokens import tokenize
 from conan_train.pretrain.train import pretrain
+from conan_train.training.loop import Loop
 
 ROOT = Path(__file__).parents[3]
 
@@ -85,7 +85,7 @@ def test_it_learns_and_publishes(undisturbed: Path, model_dir: Path, corpus_file
 def test_it_is_done_already(
     undisturbed: Path, model_dir: Path, corpus_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Trainer, "train", lambda self: pytest.fail("trained again"))
+    monkeypatch.setattr(Loop, "train", lambda self, description: pytest.fail("trained again"))
     assert pretrain(config(undisturbed, model_dir, corpus_file, log_every=1)) == undisturbed
 
 
@@ -106,19 +106,21 @@ def test_resume_is_bitwise(
     """Interrupted before the first checkpoint, and two steps after one, in the second epoch and with steps
     logged that are taken again.
     """
-    take = Trainer._take
+    take = Loop._take
 
-    def interrupted(self: Trainer, step: int) -> tuple[float, float]:
+    def interrupted(self: Loop, step: int, start: float) -> None:
         if step == stop:
             raise KeyboardInterrupt
-        return take(self, step)
+        take(self, step, start)
 
     run = config(tmp_path / "run", model_dir, corpus_file)
-    monkeypatch.setattr(Trainer, "_take", interrupted)
+    monkeypatch.setattr(Loop, "_take", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pretrain(run)
     taken: list[int] = []
-    monkeypatch.setattr(Trainer, "_take", lambda self, step: taken.append(step) or take(self, step))
+    monkeypatch.setattr(
+        Loop, "_take", lambda self, step, start: taken.append(step) or take(self, step, start)
+    )
     torch.manual_seed(1234)
     pretrain(run)
     assert taken == list(range(stop // 3 * 3, 12))
@@ -204,10 +206,12 @@ def test_a_loss_that_is_not_finite_stops_the_run(model_dir: Path, corpus_file: P
         checkpoint_every=1,
     )
     with pytest.raises(
-        UserError, match=r"(loss|gradient norm) is (nan|inf) at step \d+; try a lower optim.lr"
+        UserError, match=r"(loss|gradient norm) is (nan|inf) at step \d+ .*try a lower optim.lr"
     ):
         pretrain(run)
     assert not run.out.exists()
+    refused = json.loads((run.out.with_name("run.partial") / "refused.json").read_text())
+    assert refused["ids"] == [f"row {refused['step'] * 16 + place}" for place in range(16)]
 
 
 def test_wrong_inputs(model_dir: Path, corpus_file: Path, tmp_path: Path) -> None:

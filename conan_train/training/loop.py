@@ -1,0 +1,153 @@
+"""The training loop that all stages share.
+
+A step is a function of the config, its number and the state in the checkpoint, and of nothing else: data,
+learning rate, alpha and the seed of whatever is random follow from the number. So a run that was killed and
+resumed ends with the same weights, bit by bit on a CPU with the same number of threads. The order within a step:
+prepare (a refresh of negatives, if one is due); loss and gradients; the check of both on all processes; the
+update; commit (the rule moves the cursors); the log; the checkpoint.
+"""
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from conan_data.progress import progress
+from conan_train.checkpoint.state import latest_checkpoint, load_checkpoint, save_checkpoint
+from conan_train.optim.groups import adamw, set_lr
+from conan_train.optim.schedule import lr_at
+from conan_train.training.config import TrainingConfig
+from conan_train.training.objective import Objective, ObjectiveState
+from conan_train.training.parallel import any_process, clip_gradients
+from conan_train.training.refusal import not_finite, refuse
+from conan_train.training.trackers import require_trackers, start_trackers
+from conan_train.training.window import Window
+from conan_train.trainlog import NAME, TrainLog
+
+log = logging.getLogger(__name__)
+
+
+class Loop:
+    """Takes `num_steps` steps of `objective` over the parameters of `model` (bare, on its device); below
+    `directory` are `checkpoints/` and the log.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        objective: Objective,
+        *,
+        model: torch.nn.Module,
+        accelerator: Accelerator,
+        num_steps: int,
+        directory: Path,
+    ) -> None:
+        require_trackers(config)
+        self.config, self.objective, self.model = config, objective, model
+        self.accelerator, self.num_steps, self.directory = accelerator, num_steps, directory
+        self.bare_optimizer = adamw(model, config.optim)
+        self.optimizer = accelerator.prepare_optimizer(self.bare_optimizer)
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.log = TrainLog(directory / NAME)
+        self.window = Window()
+        self.step = 0
+
+    def resume(self) -> bool:
+        """Takes up the newest whole checkpoint, and cuts the log back to it; says whether there was one."""
+        found = latest_checkpoint(self.directory / "checkpoints")
+        if found is not None:
+            loaded = load_checkpoint(found, model=self.model, optimizer=self.bare_optimizer)
+            self.step, self.window = loaded.step, Window(**loaded.extra["window"])
+            self.objective.restore(ObjectiveState(loaded.extra["objective"], loaded.arrays))
+            log.info("continuing after step %d", self.step)
+        if self.accelerator.is_main_process:
+            self.log.cut(self.step)
+        return found is not None
+
+    def train(self, description: str) -> None:
+        """Takes the steps that are left. Raises `UserError` before an update whose loss or gradient is not
+        finite.
+        """
+        start_trackers(self.accelerator, self.config, self.directory)
+        self.model.train()
+        for step in progress(range(self.step, self.num_steps), description, unit="step"):
+            self.objective.prepare(step)
+            start = time.monotonic()
+            self._take(step, start)
+            self.step = step + 1
+            if self.step % self.config.log_every == 0 or self.step == self.num_steps:
+                self._log_steps()
+            if self.step % self.config.checkpoint_every == 0 or self.step == self.num_steps:
+                self.save()
+        self.accelerator.end_training()
+
+    def save(self) -> None:
+        """Writes a checkpoint of the steps that were taken."""
+        state = self.objective.state()
+        if self.accelerator.is_main_process:
+            save_checkpoint(
+                self.directory / "checkpoints",
+                step=self.step,
+                model=self.model,
+                optimizer=self.bare_optimizer,
+                extra={"objective": state.extra, "window": dataclasses.asdict(self.window)},
+                arrays=state.arrays,
+                keep=self.config.keep_checkpoints,
+            )
+        self.accelerator.wait_for_everyone()
+
+    def _take(self, step: int, start: float) -> None:
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        torch.manual_seed((self.config.seed * self.num_steps + step) * world + rank)
+        set_lr(self.bare_optimizer, lr_at(step, self.config.optim, num_steps=self.num_steps))
+        outcome = self.objective.backward(step)
+        if self.accelerator.mixed_precision == "fp16":
+            self.accelerator.unscale_gradients(self.optimizer)
+        norm = float(clip_gradients(self.parameters, self.config.optim.grad_clip or math.inf))
+        cause = not_finite(outcome.loss, norm, may_overflow=self.accelerator.mixed_precision == "fp16")
+        if any_process(cause is not None, self.accelerator):
+            raise refuse(
+                self.directory,
+                cause or "loss or gradient of another process is not finite",
+                step=step,
+                ids=self.objective.batch_ids(step),
+                is_main=self.accelerator.is_main_process,
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        more = self.objective.commit(step, outcome)
+        outcome = dataclasses.replace(outcome, means={**outcome.means, "grad_norm": (norm, 1)})
+        self.window.add(outcome, more, seconds=time.monotonic() - start)
+
+    def _log_steps(self) -> None:
+        """Writes the means of the window and begins a new one."""
+        event = {
+            "event": "step",
+            "step": self.step,
+            "lr": lr_at(self.step - 1, self.config.optim, num_steps=self.num_steps),
+            **self.objective.figures(self.step - 1),
+            **self.window.figures(self.objective.unit),
+        }
+        self.window = Window()
+        if not self.accelerator.is_main_process:
+            return
+        self.log.append(event)
+        self.accelerator.log({key: value for key, value in event.items() if key != "event"}, step=self.step)
+        log.info("step %d of %d: %s", self.step, self.num_steps, _line(event))
+
+
+def _line(event: Mapping[str, object]) -> str:
+    """A log event in a line for a person."""
+    skipped = {"event", "step"}
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value:.4g}"
+        if isinstance(value, float)
+        else f"{name.replace('_', ' ')} {value}"
+        for name, value in event.items()
+        if name not in skipped
+    )

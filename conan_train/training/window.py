@@ -1,0 +1,41 @@
+"""What happened in the steps since the last line of the log, as sums that a checkpoint can hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from conan_train.training.objective import Outcome
+
+
+@dataclass
+class Window:
+    """Sums over steps; a resumed run goes on adding to those of its checkpoint, so its log shows no seam."""
+
+    num_steps: int = 0
+    size: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    means: dict[str, list[float]] = field(default_factory=dict)
+    """[sum, count] by name."""
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome, more: Mapping[str, int], *, seconds: float) -> None:
+        """Adds one step."""
+        self.num_steps += 1
+        self.size += outcome.size
+        self.loss += outcome.loss
+        self.seconds += seconds
+        for name, (total, count) in outcome.means.items():
+            sums = self.means.setdefault(name, [0.0, 0.0])
+            sums[0] += total
+            sums[1] += count
+        for name, count in (*outcome.counts.items(), *more.items()):
+            self.counts[name] = self.counts.get(name, 0) + count
+
+    def figures(self, unit: str) -> dict[str, float | int]:
+        """The line of the log: means (NaN where nothing was counted), counts, and units a second."""
+        return {
+            "loss": self.loss / self.num_steps,
+            **{name: total / count if count else float("nan") for name, (total, count) in self.means.items()},
+            **self.counts,
+            f"{unit}_per_second": self.size / self.seconds,
+        }
