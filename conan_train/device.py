@@ -1,11 +1,16 @@
 """The device and precision of one run, also when another run of the same process had others."""
 
+from datetime import timedelta
+
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from conan_data.errors import UserError
+
+_PATIENCE = timedelta(hours=12)
+"""How long a process waits for the others: one of them may tokenise or mine alone meanwhile."""
 
 
 def make_accelerator(device: str, precision: str) -> Accelerator:
@@ -20,11 +25,9 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
     AcceleratorState._reset_state(reset_partial_state=True)
     # A step has several forwards; broadcasting buffers in each would hang where ranks differ in their number.
     wrapper = DistributedDataParallelKwargs(broadcast_buffers=False)
+    group = InitProcessGroupKwargs(timeout=_PATIENCE)
     accelerator = Accelerator(
-        mixed_precision=precision,
-        cpu=device == "cpu",
-        kwargs_handlers=[wrapper],
-        step_scheduler_with_optimizer=False,
+        mixed_precision=precision, cpu=device == "cpu", kwargs_handlers=[wrapper, group]
     )
     if device not in ("auto", accelerator.device.type):
         raise UserError(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from conan_data.errors import UserError
+from conan_train.checkpoint.shards import Parts
 
 
 def optimizer_state(
@@ -34,7 +35,7 @@ def optimizer_state(
             assert "/" not in key, f"entry {key!r} of the optimizer's state cannot be named"
             full = f"{key}/{names[id(parameter)]}"
             if isinstance(value, torch.Tensor):
-                tensors[full] = value.detach().contiguous()
+                tensors[full] = value.detach()
                 elsewhere += [full] if value.device != parameter.device else []
             else:
                 scalars.setdefault(names[id(parameter)], {})[key] = value
@@ -45,7 +46,7 @@ def restore_optimizer(
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
-    tensors: dict[str, torch.Tensor],
+    parts: Parts,
 ) -> None:
     """Puts a saved state into `optimizer`, which was made over the same groups of the same parameters.
 
@@ -68,11 +69,12 @@ def restore_optimizer(
                 group[key] = tuple(value) if isinstance(group.get(key), tuple) else value
     on_cpu = set(state["on_cpu"])
     optimizer.state.clear()
-    for full, value in tensors.items():
+    for full in parts.names:
         key, name = full.split("/", 1)
         parameter = parameters[name]
+        entry = parts.read(full, like=None if full in on_cpu else parameter)
         optimizer.state.setdefault(parameter, {})[key] = (
-            value if full in on_cpu else value.to(parameter.device)
+            entry if full in on_cpu else entry.to(parameter.device)
         )
     for name, entries in state["scalars"].items():
         optimizer.state.setdefault(parameters[name], {}).update(entries)

@@ -5,34 +5,41 @@ curve shows it. So a checkpoint holds all that the next step depends on: weights
 name, every random number generator, and what the caller adds (`extra`, `arrays`). Tensors are safetensors,
 the rest is JSON. Which checkpoint is whole is decided in `files`.
 
-In a distributed run one process saves, for unsharded parameters; generators of the others are theirs to
-restore.
+In a distributed run every process calls `save_checkpoint`. The first one writes; where parameters are sharded
+(FSDP2), each writes its part of them (see `shards`). Generators are those of the first process: the training loop
+seeds each process anew at every step.
 """
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, load_model, save_file, save_model
+from safetensors.torch import load_file, save_file
+from torch.distributed.tensor import DTensor
 
 from conan_data.errors import UserError
 from conan_train.checkpoint.files import checkpoint_name, latest_checkpoint, prune_checkpoints, seal, verify
 from conan_train.checkpoint.generators import generator_states, restore_generators
 from conan_train.checkpoint.optimizer import optimizer_state, restore_optimizer
+from conan_train.checkpoint.shards import Parts, save_part
 
 __all__ = ["Loaded", "latest_checkpoint", "load_checkpoint", "prune_checkpoints", "save_checkpoint"]
 
-MODEL, OPTIMIZER, GENERATORS, ARRAYS, STATE = (
-    "model.safetensors",
-    "optimizer.safetensors",
-    "generators.safetensors",
-    "arrays.safetensors",
-    "state.json",
-)
+MODEL, OPTIMIZER = "model", "optimizer"
+GENERATORS, ARRAYS, STATE = "generators.safetensors", "arrays.safetensors", "state.json"
+
+
+@dataclass(frozen=True)
+class Process:
+    """This process among those of a run; `wait` returns when all have called it."""
+
+    rank: int = 0
+    world_size: int = 1
+    wait: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ def save_checkpoint(
     extra: Mapping[str, Any] | None = None,
     arrays: Mapping[str, torch.Tensor] | None = None,
     keep: int | None = None,
+    process: Process = Process(),
 ) -> Path:
     """Writes `<directory>/step-<step>/` and returns it; with `keep`, all but the newest `keep` whole ones are
     removed after that.
@@ -61,22 +69,39 @@ def save_checkpoint(
     module, not its distributed wrapper; `extra` is JSON. A parameter that is shared is written once.
     """
     directory = Path(directory)
-    partial = directory / f"{checkpoint_name(step)}.partial"
-    if partial.exists():
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True)
+    final = directory / checkpoint_name(step)
+    partial = final.with_name(final.name + ".partial")
+    if process.rank == 0:
+        if partial.exists():
+            shutil.rmtree(partial)
+        partial.mkdir(parents=True)
+    process.wait()
+    weights = model_tensors(model)
     optimizer_json, optimizer_tensors = optimizer_state(model, optimizer)
-    generator_json, generator_tensors = generator_states()
-    state = {"optimizer": optimizer_json, "generators": generator_json, "extra": dict(extra or {})}
-    save_model(model, str(partial / MODEL))
-    save_file(optimizer_tensors, partial / OPTIMIZER)
-    save_file(generator_tensors, partial / GENERATORS)
-    save_file({name: array.detach().contiguous() for name, array in (arrays or {}).items()}, partial / ARRAYS)
-    (partial / STATE).write_text(json.dumps(state), encoding="utf-8")
-    sealed = seal(partial, directory / checkpoint_name(step), step=step)
-    if keep is not None:
-        prune_checkpoints(directory, keep=keep)
-    return sealed
+    num_parts = process.world_size if is_sharded(model) else 1
+    if process.rank < num_parts:
+        save_part(partial, MODEL, weights, rank=process.rank, world_size=num_parts)
+        save_part(partial, OPTIMIZER, optimizer_tensors, rank=process.rank, world_size=num_parts)
+    if process.rank == 0:
+        generator_json, generator_tensors = generator_states()
+        state = {
+            "parts": num_parts,
+            "optimizer": optimizer_json,
+            "generators": generator_json,
+            "extra": dict(extra or {}),
+        }
+        save_file(generator_tensors, partial / GENERATORS)
+        save_file(
+            {name: array.detach().contiguous() for name, array in (arrays or {}).items()}, partial / ARRAYS
+        )
+        (partial / STATE).write_text(json.dumps(state), encoding="utf-8")
+    process.wait()
+    if process.rank == 0:
+        seal(partial, final, step=step)
+        if keep is not None:
+            prune_checkpoints(directory, keep=keep)
+    process.wait()
+    return final
 
 
 def load_checkpoint(
@@ -91,18 +116,41 @@ def load_checkpoint(
     meta = verify(path)
     state = json.loads((path / STATE).read_text(encoding="utf-8"))
     try:
-        load_model(model, path / MODEL)
-    except RuntimeError as error:
-        raise UserError(
-            f"{path}: holds the weights of another model ({' '.join(str(error).split())[:200]})"
-        ) from error
-    if optimizer is not None:
-        try:
-            restore_optimizer(model, optimizer, state["optimizer"], _read(path / OPTIMIZER))
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from error
-        restore_generators(state["generators"], _read(path / GENERATORS))
+        _load_weights(model, Parts(path, MODEL, world_size=state["parts"]))
+        if optimizer is not None:
+            restore_optimizer(
+                model, optimizer, state["optimizer"], Parts(path, OPTIMIZER, world_size=state["parts"])
+            )
+            restore_generators(state["generators"], _read(path / GENERATORS))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     return Loaded(step=meta["step"], extra=state["extra"], arrays=_read(path / ARRAYS))
+
+
+def model_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and saved buffers by name, one name for each that is shared."""
+    kept = set(model.state_dict().keys())
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    return {name: tensor for name, tensor in tensors if name in kept}
+
+
+def is_sharded(model: torch.nn.Module) -> bool:
+    """Whether the parameters are those of FSDP2, of which a process holds a part."""
+    return any(isinstance(parameter, DTensor) for parameter in model.parameters())
+
+
+def _load_weights(model: torch.nn.Module, parts: Parts) -> None:
+    tensors = model_tensors(model)
+    if other := sorted(set(parts.names) ^ tensors.keys()):
+        raise UserError(f"holds the weights of another model ({', '.join(other[:3])})")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            saved = parts.read(name, like=tensor)
+            if saved.shape != tensor.shape:
+                raise UserError(
+                    f"holds the weights of another model ({name} is {tuple(saved.shape)}, not {tuple(tensor.shape)})"
+                )
+            tensor.copy_(saved)
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

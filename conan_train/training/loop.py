@@ -18,7 +18,7 @@ import torch
 from accelerate import Accelerator
 
 from conan_data.progress import progress
-from conan_train.checkpoint.state import latest_checkpoint, load_checkpoint, save_checkpoint
+from conan_train.checkpoint.state import Process, latest_checkpoint, load_checkpoint, save_checkpoint
 from conan_train.optim.groups import adamw, set_lr
 from conan_train.optim.schedule import lr_at
 from conan_train.training.config import TrainingConfig
@@ -89,17 +89,20 @@ class Loop:
     def save(self) -> None:
         """Writes a checkpoint of the steps that were taken."""
         state = self.objective.state()
-        if self.accelerator.is_main_process:
-            save_checkpoint(
-                self.directory / "checkpoints",
-                step=self.step,
-                model=self.model,
-                optimizer=self.bare_optimizer,
-                extra={"objective": state.extra, "window": dataclasses.asdict(self.window)},
-                arrays=state.arrays,
-                keep=self.config.keep_checkpoints,
-            )
-        self.accelerator.wait_for_everyone()
+        save_checkpoint(
+            self.directory / "checkpoints",
+            step=self.step,
+            model=self.model,
+            optimizer=self.bare_optimizer,
+            extra={"objective": state.extra, "window": dataclasses.asdict(self.window)},
+            arrays=state.arrays,
+            keep=self.config.keep_checkpoints,
+            process=Process(
+                self.accelerator.process_index,
+                self.accelerator.num_processes,
+                self.accelerator.wait_for_everyone,
+            ),
+        )
 
     def _take(self, step: int, start: float) -> None:
         world, rank = self.accelerator.num_processes, self.accelerator.process_index

@@ -26,11 +26,6 @@ def distribute(model: torch.nn.Module, accelerator: Accelerator, *, parallel: st
     return _shard(model, accelerator) if parallel == "fsdp" else accelerator.prepare_model(model)
 
 
-def is_sharded(model: torch.nn.Module) -> bool:
-    """Whether the parameters are those of FSDP2, of which a process holds a part."""
-    return any(hasattr(parameter, "to_local") for parameter in model.parameters())
-
-
 @contextlib.contextmanager
 def held(model: torch.nn.Module, *, hold: bool) -> Iterator[None]:
     """While `hold`, backward passes add to the gradients of this process and average nothing."""
