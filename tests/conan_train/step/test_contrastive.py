@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from conan_train.model.embedder import Embedder
 from conan_train.device import make_accelerator
+from conan_train.model.embedder import Embedder
 from conan_train.step.contrastive import NO_NEGATIVE, Contrastive, ContrastiveLoss, QueryBatch
 from conan_train.step.task import numbers, take_step
 
