@@ -149,7 +149,7 @@ def _gathered(parts: list[torch.Tensor], num_rows: int, accelerator: Accelerator
         return own
     own = torch.nn.functional.pad(own, (0, 0, 0, num_rows - len(own)))
     gathered = own.new_empty(accelerator.num_processes * num_rows, own.shape[1])
-    dist.all_gather_into_tensor(gathered, own)
+    dist.all_gather(list(gathered.chunk(accelerator.num_processes)), own)
     return gathered
 
 
