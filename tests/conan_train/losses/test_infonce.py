@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from conan_train.losses.infonce import infonce, infonce_over
+from conan_train.losses.infonce import Margin, infonce, infonce_over
 
 NUM_QUERIES, NUM_NEGATIVES, DIM, TEMPERATURE = 4, 3, 6, 0.07
 
@@ -138,3 +138,35 @@ def test_all_excluded_leaves_no_loss_and_no_gradient() -> None:
     result.loss.backward()
     assert result.loss.item() == 0.0
     assert all(part.grad.abs().max() == 0.0 for part in inputs)
+
+
+@pytest.mark.parametrize("margin", [Margin(0.05), Margin(-0.2), Margin(-0.05, relative=True), Margin(0.3)])
+def test_a_margin_leaves_out_what_scores_above_it(margin: Margin) -> None:
+    queries, positives, _ = vectors()
+    target = torch.tensor([2, 0, 3, 1])
+    excluded = torch.rand(4, 4, generator=torch.Generator().manual_seed(2)) < 0.2
+    cosines = torch.cosine_similarity(queries[:, None], positives[None], dim=-1).detach()
+    by_hand = excluded.clone()
+    for i in range(4):
+        own = cosines[i, target[i]].item()
+        limit = own + margin.value * (abs(own) if margin.relative else 1.0)
+        for j in range(4):
+            by_hand[i, j] |= cosines[i, j].item() > limit
+    wanted = infonce_over(queries, positives, target, temperature=0.1, excluded_BC=by_hand)
+    found = infonce_over(queries, positives, target, temperature=0.1, excluded_BC=excluded, margin=margin)
+    assert torch.equal(found.excluded, wanted.excluded) and torch.equal(found.loss, wanted.loss)
+    assert (found.excluded.sum() > (excluded & ~torch.eye(4, dtype=torch.bool)[target]).sum()) == (
+        margin.value < 0.3
+    )
+
+
+def test_gradients_against_finite_differences() -> None:
+    queries, positives, negatives = vectors()
+    excluded, missing = masks()
+    temperature = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+
+    def loss(*inputs: torch.Tensor) -> torch.Tensor:
+        *parts, tau = inputs
+        return infonce(*parts, temperature=tau, excluded_BC=excluded, missing_BN=missing).loss
+
+    assert torch.autograd.gradcheck(loss, (queries, positives, negatives, temperature))
