@@ -35,7 +35,8 @@ from conan_train.negatives.cursors import Cursors
 from conan_train.negatives.generation import Generation, changed_share, load_generation
 from conan_train.optim.groups import adamw, set_lr
 from conan_train.optim.schedule import lr_at
-from conan_train.step.contrastive import StepResult, contrastive_step
+from conan_train.step.contrastive import Contrastive, ContrastiveLoss
+from conan_train.step.task import take_step
 from conan_train.trainlog import NAME, TrainLog
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class Trainer:
         self.embedder.mask.alpha = alpha_at(self.config.steps, self.config.soft_mask_steps)
         self.embedder.eval()
 
-    def _take(self, step: int) -> tuple[StepResult, int]:
+    def _take(self, step: int) -> tuple[ContrastiveLoss, int]:
         """One optimiser step; returns its result and how many negatives the rule replaced."""
         config = self.config
         query_B = queries_at(
@@ -130,18 +131,20 @@ class Trainer:
         self.embedder.mask.alpha = alpha_at(step, config.soft_mask_steps)
         set_lr(self.optimizer, lr_at(step, config.optim, num_steps=config.steps))
         batch = self.batcher.batch(step, query_B, negative_row_BN)
-        with self.accelerator.autocast():
-            result = contrastive_step(
-                self.embedder, batch, temperature=config.temperature, budget=config.bucket_tokens
-            )
+        done = take_step(
+            self.embedder,
+            [Contrastive(batch=batch, temperature=config.temperature)],
+            accelerator=self.accelerator,
+            budget=config.bucket_tokens,
+        )
+        result = done.tasks[0]
+        assert isinstance(result, ContrastiveLoss)
         self._check_finite(result.loss, "loss", step, query_B)
-        self.accelerator.backward(result.loss)
         if config.optim.grad_clip:
             norm = self.accelerator.clip_grad_norm_(self.embedder.parameters(), config.optim.grad_clip)
             self._check_finite(norm, "gradient", step, query_B)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        result = dataclasses.replace(result, loss=result.loss.detach())
         if not config.rule.enabled:
             return result, 0
         return result, self.cursors.advance(

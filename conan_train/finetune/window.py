@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from conan_train.step.contrastive import StepResult
+from conan_train.step.contrastive import ContrastiveLoss
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Window:
     negative_score: float = 0.0
     seconds: float = 0.0
 
-    def add(self, result: StepResult, *, num_replaced: int, seconds: float) -> None:
+    def add(self, result: ContrastiveLoss, *, num_replaced: int, seconds: float) -> None:
         """Adds one step."""
         present = result.negative_scores[~result.negative_scores.isnan()]
         self.num_steps += 1
@@ -30,7 +30,7 @@ class Window:
         self.num_negatives += len(present)
         self.num_replaced += num_replaced
         self.loss += float(result.loss)
-        self.accuracy += result.accuracy
+        self.accuracy += float(result.correct.float().mean())
         self.positive_score += float(result.positive_scores.sum())
         self.negative_score += float(present.sum())
         self.seconds += seconds

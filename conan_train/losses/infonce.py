@@ -8,6 +8,11 @@ its other known positives, their translations and near duplicates, and columns t
 negative that is left in pushes a right answer away at every step, so who builds E_i matters as much as the
 loss; t(i) is never in E_i, whatever a mask says.
 
+With a margin m, candidates that the model itself scores above cos(x_i, y_t(i)) + m join E_i as probable false
+negatives (the guard of GISTEmbed, arXiv 2402.16829, with the model as its own guide; m = -0.05 relative is
+the rule of NV-Retriever, arXiv 2407.15831). The choice is made on detached scores, so it has no gradient. Off
+by default: early in training it drops the hardest negatives, which are the ones that teach.
+
 Cosines are taken here (inputs need not be of unit length, so truncated dims work unchanged), in at least
 float32 and outside of autocast: at tau = 0.02 the rounding of a bf16 cosine alone is worth 0.2 in a logit.
 """
@@ -18,6 +23,17 @@ import torch
 import torch.nn.functional as F
 
 # B queries, C candidate columns, N hard negatives a query, D dim
+
+
+class Margin(NamedTuple):
+    """How far above its query's positive a candidate may score and still count as a negative."""
+
+    value: float
+    """Of cosine, or a share of the positive's cosine; negative values are stricter."""
+    relative: bool = False
+
+    def limit(self, positive_B: torch.Tensor) -> torch.Tensor:
+        return positive_B + self.value * (positive_B.abs() if self.relative else 1.0)
 
 
 class InfoNCE(NamedTuple):
@@ -52,22 +68,26 @@ def infonce_over(
     candidate_CD: torch.Tensor,
     target_B: torch.Tensor,
     *,
-    temperature: float,
+    temperature: float | torch.Tensor,
     excluded_BC: torch.Tensor | None = None,
+    margin: Margin | None = None,
 ) -> InfoNCE:
     """The loss over given columns: `target_B` is the column of each query's positive, `excluded_BC` is True
-    where one does not count.
+    where one does not count. A tensor as the temperature gets its gradient.
     """
     wide = torch.promote_types(query_BD.dtype, torch.float32)
     with torch.autocast(query_BD.device.type, enabled=False):
         cosine_BC = F.normalize(query_BD.to(wide), dim=-1) @ F.normalize(candidate_CD.to(wide), dim=-1).T
     own_BC = F.one_hot(target_B, candidate_CD.shape[0]).bool()
     excluded = torch.zeros_like(own_BC) if excluded_BC is None else excluded_BC & ~own_BC
-    loss = F.cross_entropy((cosine_BC / temperature).masked_fill(excluded, -torch.inf), target_B)
-    cosine_BC = cosine_BC.detach()
-    positive_B = cosine_BC.gather(1, target_B[:, None])[:, 0]
-    best_B = cosine_BC.masked_fill(excluded, -torch.inf).amax(1)
-    return InfoNCE(loss, cosine_BC, excluded, positive_B, best_B <= positive_B)
+    score_BC = cosine_BC.detach()
+    positive_B = score_BC.gather(1, target_B[:, None])[:, 0]
+    if margin is not None:
+        excluded = excluded | ((score_BC > margin.limit(positive_B)[:, None]) & ~own_BC)
+    with torch.autocast(query_BD.device.type, enabled=False):
+        loss = F.cross_entropy((cosine_BC / temperature).masked_fill(excluded, -torch.inf), target_B)
+    best_B = score_BC.masked_fill(excluded, -torch.inf).amax(1)
+    return InfoNCE(loss, score_BC, excluded, positive_B, best_B <= positive_B)
 
 
 def infonce(
@@ -75,7 +95,7 @@ def infonce(
     positive_BD: torch.Tensor,
     negative_BND: torch.Tensor | None,
     *,
-    temperature: float,
+    temperature: float | torch.Tensor,
     excluded_BC: torch.Tensor | None = None,
     missing_BN: torch.Tensor | None = None,
 ) -> InBatchInfoNCE:

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -66,12 +67,14 @@ def with_eos_template(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizer
 
 
 def pad_tokens(
-    token_lists: Sequence[Sequence[int]], *, pad_id: int, device: torch.device | str
+    token_lists: Sequence[Sequence[int] | np.ndarray], *, pad_id: int, device: torch.device | str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask, both [B, L] with L the longest list; padded on the right."""
-    width = max(map(len, token_lists))
-    ids = [[*tokens, *[pad_id] * (width - len(tokens))] for tokens in token_lists]
-    mask = [[1] * len(tokens) + [0] * (width - len(tokens)) for tokens in token_lists]
-    return torch.tensor(ids, dtype=torch.long, device=device), torch.tensor(
-        mask, dtype=torch.long, device=device
+    """Ids and mask, both int64 [B, L] with L the longest list; padded on the right."""
+    length_B = np.fromiter(map(len, token_lists), np.int64, count=len(token_lists))
+    mask_BL = np.arange(length_B.max()) < length_B[:, None]
+    ids_BL = np.full(mask_BL.shape, pad_id, dtype=np.int64)
+    ids_BL[mask_BL] = np.concatenate([np.asarray(tokens, dtype=np.int64) for tokens in token_lists])
+    return (
+        torch.from_numpy(ids_BL).to(device, non_blocking=True),
+        torch.from_numpy(mask_BL.astype(np.int64)).to(device, non_blocking=True),
     )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# B queries, U documents
+# B queries, U documents, K known positives of all queries together
 
 NO_GROUP = -1
 
@@ -19,8 +19,8 @@ def excluded_documents(
     row_U: np.ndarray,
     group_U: np.ndarray,
     *,
-    known_rows: Sequence[Sequence[int]],
-    known_groups: Sequence[Sequence[int]],
+    known_rows: Sequence[Sequence[int] | np.ndarray],
+    known_groups: Sequence[Sequence[int] | np.ndarray],
 ) -> np.ndarray:
     """bool [B, U], True where a document must not be a negative.
 
@@ -28,8 +28,21 @@ def excluded_documents(
     positives of each query. Documents of group `NO_GROUP` share it with nobody.
     """
     excluded_BU = np.zeros((len(known_rows), len(row_U)), dtype=bool)
-    grouped_U = group_U != NO_GROUP
-    for query, (rows, groups) in enumerate(zip(known_rows, known_groups, strict=True)):
-        same_group_U = grouped_U & np.isin(group_U, np.asarray(groups, dtype=np.int64))
-        excluded_BU[query] = np.isin(row_U, np.asarray(rows, dtype=np.int64)) | same_group_U
+    _mark(excluded_BU, row_U, known_rows)
+    _mark(excluded_BU, np.where(group_U == NO_GROUP, _NOBODY, group_U), known_groups)
     return excluded_BU
+
+
+_NOBODY = np.iinfo(np.int64).min
+
+
+def _mark(excluded_BU: np.ndarray, value_U: np.ndarray, known: Sequence[Sequence[int] | np.ndarray]) -> None:
+    """Sets the cells where a document's value is among the query's known ones."""
+    known_K = np.concatenate([np.asarray(values, dtype=np.int64) for values in known])
+    query_K = np.repeat(np.arange(len(known)), [len(values) for values in known])
+    order_U = np.argsort(value_U, kind="stable")
+    sorted_U = value_U[order_U]
+    first_K = np.searchsorted(sorted_U, known_K, side="left")
+    count_K = np.searchsorted(sorted_U, known_K, side="right") - first_K
+    within = np.arange(count_K.sum()) - np.repeat(count_K.cumsum() - count_K, count_K)
+    excluded_BU[np.repeat(query_K, count_K), order_U[np.repeat(first_K, count_K) + within]] = True

@@ -5,9 +5,21 @@ import pytest
 import torch
 
 from conan_train.model.embedder import Embedder
-from conan_train.step.contrastive import NO_NEGATIVE, QueryBatch, contrastive_step
+from conan_train.device import make_accelerator
+from conan_train.step.contrastive import NO_NEGATIVE, Contrastive, ContrastiveLoss, QueryBatch
+from conan_train.step.task import numbers, take_step
 
 TEMPERATURE = 0.1
+
+
+def step(embedder: Embedder, batch: QueryBatch, *, budget: int) -> ContrastiveLoss:
+    """Leaves the gradients in place."""
+    return take_step(
+        embedder,
+        [Contrastive(batch=batch, temperature=TEMPERATURE)],
+        accelerator=make_accelerator("cpu", "no"),
+        budget=budget,
+    ).tasks[0]
 
 
 def batch(
@@ -71,23 +83,22 @@ def reference_loss(embedder: Embedder, batch: QueryBatch) -> torch.Tensor:
 @pytest.mark.parametrize("budget", [1, 24, 10_000])
 def test_equals_one_text_at_a_time(embedder: Embedder, budget: int) -> None:
     data = batch()
-    result = contrastive_step(embedder, data, temperature=TEMPERATURE, budget=budget)
-    result.loss.backward()
+    result = step(embedder, data, budget=budget)
     gradients = [parameter.grad.clone() for parameter in embedder.parameters()]
     embedder.zero_grad()
     expected = reference_loss(embedder, data)
     expected.backward()
-    torch.testing.assert_close(result.loss, expected, rtol=0, atol=1e-11)
+    torch.testing.assert_close(result.loss, expected.detach(), rtol=0, atol=1e-11)
     for gradient, parameter in zip(gradients, embedder.parameters(), strict=True):
         assert parameter.grad.abs().max() > 1e-3
         torch.testing.assert_close(gradient, parameter.grad, rtol=0, atol=1e-10)
 
 
-@torch.no_grad()
 def test_reports_what_the_loss_saw(embedder: Embedder) -> None:
     data = batch()
-    result = contrastive_step(embedder, data, temperature=TEMPERATURE, budget=64)
+    result = step(embedder, data, budget=64)
 
+    @torch.no_grad()
     def embed(tokens: list[int]) -> torch.Tensor:
         return embedder(torch.tensor([tokens]), torch.ones(1, len(tokens)))[0]
 
@@ -105,8 +116,14 @@ def test_reports_what_the_loss_saw(embedder: Embedder) -> None:
             )
     assert torch.isnan(result.negative_scores).sum() == 2
     # Queries 0 and 1 exclude each other's positive, query 2 document 3, query 3 the document of group 108.
-    assert result.num_excluded == 4 and result.num_documents == 14
-    assert 0.0 <= result.accuracy <= 1.0
+    assert result.num_excluded == 4
+    # Of 14 columns one (queries 0 to 3) or none is excluded.
+    assert result.random_loss.item() == pytest.approx((4 * np.log(13) + np.log(14)) / 5)
+    sums = numbers(result.sums)
+    assert sums["positive_score"] == (pytest.approx(float(result.positive_scores.sum())), 5)
+    assert sums["negative_score"] == (pytest.approx(float(result.negative_scores.nansum())), 13)
+    assert sums["accuracy"] == (float(result.correct.sum()), 5) and sums["excluded"] == (4, 1)
+    assert sums["loss"] == (pytest.approx(float(result.loss)), 1)
 
 
 @pytest.mark.parametrize("planted", ["group", "known", "none"])
@@ -124,8 +141,7 @@ def test_a_false_negative_gets_no_push(embedder: Embedder, planted: str) -> None
         known_rows=[[0, 2] if planted == "known" else [0]],
         known_groups=[[3]],
     )
-    result = contrastive_step(embedder, data, temperature=TEMPERATURE, budget=100)
-    result.loss.backward()
+    result = step(embedder, data, budget=100)
     push = embedder.backbone.embed_tokens.weight.grad[[40, 41]].abs().max().item()
     assert (push > 1e-4) if planted == "none" else (push == 0.0)
     assert embedder.backbone.embed_tokens.weight.grad[[9, 10]].abs().max() > 1e-4
@@ -147,8 +163,5 @@ def test_a_document_in_two_roles_counts_once(embedder: Embedder) -> None:
     }
     twice = QueryBatch(**common, negatives=np.array([[1, 2], [2, 0]]))
     once = QueryBatch(**common, negatives=np.array([[2, -1], [2, -1]]))
-    losses = [
-        contrastive_step(embedder, data, temperature=TEMPERATURE, budget=100).loss.item()
-        for data in (twice, once)
-    ]
+    losses = [step(embedder, data, budget=100).loss.item() for data in (twice, once)]
     assert losses[0] == losses[1] > 0
