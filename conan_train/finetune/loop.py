@@ -19,13 +19,12 @@ from transformers import PreTrainedTokenizerFast
 from conan_data.config import parse_memory
 from conan_data.errors import UserError
 from conan_data.mining.arrays import RetrievalArrays
+from conan_data.pairs.pair_set import from_retrieval
 from conan_data.progress import progress
 from conan_data.retrieval import RetrievalSplit
 from conan_train.checkpoint.state import latest_checkpoint, load_checkpoint, save_checkpoint
 from conan_train.device import make_accelerator
-from conan_train.finetune.batch import Batcher
 from conan_train.finetune.config import FinetuneConfig
-from conan_train.finetune.plan import queries_at
 from conan_train.finetune.refresh import mine_generation
 from conan_train.finetune.window import Window
 from conan_train.model.embedder import Embedder
@@ -37,6 +36,7 @@ from conan_train.optim.groups import adamw, set_lr
 from conan_train.optim.schedule import lr_at
 from conan_train.step.contrastive import Contrastive, ContrastiveLoss
 from conan_train.step.task import take_step
+from conan_train.tasks.retrieval import RetrievalTask
 from conan_train.trainlog import NAME, TrainLog
 
 log = logging.getLogger(__name__)
@@ -68,13 +68,18 @@ class Trainer:
             )
         self.embedder, self.optimizer = self.accelerator.prepare(embedder, adamw(embedder, config.optim))
         self.tokenizer = tokenizer
-        self.batcher = Batcher(
-            data=data,
-            arrays=arrays,
+        self.task = RetrievalTask.open(
+            "retrieval",
+            from_retrieval(data, "retrieval"),
             tokenizer=tokenizer,
-            contract=embedder.contract,
-            same_language=config.same_language,
+            cache=directory / "work" / "tokens",
+            max_length=config.max_length,
+            query_prompt=config.query_prompt,
+            document_prompt=config.document_prompt,
+            batch_size=config.batch_size,
+            num_negatives=config.num_negatives,
             seed=config.seed,
+            same_language=config.same_language,
         )
         self.step = 0
         self.seconds = {"train": 0.0, "refresh": 0.0}
@@ -124,13 +129,11 @@ class Trainer:
     def _take(self, step: int) -> tuple[ContrastiveLoss, int]:
         """One optimiser step; returns its result and how many negatives the rule replaced."""
         config = self.config
-        query_B = queries_at(
-            step, num_queries=self.num_queries, batch_size=config.batch_size, seed=config.seed
-        )
+        query_B = self.task.queries_at(step)
         negative_row_BN, _ = self.cursors.negatives(query_B)
         self.embedder.mask.alpha = alpha_at(step, config.soft_mask_steps)
         set_lr(self.optimizer, lr_at(step, config.optim, num_steps=config.steps))
-        batch = self.batcher.batch(step, query_B, negative_row_BN)
+        batch = self.task.batch(step, query_B, negative_row_BN)
         done = take_step(
             self.embedder,
             [Contrastive(batch=batch, temperature=config.temperature)],
