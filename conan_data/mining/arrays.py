@@ -84,7 +84,7 @@ def retrieval_arrays(data: RetrievalSplit) -> RetrievalArrays:
     return RetrievalArrays(
         positive_offsets=offsets,
         positive_rows=rows,
-        groups=_group_codes(data.corpus.column("group")),
+        groups=group_codes(data.corpus.column("group")),
         texts=text_codes(document_texts(data.corpus)),
         query_languages=languages.indices.to_numpy(zero_copy_only=False).astype(np.int32),
         languages=tuple(languages.dictionary.to_pylist()),
@@ -135,6 +135,7 @@ def _rows_of(ids: pa.ChunkedArray, known: pa.ChunkedArray, field: str) -> np.nda
     return rows.to_numpy().astype(np.int64)
 
 
-def _group_codes(groups: pa.ChunkedArray) -> np.ndarray:
+def group_codes(groups: pa.ChunkedArray) -> np.ndarray:
+    """int32 [n]: equal for documents of the same group, -1 for those without one."""
     encoded = pc.dictionary_encode(pc.if_else(pc.equal(groups, ""), None, groups)).combine_chunks()
     return pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32)

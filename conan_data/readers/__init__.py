@@ -46,12 +46,14 @@ def read_rows(
     *,
     max_line_bytes: int = MAX_LINE_BYTES,
     extract: ExtractConfig | None = None,
+    has_header: bool = True,
 ) -> Iterator[Row | Broken]:
     """The rows of one file, by its ending: JSON lines, CSV or TSV, WARC or WET (each plain, .gz, .zst, .bz2
     or .xz), Parquet, HTML; or of a folder that `datasets.save_to_disk` wrote.
 
     The rows name the file as we publish it (`public_name`). A line (of CSV a record, of tables a row) of more
-    than `max_line_bytes` is broken. Raises `UserError` for a kind of file that is not read, and where a package
+    than `max_line_bytes` is broken. `has_header` False is for CSV and TSV without one, whose fields are then called
+    `0`, `1`, ... Raises `UserError` for a kind of file that is not read, and where a package
     for web pages is missing.
     """
     local, name = str(path), public_name(path)
@@ -74,7 +76,9 @@ def read_rows(
         from conan_data.readers.csv_rows import csv_rows
 
         delimiter = "\t" if kind.endswith(".tsv") else ","
-        yield from csv_rows(local, name, share, delimiter=delimiter, max_line_bytes=max_line_bytes)
+        yield from csv_rows(
+            local, name, share, delimiter=delimiter, max_line_bytes=max_line_bytes, has_header=has_header
+        )
     elif is_web(local):
         from conan_data.readers.web import html_rows, warc_rows
 

@@ -1,4 +1,4 @@
-"""CSV and TSV with a header, quoted line breaks included.
+"""CSV and TSV, quoted line breaks included, with a header or without one.
 
 A quote that is never closed would swallow the rest of the file. So a record that breaks the rules of quoting
 costs its first line, and reading goes on at its second one.
@@ -69,16 +69,17 @@ class _Lines:
 
 
 def csv_rows(
-    path: str, name: str, share: Share, *, delimiter: str, max_line_bytes: int
+    path: str, name: str, share: Share, *, delimiter: str, max_line_bytes: int, has_header: bool = True
 ) -> Iterator[Row | Broken]:
-    """The rows of a share, numbered by their first line."""
+    """The rows of a share, numbered by their first line; without a header the fields are called `0`, `1`, ..."""
     csv.field_size_limit(sys.maxsize)
-    for number, item in enumerate(_all_rows(_Lines(path, name, max_line_bytes), name, delimiter)):
+    rows = _all_rows(_Lines(path, name, max_line_bytes), name, delimiter, has_header=has_header)
+    for number, item in enumerate(rows):
         if number // BLOCK % share.count == share.index:
             yield item
 
 
-def _all_rows(source: _Lines, name: str, delimiter: str) -> Iterator[Row | Broken]:
+def _all_rows(source: _Lines, name: str, delimiter: str, *, has_header: bool) -> Iterator[Row | Broken]:
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     header: list[str] | None = None
     while True:
@@ -98,11 +99,12 @@ def _all_rows(source: _Lines, name: str, delimiter: str) -> Iterator[Row | Broke
             continue
         if not source.is_utf8:
             yield Broken(name, source.place, "invalid-utf8", source.raw)
-        elif header is None:
+        elif header is None and has_header:
             header = fields
-        elif len(fields) != len(header):
+        elif header is not None and len(fields) != len(header):
             yield Broken(name, source.place, "wrong-number-of-fields", source.raw)
         else:
+            header = header or [str(place) for place in range(len(fields))]
             yield Row(dict(zip(header, fields)), name, source.place)
 
 

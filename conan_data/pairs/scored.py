@@ -1,0 +1,164 @@
+"""Scored pairs (`text1, text2, score`), the data of semantic textual similarity, as arrays.
+
+Such files come with and without a header, under several names of columns, and on several scales (0..5, 0..1, 0
+and 1). A loss that orders pairs by their scores would order 0.9 of 1 below 2 of 5, so `unit_scores` brings the
+scores of every file to 0..1.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from conan_data import artifact
+from conan_data.errors import UserError
+from conan_data.pairs.pair_set import NUM_EXAMPLES, require_pairs, source_names
+from conan_data.pairs.texts import TextTable
+from conan_data.progress import progress
+from conan_data.readers import Broken, Row, broken, read_rows
+from conan_data.readers.fields import lookup
+from conan_data.readers.streams import unpacked_name
+from conan_data.retrieval import UNKNOWN_LANGUAGE
+from conan_data.sources import expand
+
+# P pairs, D distinct texts
+
+USUAL = (
+    ("text1", "text2", "score"),
+    ("sentence1", "sentence2", "score"),
+    ("sentence1", "sentence2", "similarity_score"),
+    ("sentence1", "sentence2", "label"),
+    ("text1", "text2", "label"),
+)
+_POSITIONS = ("0", "1", "2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredPairs:
+    """Texts, and pairs of their rows."""
+
+    texts: pa.Table
+    """Columns `_id`, `text`, `lang`, `group` (empty) of the D distinct texts."""
+    first: np.ndarray
+    """int32 [P]: rows of `texts`."""
+    second: np.ndarray
+    """int32 [P]"""
+    scores: np.ndarray
+    """float32 [P], higher is more alike, each on the scale of its source."""
+    pair_sources: np.ndarray
+    """int32 [P]: places in `sources`."""
+    sources: tuple[str, ...]
+    broken: list[Broken]
+    num_read: int
+    dropped: Counter[str]
+
+    @property
+    def num_pairs(self) -> int:
+        return len(self.scores)
+
+    def unit_scores(self) -> np.ndarray:
+        """float32 [P]: 0 for the lowest and 1 for the highest score of each source; all 1 where they are equal."""
+        low = np.full(len(self.sources), np.inf, np.float32)
+        high = -low
+        np.minimum.at(low, self.pair_sources, self.scores)
+        np.maximum.at(high, self.pair_sources, self.scores)
+        width = np.where(high > low, high - low, 1)[self.pair_sources]
+        return np.where(
+            (high > low)[self.pair_sources], (self.scores - low[self.pair_sources]) / width, 1
+        ).astype(np.float32)
+
+    def rows(self) -> artifact.Rows:
+        return artifact.Rows(read=self.num_read, kept=self.num_pairs, dropped=dict(self.dropped))
+
+
+def read_scored(
+    inputs: Sequence[str], *, first_field: str = "", second_field: str = "", score_field: str = ""
+) -> ScoredPairs:
+    """The pairs of all files.
+
+    Fields are names of columns, or places from 0 (`0`, `1`, `2`), which say that CSV has no header. Without
+    them, names are one of `USUAL`, and CSV whose first row has none of these and a number as its third field
+    has no header. Raises `UserError` for inputs that are not there, columns that are not, or when nothing is
+    left.
+    """
+    asked = (first_field, second_field, score_field)
+    if any(asked) and not all(asked):
+        raise UserError("sts: name all of first_field, second_field and score_field, or none")
+    texts = TextTable()
+    scores: list[float] = []
+    sources: list[int] = []
+    dropped: Counter[str] = Counter()
+    examples: list[Broken] = []
+    num_read = 0
+    files = expand(list(inputs))
+    for place, path in enumerate(files):
+        names, has_header = _columns(path, asked)
+        for row in progress(read_rows(path, has_header=has_header), f"reading {path.name}", unit="row"):
+            num_read += 1
+            parsed = row if isinstance(row, Broken) else _parse(row, names)
+            if isinstance(parsed, Broken):
+                dropped[parsed.reason] += 1
+                examples += [parsed] if len(examples) < NUM_EXAMPLES else []
+                continue
+            for text, lang in parsed[:2]:
+                texts.add(text, lang)
+            scores.append(parsed[2])
+            sources.append(place)
+    require_pairs(len(scores), list(inputs), dropped, "scored pair")
+    table, row_T = texts.finish()
+    row_P2 = row_T.reshape(-1, 2)
+    return ScoredPairs(
+        texts=table,
+        first=row_P2[:, 0].copy(),
+        second=row_P2[:, 1].copy(),
+        scores=np.asarray(scores, np.float32),
+        pair_sources=np.asarray(sources, np.int32),
+        sources=source_names(files),
+        broken=examples,
+        num_read=num_read,
+        dropped=dropped,
+    )
+
+
+def _columns(path: Path, asked: tuple[str, str, str]) -> tuple[tuple[str, str, str], bool]:
+    """The columns of a file, and whether it has a header."""
+    if all(asked):
+        return asked, not all(name.isdecimal() for name in asked)
+    is_csv = unpacked_name(str(path)).lower().endswith((".csv", ".tsv"))
+    row = next((row for row in read_rows(path, has_header=not is_csv) if isinstance(row, Row)), None)
+    values = row.values if row else {}
+    header = [str(value) for value in values.values()] if is_csv else list(values)
+    for names in USUAL:
+        if all(name in header for name in names):
+            return names, True
+    if is_csv and len(header) == 3 and _number(header[2]) is not None:
+        return _POSITIONS, False
+    raise UserError(
+        f"{path}: its fields are {', '.join(header)[:200] or 'none'}; name those of the texts and the score with"
+        " first_field, second_field and score_field"
+    )
+
+
+def _parse(row: Row, names: tuple[str, str, str]) -> tuple[tuple[str, str], tuple[str, str], float] | Broken:
+    first, second, score = (lookup(row.values, name) for name in names)
+    if not isinstance(first, str) or not isinstance(second, str) or not first.strip() or not second.strip():
+        return broken(row, "no-text")
+    number = _number(score)
+    if number is None:
+        return broken(row, "score-not-a-number")
+    lang = row.values.get("lang") or UNKNOWN_LANGUAGE
+    langs = [str(row.values.get(name) or lang) for name in ("lang1", "lang2")]
+    return (first.strip(), langs[0]), (second.strip(), langs[1]), number
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None

@@ -1,0 +1,99 @@
+"""What a stage is told about the data of each of its tasks."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from conan_data.config import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsConfig:
+    """Pairs of query and document. Rows may name them query and document, anchor and positive, or query and pos (a
+    list); retrieval sets give each query with each of its positives.
+    """
+
+    data: tuple[str, ...] = ()
+    """Files, folders, globs, names on the Hub, retrieval sets, or `sample`."""
+    split: str = "train"
+    """Split of those that are retrieval sets."""
+    query_field: str = ""
+    """Column of the query, where it has another name."""
+    document_field: str = ""
+    """Column of the document, where it has another name."""
+    min_score: float | None = None
+    """Weak pairs with a score below this, or with none, are dropped."""
+    group_regex: str = ""
+    """Regular expression whose first bracketed part, searched in a document's id, is the group of documents that
+    carry none; for retrieval sets.
+    """
+    homogeneous: tuple[Literal["source", "language"], ...] = ()
+    """A batch holds queries of one source, one language, or one of both; what fills no batch is left out."""
+    query_prompt: str = ""
+    """Put before every query, separator included."""
+    document_prompt: str = ""
+    """Put before every document, separator included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationConfig:
+    """Labelled texts, learned by contrast."""
+
+    data: tuple[str, ...] = ()
+    """Files of texts and labels; none for no such task."""
+    positives: Literal["label", "same-label"] = "label"
+    """What a text is drawn to: the text of its label, or another text of its label."""
+    text_field: str = "text"
+    """Column of the text."""
+    label_field: str = ""
+    """Column of the label; the first of label_text, label, category, intent and class where it is not named."""
+    batch_size: int = 32
+    """Texts of a step."""
+    weight: float = 1.0
+    """Weight of its loss, or of its turns."""
+    num_negatives: int = 7
+    """Hard negatives of a text: other labels, or texts of other labels."""
+    query_prompt: str = ""
+    """Put before every text, separator included."""
+    document_prompt: str = ""
+    """Put before what a text is drawn to, separator included."""
+
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 1, "classification.batch_size", self.batch_size, "must be at least 1")
+        require(self.weight > 0, "classification.weight", self.weight, "must be over 0")
+        require(
+            self.num_negatives >= 0,
+            "classification.num_negatives",
+            self.num_negatives,
+            "must not be negative",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StsConfig:
+    """Pairs of texts with a score of how alike they are, learned in their order (CoSENT)."""
+
+    data: tuple[str, ...] = ()
+    """Files of two texts and a score, with or without a header; none for no such task."""
+    first_field: str = ""
+    """Column of the first text, or its place from 0 where there is no header; usual names where not named."""
+    second_field: str = ""
+    """Column of the second text."""
+    score_field: str = ""
+    """Column of the score, higher for more alike."""
+    batch_size: int = 32
+    """Pairs of a step."""
+    homogeneous: bool = True
+    """A batch holds pairs of one file only; otherwise scores are compared across files, each file's brought to
+    0..1.
+    """
+    weight: float = 0.8
+    """Weight of its loss, or of its turns."""
+    temperature: float = 0.05
+    """Temperature of CoSENT."""
+    prompt: str = ""
+    """Put before both texts, separator included."""
+
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 2, "sts.batch_size", self.batch_size, "must be at least 2")
+        require(self.weight > 0, "sts.weight", self.weight, "must be over 0")
+        require(self.temperature > 0, "sts.temperature", self.temperature, "must be over 0")

@@ -1,0 +1,163 @@
+"""Contrastive data: from row numbers to the batch of a step.
+
+Training data are row numbers; texts are token ids on disk. Which documents are positives, which share a group
+and what was mined is all in integer arrays, so the false negatives of a batch are excluded by comparing
+numbers.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from conan_data.pairs.pair_set import PairSet
+from conan_train.negatives.cursors import EMPTY
+from conan_train.step.contrastive import NO_NEGATIVE, QueryBatch
+from conan_train.tasks.plan import QueryPlan, choose_positives, joint_cells
+from conan_train.tasks.token_cache import TokenRows, open_tokens
+
+# B queries of a step, N negatives a query, U distinct documents, E positives of the queries of a step
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalTask:
+    """Retrieval sets, weak pairs and labelled texts as one task of a training run."""
+
+    name: str
+    pairs: PairSet
+    plan: QueryPlan
+    query_tokens: TokenRows
+    document_tokens: TokenRows
+    num_negatives: int
+    same_language: float
+    seed: int
+
+    @classmethod
+    def open(
+        cls,
+        name: str,
+        pairs: PairSet,
+        *,
+        tokenizer: PreTrainedTokenizerFast,
+        cache: Path,
+        max_length: int,
+        query_prompt: str,
+        document_prompt: str,
+        batch_size: int,
+        num_negatives: int,
+        seed: int,
+        same_language: float = 0.0,
+        homogeneous: tuple[str, ...] = (),
+    ) -> "RetrievalTask":
+        """With the tokens from, or made into, the folder `cache`. `homogeneous` names what a batch holds one of:
+        "source", "language". Raises `UserError` where no batch can be filled so.
+        """
+        codes = {"source": pairs.query_sources, "language": pairs.arrays.query_languages}
+        return cls(
+            name=name,
+            pairs=pairs,
+            plan=QueryPlan(
+                num_queries=pairs.num_queries,
+                batch_size=batch_size,
+                seed=seed,
+                cells=joint_cells(*(codes[kind] for kind in homogeneous)) if homogeneous else None,
+            ),
+            query_tokens=open_tokens(
+                cache,
+                pairs.data.queries,
+                ("text",),
+                tokenizer,
+                prompt=query_prompt,
+                max_length=max_length,
+            ),
+            document_tokens=open_tokens(
+                cache,
+                pairs.data.corpus,
+                ("title", "text"),
+                tokenizer,
+                prompt=document_prompt,
+                max_length=max_length,
+            ),
+            num_negatives=num_negatives,
+            same_language=same_language,
+            seed=seed,
+        )
+
+    def queries_at(self, step: int) -> np.ndarray:
+        """Rows of the queries of the task's own step `step`, int64 [B]."""
+        return self.plan.queries_at(step)
+
+    def query_ids(self, query_B: np.ndarray) -> list[str]:
+        return self.pairs.data.queries.column("_id").take(query_B).to_pylist()
+
+    def batch(self, step: int, query_B: np.ndarray, negative_row_BN: np.ndarray | None = None) -> QueryBatch:
+        """The batch of `step`: its queries, one positive of each, and their current negatives (corpus rows,
+        `EMPTY` where there is none; None for none at all).
+        """
+        if negative_row_BN is None:
+            negative_row_BN = np.full((len(query_B), 0), EMPTY, np.int32)
+        arrays = self.pairs.arrays
+        row_E, offsets = _taken(arrays.positive_offsets, arrays.positive_rows, query_B)
+        owner_E = np.repeat(np.arange(len(query_B)), np.diff(offsets))
+        place_B = choose_positives(
+            step,
+            self.pairs.document_languages[row_E] == arrays.query_languages[query_B][owner_E],
+            offsets,
+            same_language=self.same_language,
+            seed=self.seed,
+        )
+        positive_row_B = row_E[offsets[:-1] + place_B]
+        row_U = np.unique(np.concatenate([positive_row_B, negative_row_BN[negative_row_BN != EMPTY]]))
+        return _query_batch(
+            query_tokens=self.query_tokens(query_B),
+            document_tokens=self.document_tokens(row_U),
+            row_U=row_U.astype(np.int64),
+            group_U=arrays.groups[row_U].astype(np.int64),
+            positives=np.searchsorted(row_U, positive_row_B),
+            negatives=np.where(
+                negative_row_BN == EMPTY, NO_NEGATIVE, np.searchsorted(row_U, negative_row_BN)
+            ),
+            known_row_E=row_E,
+            known_group_E=arrays.groups[row_E],
+            owner_E=owner_E,
+        )
+
+
+def _query_batch(
+    *,
+    query_tokens: list[np.ndarray],
+    document_tokens: list[np.ndarray],
+    row_U: np.ndarray,
+    group_U: np.ndarray,
+    positives: np.ndarray,
+    negatives: np.ndarray,
+    known_row_E: np.ndarray,
+    known_group_E: np.ndarray,
+    owner_E: np.ndarray,
+) -> QueryBatch:
+    """The only place that knows how the step wants its known positives."""
+    num_queries = len(query_tokens)
+    has_group = known_group_E >= 0
+    return QueryBatch(
+        query_tokens=query_tokens,
+        document_tokens=document_tokens,
+        document_rows=row_U,
+        document_groups=group_U,
+        positives=positives,
+        negatives=negatives,
+        known_rows=_split(known_row_E, owner_E, num_queries),
+        known_groups=_split(known_group_E[has_group], owner_E[has_group], num_queries),
+    )
+
+
+def _taken(offsets: np.ndarray, values: np.ndarray, row_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values of some compressed rows, and their offsets [B + 1]."""
+    size_B = offsets[row_B + 1] - offsets[row_B]
+    own = np.concatenate([[0], np.cumsum(size_B)])
+    return values[np.arange(own[-1]) + np.repeat(offsets[row_B] - own[:-1], size_B)], own
+
+
+def _split(values: np.ndarray, owners: np.ndarray, num_rows: int) -> list[np.ndarray]:
+    """The values of each owner; `owners` ascend."""
+    return np.split(values.astype(np.int64), np.searchsorted(owners, np.arange(1, num_rows)))
