@@ -182,6 +182,14 @@ class Hub:
                 raise UserError(f"{pinned}: has no {what}; choose a model in the form of transformers")
         return folder
 
+    def model_file(self, name: HubName, path: str) -> Path:
+        """One file of a model, downloaded. Raises `UserError` where the model has none of that name."""
+        pinned = self.pin(name)
+        file = _download(self, pinned, (glob.escape(path), *_SMALL)) / path
+        if not file.is_file():
+            raise UserError(f"{pinned}: has no {path}")
+        return file
+
     def fetch(self, name: HubName, paths: list[str]) -> list[Path]:
         """Downloads files of a pinned data set, given by their paths in it."""
         if not paths:
