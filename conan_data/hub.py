@@ -1,4 +1,5 @@
-"""Data sets on the Hub: `hf://owner/name[@revision][/config][:split]`, or `hf://owner/name[@revision]:data/*.parquet`.
+"""Data sets on the Hub: `hf://owner/name[@revision][/config][:split]`, or `hf://owner/name[@revision]:data/*.parquet`;
+and models: `owner/name[@revision]`, where a model is asked for.
 
 A name is resolved to a commit before any work, and the commit goes into the manifest: a branch that moved
 later is another input. The files of that commit lie in the Hub's own cache, where this module gives them
@@ -27,28 +28,35 @@ PREFIX = "hf://"
 _NAME = re.compile(
     r"hf://(?:datasets/)?([\w.-]+/[\w.-]+)(?:@([^/:]+))?(?:/([^:]+))?(?::(.+))?",
 )
-_CACHED = re.compile(r".*/datasets--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})/(.+)")
+_MODEL = re.compile(r"(?:hf://models/)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
+_PINNED = re.compile(r"hf://(?:datasets|models)/([\w.-]+/[\w.-]+)@([0-9a-f]{40})(?:/([^:]+))?(?::(.+))?")
+_CACHED = re.compile(r".*/(datasets|models)--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})(?:/(.+))?")
 _SHA = re.compile(r"[0-9a-f]{40}")
 _CARD = "README.md"
 _SMALL = (_CARD, ".gitattributes")
 """What is fetched to learn the commit and its files; of these one is in every data set."""
+_WORDS = {"dataset": "data set", "model": "model"}
+_MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", *_SMALL)
+_MODEL_COPIES = ("*/*", "consolidated*")
+"""The same weights in other formats, and parts of other libraries, which `transformers` does not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubName:
-    """A data set, or a part of one."""
+    """A data set, or a part of one; or a model."""
 
     repository: str
     revision: str | None = None
     config: str = ""
     selection: str = ""
     """A split, or a pattern of file names."""
+    repo_type: str = "dataset"
 
     def __str__(self) -> str:
         revision = f"@{self.revision}" if self.revision else ""
         config = f"/{self.config}" if self.config else ""
         selection = f":{self.selection}" if self.selection else ""
-        return f"{PREFIX}datasets/{self.repository}{revision}{config}{selection}"
+        return f"{PREFIX}{self.repo_type}s/{self.repository}{revision}{config}{selection}"
 
     @property
     def is_pattern(self) -> bool:
@@ -74,20 +82,26 @@ def parse(text: str) -> HubName:
     return as_pattern if not selection and as_pattern.is_pattern else name
 
 
+def parse_model(text: str) -> HubName | None:
+    """The model that `owner/name[@revision]` names; None for what cannot be such a name."""
+    match = _MODEL.fullmatch(text)
+    return HubName(match.group(1), match.group(2), repo_type="model") if match else None
+
+
 def cached_name(path: str | Path) -> str:
-    """The name on the Hub of a file that lies in its cache; "" for any other file."""
+    """The name on the Hub of a file, or of a whole commit, that lies in its cache; "" for any other path."""
     match = _CACHED.fullmatch(str(path))
     if match is None:
         return ""
-    owner, name, revision, rest = match.groups()
-    return f"{PREFIX}datasets/{owner}/{name}@{revision}/{rest}"
+    kind, owner, name, revision, rest = match.groups()
+    return f"{PREFIX}{kind}/{owner}/{name}@{revision}" + (f"/{rest}" if rest else "")
 
 
 def describe(path: str | Path) -> dict[str, Any] | None:
-    """What identifies a pinned data set, or a file of one; None for anything else."""
+    """What identifies a pinned data set or model, or a file of one; None for anything else."""
     text = str(path) if is_name(path) else cached_name(path)
-    match = _NAME.fullmatch(text) if text.startswith(f"{PREFIX}datasets/") else None
-    if match is None or not _SHA.fullmatch(match.group(2) or ""):
+    match = _PINNED.fullmatch(text)
+    if match is None:
         return None
     repository, revision, config, selection = match.groups()
     parts = {"repository": repository, "revision": revision, "part": config, "selection": selection}
@@ -104,7 +118,7 @@ class Hub:
     def pin(self, name: HubName) -> HubName:
         """`name` at the commit that its revision is now.
 
-        Raises `UserError` for a data set or revision that is not there, and without a network.
+        Raises `UserError` for a data set, model or revision that is not there, and without a network.
         """
         if name.revision and _SHA.fullmatch(name.revision):
             return name
@@ -154,6 +168,27 @@ class Hub:
             if card.is_file():
                 (folder / _CARD).write_bytes(card.read_bytes())
             yield folder
+
+    def model(self, name: HubName) -> Path:
+        """The folder with the weights, config and tokenizer of a model, downloaded; formats other than
+        safetensors are left out.
+
+        Raises `UserError` for a model that is not there, or has no such weights.
+        """
+        pinned = self.pin(name)
+        folder = _download(self, pinned, _MODEL_FILES, _MODEL_COPIES)
+        for pattern, what in (("config.json", "config.json"), ("*.safetensors", "weights as safetensors")):
+            if not any(folder.glob(pattern)):
+                raise UserError(f"{pinned}: has no {what}; choose a model in the form of transformers")
+        return folder
+
+    def model_file(self, name: HubName, path: str) -> Path:
+        """One file of a model, downloaded. Raises `UserError` where the model has none of that name."""
+        pinned = self.pin(name)
+        file = _download(self, pinned, (glob.escape(path), *_SMALL)) / path
+        if not file.is_file():
+            raise UserError(f"{pinned}: has no {path}")
+        return file
 
     def fetch(self, name: HubName, paths: list[str]) -> list[Path]:
         """Downloads files of a pinned data set, given by their paths in it."""
@@ -206,33 +241,36 @@ def config_names(folder: Path) -> list[str]:
 
 
 @cache
-def _download(hub: Hub, name: HubName, patterns: tuple[str, ...]) -> Path:
-    """The folder of the commit, with the files that match. Messages name the data set, never a token."""
+def _download(hub: Hub, name: HubName, patterns: tuple[str, ...], without: tuple[str, ...] = ()) -> Path:
+    """The folder of the commit, with the files that match. Messages name the repository, never a token."""
     import httpx2
     from huggingface_hub import errors, snapshot_download
 
-    what = f"{PREFIX}{name.repository}" + (f"@{name.revision}" if name.revision else "")
+    kind = _WORDS[name.repo_type]
+    prefix = PREFIX if name.repo_type == "dataset" else ""
+    what = f"{prefix}{name.repository}" + (f"@{name.revision}" if name.revision else "")
     try:
         folder = snapshot_download(
             name.repository,
-            repo_type="dataset",
+            repo_type=name.repo_type,
             revision=name.revision,
             cache_dir=hub.cache_dir,
             endpoint=hub.endpoint,
             allow_patterns=list(patterns),
+            ignore_patterns=list(without),
         )
     except errors.RevisionNotFoundError as error:
-        raise UserError(f"{what}: the data set has no such revision") from error
+        raise UserError(f"{what}: the {kind} has no such revision") from error
     except errors.GatedRepoError as error:
         raise UserError(
             f"{what}: ask for access on its page on the Hub, and log in: hf auth login"
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise UserError(
-            f"{what}: no such data set on the Hub; a private one needs a login: hf auth login"
+            f"{what}: no such {kind} on the Hub; a private one needs a login: hf auth login"
         ) from error
     except errors.HFValidationError as error:
-        raise UserError(f"{what}: not a name of a data set (owner/name)") from error
+        raise UserError(f"{what}: not a name of a {kind} (owner/name)") from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
         raise UserError(
             f"{what}: the Hub cannot be reached, and it was not downloaded whole before; give a local folder"

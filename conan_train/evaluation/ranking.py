@@ -18,7 +18,7 @@ from conan_data.mining.encoder import CONTRACT, Encoder, Kind, load_encoder, res
 from conan_data.mining.search import ExactSearcher
 from conan_train.evaluation.config import BM25, EvaluateConfig
 from conan_train.evaluation.evaluation_set import EvaluationSet
-from conan_train.model.folder import model_folder
+from conan_train.model.folder import hub_model, model_folder
 
 SEARCH_MEMORY = 1 << 30
 """Bytes of working memory of a search."""
@@ -81,9 +81,8 @@ def find_model(name: str) -> Model:
     kind = artifact.open_artifact(path).manifest["kind"] if artifact.is_artifact(path) else OTHER
     if kind == EXPORTED:
         return Model(name, kind, path)
-    # Refuses whatever else holds no model.
-    folder = model_folder(name)
-    return Model(name, kind, folder if isinstance(folder, Path) else None)
+    # Refuses whatever else holds no model; a name on the Hub is left to the encoder's own loader.
+    return Model(name, kind, None if hub_model(name) else model_folder(name))
 
 
 def open_encoder(model: Model, config: EvaluateConfig) -> Encoder:

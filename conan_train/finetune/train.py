@@ -24,7 +24,7 @@ from conan_train.finetune.objective import RetrievalObjective
 from conan_train.model.contract import FILE, EncodingContract
 from conan_train.model.directions import check_directions
 from conan_train.model.embedder import Embedder
-from conan_train.model.folder import model_folder
+from conan_train.model.folder import model_folder, model_input
 from conan_train.model.softmask import alpha_at
 from conan_train.model.tokenization import load_tokenizer
 from conan_train.training.loop import Loop
@@ -38,7 +38,7 @@ def finetune(config: FinetuneConfig) -> Path:
     the artifact's directory.
     """
     data_path = resolve(config.data, "retrieval")
-    inputs = [config.model, data_path, *([config.negatives] if config.negatives else [])]
+    inputs = [model_input(config.model), data_path, *([config.negatives] if config.negatives else [])]
     with artifact.building(
         config, kind=KIND, command="conan-train finetune", inputs=inputs, resume=True
     ) as build:
@@ -93,7 +93,7 @@ def _open_model(config: FinetuneConfig) -> _Base:
     """The decoder under its soft mask, on the device, after it was shown that the mask does what it says on
     this family of models.
     """
-    folder = Path(model_folder(config.model))
+    folder = model_folder(config.model)
     tokenizer = load_tokenizer(folder)
     contract = EncodingContract(
         max_length=config.max_length, query_prompt=config.query_prompt, document_prompt=config.document_prompt

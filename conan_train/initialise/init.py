@@ -10,7 +10,7 @@ import json
 import logging
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -18,6 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from conan_data import artifact
 from conan_data.errors import UserError
 from conan_train.initialise.config import InitConfig
+from conan_train.initialise.costs import costs, describe
 from conan_train.model import presets
 
 if TYPE_CHECKING:
@@ -25,68 +26,67 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRAINING_BYTES = 16
-"""Bytes a parameter takes in training: float32 weight, gradient and the two moments of AdamW; activations
-come on top.
-"""
 
-
-def init(config: InitConfig) -> Path:
-    """Publishes an artifact of kind `language-model` with the folder `model/`."""
+def init(config: InitConfig) -> Path | None:
+    """Publishes an artifact of kind `language-model` with the folder `model/`; a dry run only says what it
+    would cost.
+    """
     presets.preset(config.preset)
+    if config.dry_run:
+        tokenizer = _open_tokenizer(config) if config.tokenizer else None
+        _report(config, costs(model_config(config, tokenizer)))
+        return None
     with artifact.building(
         config, kind="language-model", command="conan-train init", inputs=[config.tokenizer]
     ) as build:
         if build.done:
             return build.out
-        source = artifact.open_artifact(config.tokenizer, kind="tokenizer")
         folder = build.dir / "model"
-        model = random_model(config, _load(source.dir))
+        model = random_model(config, _open_tokenizer(config))
         model.save_pretrained(folder)
-        _copy_tokenizer(source.dir, folder, model.config.max_position_embeddings)
+        _copy_tokenizer(Path(config.tokenizer), folder, model.config.max_position_embeddings)
         extra = costs(model.config)
-        log.info("%s: %s", config.preset, describe(extra))
+        _report(config, extra)
         return build.publish(rows=artifact.Rows(read=0, kept=0), extra=extra)
+
+
+def model_config(config: InitConfig, tokenizer: "PreTrainedTokenizerFast | None") -> LlamaConfig:
+    """The stock config: the preset with what `config` changes, and the vocabulary of `tokenizer`."""
+    shape = config.shape
+    changed = {
+        "max_position_embeddings": config.max_position,
+        "num_hidden_layers": shape.num_layers,
+        "hidden_size": shape.hidden,
+        "num_attention_heads": shape.num_heads,
+        "num_key_value_heads": shape.num_kv_heads,
+        "intermediate_size": shape.ffn,
+    }
+    special = {}
+    if tokenizer is not None:
+        special = {
+            "vocab_size": len(tokenizer),
+            "pad_token_id": tokenizer.pad_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "bos_token_id": tokenizer.bos_token_id,
+        }
+    given = {name: value for name, value in changed.items() if value}
+    return presets.llama_config(config.preset, **special, dtype="float32", **given)
 
 
 def random_model(config: InitConfig, tokenizer: "PreTrainedTokenizerFast") -> LlamaForCausalLM:
     """The model in float32; the generators of the process are left as they were."""
-    overrides = {"max_position_embeddings": config.max_position} if config.max_position else {}
-    llama_config = presets.llama_config(
-        config.preset,
-        vocab_size=len(tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        dtype="float32",
-        **overrides,
-    )
+    llama_config = model_config(config, tokenizer)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return LlamaForCausalLM(llama_config)
 
 
-def costs(config: LlamaConfig) -> dict[str, int]:
-    """Parameters, bytes for training, and floating point operations of a trained token at the longest text."""
-    total = presets.num_parameters(config)
-    return {
-        "parameters": total,
-        "embedding_parameters": total - presets.num_parameters(config, embedding=False),
-        "training_bytes": total * TRAINING_BYTES,
-        "flops_per_token": presets.flops_per_token(
-            config, length=config.max_position_embeddings, lm_head=True, backward=True
-        ),
-        "max_position": config.max_position_embeddings,
-    }
+def _report(config: InitConfig, found: dict[str, Any]) -> None:
+    log.info("%s: %s", config.preset, describe(found))
 
 
-def describe(costs: dict[str, int]) -> str:
-    """The costs in one line."""
-    return (
-        f"{costs['parameters']:,} parameters ({costs['embedding_parameters']:,} in the embedding), "
-        f"{costs['training_bytes'] / 1e9:.2f} GB to train in float32 with AdamW without activations, "
-        f"{costs['flops_per_token'] / 1e9:.3f} GFLOP a trained token at length {costs['max_position']:,}"
-    )
+def _open_tokenizer(config: InitConfig) -> "PreTrainedTokenizerFast":
+    return _load(artifact.open_artifact(config.tokenizer, kind="tokenizer").dir)
 
 
 def _load(folder: Path) -> "PreTrainedTokenizerFast":

@@ -4,6 +4,13 @@ The shapes are shallow and wide: an embedding is as wide as the model, and laten
 is the published shape; the others are its small siblings for tests, ablations and single devices. All share
 input and output embeddings. Size and work are closed formulas, checked against real models on the meta
 device, so that a plan can be made before anything is allocated.
+
+The paper states 1,503M parameters for its shape, with one embedding matrix; the stated sizes give 1,499.2M.
+The layers cannot explain the difference: biases everywhere would add 0.2M, heads of 128 instead of 3,584 / 32
+= 112 would add 36.7M, an output matrix of its own 537.6M. About 1,060 more rows of the embedding do (between
+919 and 1,198, as 1,503M is rounded), that is a vocabulary of about 151,000, such as 151,040 = 1,180 * 128 with
+1,502.9M; likely "150,000" is rounded or is without special tokens. Which it is was not published, so the preset
+keeps 150,000, and a model's own tokenizer decides anyway.
 """
 
 import dataclasses

@@ -7,19 +7,30 @@ padding settings are not used (they differ by family and change as a side effect
 """
 
 import copy
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from conan_data.errors import UserError
 
+log = logging.getLogger(__name__)
+
+_PROBES = ("A probe  of 1234 words, naïve.", " x\n\n\tif y:\n", "使用Python，नमस्ते 👍")
+"""Spaces at the start and in a row, digits, marks, lines, and scripts that may be spelled in bytes."""
+
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
-    """The fast tokenizer of a checkpoint folder. Raises `UserError` when there is none, or when it has no
-    EOS.
+    """The fast tokenizer of a checkpoint folder, which cuts texts as its `tokenizer.json` does. Raises
+    `UserError` when there is none, or when it has no EOS.
+
+    transformers makes some families anew from the vocabulary alone, after the class that is named in
+    tokenizer_config.json, and where that class is not the right one every text is cut in another way, without a
+    word. So both are compared on a few texts, and the file decides.
     """
     if not (Path(folder) / "tokenizer.json").is_file():
         raise UserError(f"{folder}: no tokenizer.json; put the checkpoint's fast tokenizer there")
@@ -28,9 +39,27 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
         raise UserError(
             f"{folder}: its tokenizer class {type(tokenizer).__name__} is not a fast one; save it as a fast tokenizer"
         )
+    if not _as_in_file(tokenizer, Path(folder) / "tokenizer.json"):
+        log.warning(
+            "%s: %s cuts texts in another way than tokenizer.json; the file is used",
+            folder,
+            type(tokenizer).__name__,
+        )
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
     if tokenizer.eos_token_id is None:
         raise UserError(f"{folder}: the tokenizer has no eos_token; set one in tokenizer_config.json")
     return tokenizer
+
+
+def _as_in_file(tokenizer: PreTrainedTokenizerFast, file: Path) -> bool:
+    raw = Tokenizer.from_file(str(file))
+    raw.no_truncation()
+    raw.no_padding()
+    return all(
+        tokenizer(text, add_special_tokens=False)["input_ids"]
+        == raw.encode(text, add_special_tokens=False).ids
+        for text in _PROBES
+    )
 
 
 def encode_texts(

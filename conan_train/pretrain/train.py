@@ -22,7 +22,7 @@ from conan_data import artifact
 from conan_data.errors import UserError
 from conan_train import corpus
 from conan_train.device import make_accelerator
-from conan_train.model.folder import model_folder
+from conan_train.model.folder import model_folder, model_input
 from conan_train.model.tokenization import load_tokenizer
 from conan_train.optim.schedule import lr_at
 from conan_train.pretrain.config import PretrainConfig
@@ -75,14 +75,14 @@ def pretrain(config: PretrainConfig) -> Path:
         )
     if not accelerator.is_main_process:
         return _follow(config, accelerator)
-    inputs: list[str | Path] = [config.model, *corpus.inputs(config.corpus)]
+    inputs: list[str | Path] = [model_input(config.model), *corpus.inputs(config.corpus)]
     with artifact.building(
         config, kind=KIND, command="conan-train pretrain", inputs=inputs, resume=True
     ) as build:
         if build.done:
             broadcast_object_list([None])
             return build.out
-        folder = Path(model_folder(config.model))
+        folder = model_folder(config.model)
         tokens = _tokens(config, load_tokenizer(folder), build.work / "tokens")
         task = _Task(str(build.dir), str(build.work / "tokens"))
         broadcast_object_list([asdict(task)])
@@ -111,7 +111,7 @@ def _follow(config: PretrainConfig, accelerator: Accelerator) -> Path:
 
 def _run(config: PretrainConfig, accelerator: Accelerator, tokens: Tokens, task: _Task) -> _Outcome:
     """Measures, trains, measures again; the main process saves the model."""
-    folder = Path(model_folder(config.model))
+    folder = model_folder(config.model)
     tokenizer = load_tokenizer(folder)
     model = load_language_model(folder, config, vocab_size=len(tokenizer))
     held_out = choose_held_out(tokens.places, tokens.languages, share=config.held_out)

@@ -1,5 +1,5 @@
-"""What the page says about training and its result: curves, refreshes of negatives, and scores before, after
-and of BM25.
+"""What the page says about models: the tokenizer by language, curves of training, refreshes of negatives, and
+scores before, after and of BM25.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,10 @@ from typing import Any
 from conan_data.artifact import Artifact
 from conan_train.evaluation.groups import CROSS, SAME
 from conan_train.report import figures, training
-from conan_train.report.artifacts import AFTER, BEFORE, BM25, ROLES, Evaluation, train_log
+from conan_train.report.artifacts import AFTER, BEFORE, BM25, ROLES, Evaluation, read_json, train_log
 
 SHOWN_METRICS = ("ndcg@10", "recall@20")
+FERTILITY, VOCABULARY = "fertility.json", "vocabulary.json"
 
 
 def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
@@ -82,6 +83,22 @@ def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
         "figures": drawn,
         "refreshes": refreshes,
         "facts": _facts(lines, steps),
+    }
+
+
+def tokenizer_section(item: Artifact) -> dict[str, Any] | None:
+    """What a tokenizer's text costs by language, beside its baseline where there is one; None where nothing
+    was measured.
+    """
+    if not (item.dir / FERTILITY).is_file():
+        return None
+    languages = read_json(item, FERTILITY)
+    trained = item.manifest["extra"].get("sample_characters", {})
+    return {
+        "name": item.dir.name,
+        "rows": [{"language": lang, "trained": trained.get(lang), **row} for lang, row in languages.items()],
+        "baseline": any("baseline" in row for row in languages.values()),
+        "vocabulary": read_json(item, VOCABULARY) if (item.dir / VOCABULARY).is_file() else {},
     }
 
 

@@ -43,6 +43,7 @@ def render(artifacts: list[Artifact], *, title: str) -> str:
 def context(artifacts: list[Artifact]) -> dict[str, Any]:
     """What the template shows."""
     trained = [*of_kind(artifacts, "language-model"), *of_kind(artifacts, "embedder")]
+    tokenizers = [model_sections.tokenizer_section(item) for item in of_kind(artifacts, "tokenizer")]
     trainings = [model_sections.training_section(item, number=number) for number, item in enumerate(trained)]
     return {
         "scores": [
@@ -50,6 +51,7 @@ def context(artifacts: list[Artifact]) -> dict[str, Any]:
             for number, group in enumerate(evaluations(artifacts))
         ],
         "trainings": [section for section in trainings if section is not None],
+        "tokenizers": [section for section in tokenizers if section is not None],
         "corpora": [data_sections.corpus_section(item) for item in of_kind(artifacts, "corpus")],
         "retrievals": [
             data_sections.retrieval_section(item, number=number)

@@ -29,6 +29,10 @@ class TokenizerConfig(StageConfig):
     """
     min_frequency: int = 2
     """How often a pair has to occur to become a token."""
+    baseline: str = ""
+    """Tokenizer to compare with: a folder, a tokenizer.json, an artifact, or a model on the Hub
+    (owner/name[@revision]).
+    """
     seed: int = 0
     """Seed of the choice of documents."""
 

@@ -1,7 +1,9 @@
 """`conan-train tokenizer`: from a corpus to a tokenizer that every library loads.
 
 The same corpus and config give the same bytes: documents are chosen by their hashes, and the trainer breaks
-ties by token id. The corpus is read twice (once to count its languages) and never held in memory.
+ties by token id. The corpus is read twice (once to count its languages) and never held in memory. What is
+held are the distinct words of the sample, so memory is bounded by `sample_characters` (about 1.1 GB for
+200 million characters of ten languages), however large the corpus is.
 """
 
 import json
@@ -18,10 +20,13 @@ from conan_data.errors import UserError
 from conan_data.progress import progress
 from conan_train import corpus
 from conan_train.tokenizer import bytelevel, fertility, sampling
+from conan_train.tokenizer.baseline import baseline_file, load_baseline
 from conan_train.tokenizer.config import TokenizerConfig
 from conan_train.tokenizer.specials import SPECIALS
 
 log = logging.getLogger(__name__)
+
+FERTILITY, VOCABULARY = "fertility.json", "vocabulary.json"
 
 
 @dataclass
@@ -59,11 +64,11 @@ class Sample:
 
 def train_tokenizer(config: TokenizerConfig) -> Path:
     """Trains and publishes an artifact of kind `tokenizer`: `tokenizer.json`, `tokenizer_config.json`,
-    `fertility.json`.
+    `fertility.json` (by language), `vocabulary.json`.
     """
-    with artifact.building(
-        config, kind="tokenizer", command="conan-train tokenizer", inputs=corpus.inputs(config.corpus)
-    ) as build:
+    baseline = baseline_file(config.baseline) if config.baseline else None
+    inputs = [*corpus.inputs(config.corpus), *([baseline] if baseline else [])]
+    with artifact.building(config, kind="tokenizer", command="conan-train tokenizer", inputs=inputs) as build:
         if build.done:
             return build.out
         characters = _count_characters(config)
@@ -92,15 +97,16 @@ def train_tokenizer(config: TokenizerConfig) -> Path:
             )
         tokenizer.save(str(build.dir / "tokenizer.json"))
         _write_json(build.dir / "tokenizer_config.json", bytelevel.settings())
-        measured = fertility.measure(tokenizer, sample.held_out, sample.trained_on)
-        _write_json(build.dir / "fertility.json", measured)
-        for lang, row in measured.items():
-            log.info(
-                "%s: %.2f characters a token, %s characters trained on",
-                lang,
-                row["characters_per_token"],
-                f"{sample.taken[lang]:,}",
-            )
+        report = fertility.measure(
+            tokenizer,
+            sample.held_out,
+            sample.trained_on,
+            baseline=load_baseline(baseline) if baseline else None,
+        )
+        _write_json(build.dir / FERTILITY, report.languages)
+        _write_json(build.dir / VOCABULARY, report.vocabulary)
+        for lang, row in report.languages.items():
+            log.info("%s, %s characters trained on", fertility.describe(lang, row), f"{sample.taken[lang]:,}")
         rows = artifact.Rows(read=sample.tally.read, kept=sample.tally.kept, dropped=sample.tally.dropped)
         return build.publish(
             rows=rows, extra={"vocab_size": size, "sample_characters": dict(sorted(sample.taken.items()))}

@@ -1,4 +1,4 @@
-"""A stand-in for the Hub on the loopback interface: data sets out of memory, for reading."""
+"""A stand-in for the Hub on the loopback interface: data sets and models out of memory, for reading."""
 
 import hashlib
 import json
@@ -50,7 +50,7 @@ class HubServer:
         self._thread.join(timeout=10)
 
     def publish(self, name: str, files: dict[str, bytes], *, branch: str = "main") -> str:
-        """A new commit of a data set; returns its hash."""
+        """A new commit of a data set or model; returns its hash."""
         files = {".gitattributes": b"", **files}
         commit = hashlib.sha1(repr((name, sorted(files.items()))).encode()).hexdigest()
         versions = self.repositories.setdefault(name, {})
@@ -63,7 +63,7 @@ class HubServer:
         if self.failure is not None:
             self._send(handler, self.failure[0], b"{}", {"X-Error-Code": self.failure[1]})
             return
-        parts = path.removeprefix("/api").removeprefix("/datasets/").split("/")
+        parts = path.removeprefix("/api").removeprefix("/datasets").removeprefix("/models").split("/")[1:]
         name, action = "/".join(parts[:2]), parts[2] if len(parts) > 2 else "revision"
         revision = parts[3] if len(parts) > 3 else "main"
         if name not in self.repositories:

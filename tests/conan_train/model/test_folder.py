@@ -1,12 +1,17 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from transformers import AutoModel, LlamaModel, PreTrainedTokenizerFast
 
-from conan_data import artifact
+from conan_data import artifact, hub
 from conan_data.config import StageConfig
 from conan_data.errors import UserError
-from conan_train.model.folder import model_folder
+from conan_data.hub import HubName
+from conan_train.model.folder import hub_model, model_folder, model_input
+from conan_train.model.tokenization import load_tokenizer
+from tests.conan_data.hub_server import HubServer
 
 
 def publish(out: Path, kind: str) -> Path:
@@ -29,8 +34,10 @@ def test_artifacts_and_folders(tmp_path: Path) -> None:
 
 def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert model_folder("intfloat/multilingual-e5-small") == "intfloat/multilingual-e5-small"
-    assert model_folder("owner/name@v1.0") == "owner/name@v1.0"
+    assert hub_model("intfloat/multilingual-e5-small") == HubName(
+        "intfloat/multilingual-e5-small", repo_type="model"
+    )
+    assert hub_model("owner/name@v1.0") == HubName("owner/name", "v1.0", repo_type="model")
     os.makedirs("runs/empty")
     os.makedirs("runs/begun.partial")
     Path("file").write_text("")
@@ -43,5 +50,62 @@ def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("/absent/model", "no such directory"),
         ("../x/y", "no such directory"),
     ):
+        with pytest.raises(UserError, match=message):
+            model_folder(name)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with HubServer() as started:
+        monkeypatch.setattr(hub, "HUB", hub.Hub(endpoint=started.endpoint, cache_dir=tmp_path / "cache"))
+        yield started
+    hub._download.cache_clear()
+
+
+@pytest.fixture
+def files(llama: LlamaModel, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> dict[str, bytes]:
+    llama.save_pretrained(tmp_path / "saved")
+    tokenizer.save_pretrained(tmp_path / "saved")
+    return {path.name: path.read_bytes() for path in (tmp_path / "saved").iterdir()}
+
+
+def test_a_model_on_the_hub(server: HubServer, files: dict[str, bytes], llama: LlamaModel) -> None:
+    copies = {
+        "pytorch_model.bin": b"x",
+        "onnx/model.json": b"x",
+        "consolidated.safetensors": b"x",
+        "a.gguf": b"x",
+    }
+    commit = server.publish("owner/name", {**files, **copies}, branch="v1")
+    pinned = model_input("owner/name@v1")
+    assert pinned == f"hf://models/owner/name@{commit}"
+    assert artifact.describe_input(pinned) == {
+        "path": pinned, "repository": "owner/name", "revision": commit
+    }  # fmt: skip
+    folder = model_folder(pinned)
+    assert not set(server.fetched) & set(copies)
+    assert artifact.describe_input(folder) == artifact.describe_input(pinned)
+    assert artifact.describe_input(folder / "config.json")["path"] == f"{pinned}/config.json"
+    loaded = AutoModel.from_pretrained(folder, local_files_only=True)
+    assert loaded.state_dict()["norm.weight"].equal(llama.state_dict()["norm.weight"])
+    assert load_tokenizer(folder).eos_token == "<eos>"
+    hub._download.cache_clear()
+    server.publish("owner/name", {**files, "config.json": b"{}"}, branch="v1")
+    assert model_folder(pinned) == folder != model_folder("owner/name@v1")
+    server.stop()
+    hub._download.cache_clear()
+    assert model_folder(pinned) == folder
+
+
+def test_what_the_hub_cannot_give(server: HubServer, files: dict[str, bytes]) -> None:
+    server.publish("o/old", {"config.json": b"{}", "pytorch_model.bin": b"x"})
+    server.publish("o/other", {"model.safetensors": b"x"})
+    for name, message in {
+        "o/absent": "o/absent: no such model on the Hub",
+        "o/old@v2": "o/old@v2: the model has no such revision",
+        "o/old": r"hf://models/o/old@\w{40}: has no weights as safetensors",
+        "o/other": "has no config.json",
+    }.items():
         with pytest.raises(UserError, match=message):
             model_folder(name)

@@ -50,7 +50,22 @@ def test_the_published_shape() -> None:
     )
     assert shape == (8, 3584, 32, 8, 8192)
     assert (config.vocab_size, config.max_position_embeddings) == (150_000, 32_768)
-    assert round(num_parameters(config) / 1e6) == 1499
+    assert num_parameters(config) == 1_499_205_120
+
+
+def test_what_the_stated_size_can_be_made_of() -> None:
+    """The figures of the docstring, counted on models on the meta device."""
+
+    def millions(**changes: object) -> float:
+        with torch.device("meta"):
+            model = LlamaModel(llama_config("conan-1.4b", **changes))
+        return sum(parameter.numel() for parameter in model.parameters()) / 1e6
+
+    stated, base = 1503, millions()
+    assert millions(attention_bias=True, mlp_bias=True) - base == pytest.approx(0.2, abs=0.05)
+    assert millions(head_dim=128) - base == pytest.approx(36.7, abs=0.05)
+    assert [vocab for vocab in (150_918, 150_920, 151_040, 151_198, 151_200)
+            if round(millions(vocab_size=vocab)) == stated] == [150_920, 151_040, 151_198]  # fmt: skip
 
 
 def test_sizes_are_what_the_names_say() -> None:

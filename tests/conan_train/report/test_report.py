@@ -1,3 +1,4 @@
+import json
 import re
 from html.parser import HTMLParser
 
@@ -87,6 +88,31 @@ def test_bytes_do_not_depend_on_order_or_time(project, tmp_path):
 def test_each_artifact_alone(project, tmp_path, name):
     page = Page(run([project[name]], tmp_path / "page"))
     assert "Provenance" in page.text
+
+
+def test_tokenizer_beside_its_baseline(make, tmp_path):
+    theirs = {"characters_per_token": 2.5, "split_characters": 0.125}
+    row = {
+        "held_out": True,
+        "characters_per_token": 3.75,
+        "bytes_per_token": 3.875,
+        "split_characters": 0.0125,
+        "single_character_tokens": 0.25,
+        "vocabulary_used": 0.5,
+        "baseline": theirs,
+        "ratio": 1.5,
+    }
+    vocabulary = {"ours": {"size": 64000, "used": 0.75, "longest": ["   <b>"]}}
+    files = {"fertility.json": json.dumps({"tr": row}), "vocabulary.json": json.dumps(vocabulary)}
+    measured = make("tokenizer", "measured", files=files, extra={"sample_characters": {"tr": 12345}})
+    text = Page(run([measured], tmp_path / "page")).text
+    for expected in ("64,000", "75.0%", "tr", "12,345", "3.75", "2.50", "1.50", "1.25", "12.50", "held-out"):
+        assert expected in text, expected
+    early = {"en": {"held_out": False, "characters_per_token": 4.5, "bytes_per_token": 4.6}}
+    older = make("tokenizer", "older", files={"fertility.json": json.dumps(early)})
+    bare = make("tokenizer", "bare")
+    text = Page(run([older, bare], tmp_path / "other")).text
+    assert "4.50" in text and "baseline" not in text
 
 
 def test_drops_of_the_funnel_add_up(project, tmp_path):

@@ -3,10 +3,13 @@
 import unicodedata
 
 import pytest
-from tokenizers import Regex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Regex, Tokenizer, pre_tokenizers, trainers
 from tokenizers.pre_tokenizers import Split
 
-from conan_train.tokenizer.bytelevel import PATTERN
+from conan_train.tokenizer.bytelevel import PATTERN, finish, untrained
+from conan_train.tokenizer.specials import SPECIALS
 
 
 def words(text: str) -> list[str]:
@@ -43,3 +46,45 @@ def test_nothing_is_lost() -> None:
         chr(code) + (" " if code % 7 == 0 else "") for code in range(1, 0x3000) if not 0xD800 <= code < 0xE000
     )
     assert "".join(words(text)) == unicodedata.normalize("NFC", text)
+
+
+def trained() -> Tokenizer:
+    tokenizer = untrained()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=list(SPECIALS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([__doc__, "naïve נִקּוּד مَرْحَبًا नमस्ते 使用 é "] * 20, trainer)
+    return finish(tokenizer)
+
+
+TRAINED = trained()
+VALID = st.characters(exclude_categories=["Cs"])  # a lone surrogate is no valid text
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(VALID, max_size=40))
+def test_any_text_comes_back(text: str) -> None:
+    """In its composed form; a special token that a text spells out is none of the text's own."""
+    ids = TRAINED.encode(text).ids
+    assert ids[-1] == SPECIALS.index("</s>")
+    assert TRAINED.decode(ids[:-1], skip_special_tokens=False) == unicodedata.normalize("NFC", text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.sampled_from("a1 \t\n\r\u00a0\u200f\u200d\u0301שׁםمَ使サก็ाﬁ#{"), max_size=30))
+def test_spaces_marks_and_directions_come_back(text: str) -> None:
+    assert TRAINED.decode(TRAINED.encode(text, add_special_tokens=False).ids) == unicodedata.normalize(
+        "NFC", text
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["def f(x):\n    if x:\n        return 1\n", "\tif:\n\t\tx\r\n", "שלום עולם 12", "e\u0301a\u0308", "각"],
+)
+def test_code_and_right_to_left(text: str) -> None:
+    decoded = TRAINED.decode(TRAINED.encode(text, add_special_tokens=False).ids)
+    assert decoded == unicodedata.normalize("NFC", text)
