@@ -7,6 +7,7 @@ padding settings are not used (they differ by family and change as a side effect
 """
 
 import copy
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,3 +76,13 @@ def pad_tokens(
     return torch.tensor(ids, dtype=torch.long, device=device), torch.tensor(
         mask, dtype=torch.long, device=device
     )
+
+
+def pack_tokens(
+    token_lists: Sequence[Sequence[int]], *, device: torch.device | str
+) -> tuple[torch.Tensor, tuple[int, ...]]:
+    """Ids [1, T] of the lists one after the other, and their lengths: what `Embedder` takes as a packed row.
+    No list may be empty.
+    """
+    ids = list(itertools.chain.from_iterable(token_lists))
+    return torch.tensor([ids], dtype=torch.long, device=device), tuple(map(len, token_lists))
