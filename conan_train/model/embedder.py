@@ -6,6 +6,8 @@ and resumed at. The backbone is an unchanged `transformers` model: a saved folde
 """
 
 import copy
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +17,35 @@ from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
 from conan_data.errors import UserError
 from conan_train.model.contract import EncodingContract, read_contract, write_contract
-from conan_train.model.pooling import unit_mean
-from conan_train.model.softmask import SoftMask, install
+from conan_train.model.pooling import packed_unit_mean, unit_mean
+from conan_train.model.softmask import AttentionForm, SoftMask, install, segments_of
 from conan_train.model.tokenization import with_eos_template
 
 # B batch, L positions, D dim
 
 
 class Embedder(torch.nn.Module):
-    """`backbone` under a soft mask of its own, installed here. `mask.alpha` may be changed between steps."""
+    """`backbone` under a soft mask of its own, installed here. `mask.alpha` and `mask.attention` may be
+    changed between steps.
+    """
 
-    def __init__(self, backbone: PreTrainedModel, contract: EncodingContract, *, alpha: float = 1.0) -> None:
+    def __init__(
+        self,
+        backbone: PreTrainedModel,
+        contract: EncodingContract,
+        *,
+        alpha: float = 1.0,
+        attention: AttentionForm = "auto",
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.contract = contract
-        self.mask: SoftMask = install(backbone, alpha=alpha)
+        self.mask: SoftMask = install(backbone, alpha=alpha, attention=attention)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Embedder":
         """A copy with an alpha of its own."""
-        twin = Embedder(copy.deepcopy(self.backbone, memo), self.contract, alpha=self.mask.alpha)
+        backbone = copy.deepcopy(self.backbone, memo)
+        twin = Embedder(backbone, self.contract, alpha=self.mask.alpha, attention=self.mask.attention)
         twin.training = self.training
         return twin
 
@@ -53,16 +65,41 @@ class Embedder(torch.nn.Module):
     def forward(
         self,
         input_ids_BL: torch.Tensor,
-        attention_mask_BL: torch.Tensor,
+        attention_mask_BL: torch.Tensor | None = None,
         pool_mask_BL: torch.Tensor | None = None,
+        *,
+        lengths: Sequence[int] | None = None,
     ) -> torch.Tensor:
         """Unit vectors [B, D] in float32 or wider; `pool_mask_BL` says which tokens the mean takes, all real
         ones by default.
+
+        With `lengths` the ids are one packed row [1, T] of N texts, see `pack_tokens`: vectors [N, D], the
+        same as of the padded batch. It pays in the flash form; the dense bias is [T, T]. An argument and not
+        a method of its own, because DDP and FSDP act on `forward` alone.
         """
+        if lengths is not None:
+            return self._packed(input_ids_BL, lengths, pool_mask_BL)
         states = self.backbone(
             input_ids=input_ids_BL, attention_mask=attention_mask_BL, use_cache=False
         ).last_hidden_state
-        return unit_mean(states, attention_mask_BL if pool_mask_BL is None else pool_mask_BL)
+        if pool_mask_BL is None:
+            pool_mask_BL = torch.ones_like(input_ids_BL) if attention_mask_BL is None else attention_mask_BL
+        return unit_mean(states, pool_mask_BL)
+
+    def _packed(
+        self, input_ids_1T: torch.Tensor, lengths: Sequence[int], pool_mask_1T: torch.Tensor | None
+    ) -> torch.Tensor:
+        assert input_ids_1T.shape == (1, sum(lengths)), "lengths are of another row"
+        real_1T = torch.ones_like(input_ids_1T)
+        text_T = segments_of(lengths, input_ids_1T.device)
+        starts_N = torch.tensor([0, *itertools.accumulate(lengths)][:-1], device=input_ids_1T.device)
+        position_1T = (torch.arange(len(text_T), device=text_T.device) - starts_N[text_T])[None]
+        with self.mask.packed(lengths):
+            states = self.backbone(
+                input_ids=input_ids_1T, attention_mask=real_1T, position_ids=position_1T, use_cache=False
+            ).last_hidden_state
+        kept_1T = real_1T if pool_mask_1T is None else pool_mask_1T
+        return packed_unit_mean(states[0], kept_1T[0], text_T=text_T, lengths=lengths)
 
     def save(self, folder: str | Path, *, tokenizer: PreTrainedTokenizerFast | None = None) -> None:
         """Writes weights (safetensors), config, `conan.json` and, if given, the tokenizer with the EOS

@@ -7,6 +7,7 @@ padding settings are not used (they differ by family and change as a side effect
 """
 
 import copy
+import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,3 +108,13 @@ def pad_tokens(
         torch.from_numpy(ids_BL).to(device, non_blocking=True),
         torch.from_numpy(mask_BL.astype(np.int64)).to(device, non_blocking=True),
     )
+
+
+def pack_tokens(
+    token_lists: Sequence[Sequence[int]], *, device: torch.device | str
+) -> tuple[torch.Tensor, tuple[int, ...]]:
+    """Ids [1, T] of the lists one after the other, and their lengths: what `Embedder` takes as a packed row.
+    No list may be empty.
+    """
+    ids = list(itertools.chain.from_iterable(token_lists))
+    return torch.tensor([ids], dtype=torch.long, device=device), tuple(map(len, token_lists))

@@ -4,9 +4,8 @@ from transformers import LlamaModel, NemotronConfig, NemotronModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from conan_data.errors import UserError
-from conan_train.model import softmask
 from conan_train.model.directions import check_bidirectional, check_directions
-from conan_train.model.softmask import install
+from conan_train.model.softmask import handle, install
 
 
 def test_accepts_a_soft_mask_and_puts_things_back(llama: LlamaModel) -> None:
@@ -50,6 +49,6 @@ def test_finds_a_mask_that_does_not_arrive(llama: LlamaModel, monkeypatch: pytes
     ) -> object:
         return sdpa_attention_forward(module, query, key, value, None, **{**kwargs, "is_causal": False})
 
-    monkeypatch.setattr(softmask, "_attend", maskless)
+    monkeypatch.setattr(handle, "_attend", maskless)
     with pytest.raises(UserError, match="not causal at alpha 0"):
         check_directions(llama, install(llama, alpha=0.5))

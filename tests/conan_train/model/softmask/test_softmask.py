@@ -24,7 +24,6 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb, repea
 from conan_data.errors import UserError
 from conan_train.model.softmask import (
     SoftMask,
-    alpha_at,
     future_weights,
     install,
     packed_bias,
@@ -75,6 +74,26 @@ def states(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor | None)
     """Last hidden states of the real tokens, [num_real, D]."""
     out = model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     return out.flatten(0, 1) if mask is None else out[mask.bool()]
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.7, 1.0])
+@pytest.mark.parametrize("padding", ["none", "left", "right"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_both_forms_agree_in_every_family(family: str, padding: str, alpha: float) -> None:
+    """States and gradients; windows shorter than the batch take the dense bias, the layers beside them
+    flash.
+    """
+    ids, mask = batch(padding)
+    found = {}
+    for attention in ("dense", "flash"):
+        model = build(family).double()  # but their norms compute in float32
+        install(model, alpha=alpha, attention=attention)
+        out = states(model, ids, mask)
+        (out * torch.randn(out.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
+        found[attention] = out, torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+    for flash, dense in zip(found["flash"], found["dense"], strict=True):
+        assert dense.abs().max() > 0.1
+        torch.testing.assert_close(flash, dense, rtol=0, atol=1e-6 * dense.abs().max().item())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -156,10 +175,11 @@ def reference_text(model: LlamaModel, ids_L: torch.Tensor, mask_LL: torch.Tensor
     return model.norm(state_LD)
 
 
+@pytest.mark.parametrize("attention", ["dense", "flash"])
 @pytest.mark.parametrize("alpha", [0.0, 0.05, 0.3, 0.8, 1.0])
 @pytest.mark.parametrize("padding", ["none", "left", "right"])
 @torch.no_grad()
-def test_between_is_the_formula(padding: str, alpha: float) -> None:
+def test_between_is_the_formula(padding: str, alpha: float, attention: str) -> None:
     model = build("llama").double()
     ids, mask = batch(padding)
     real = torch.ones_like(ids).bool() if mask is None else mask.bool()
@@ -169,7 +189,7 @@ def test_between_is_the_formula(padding: str, alpha: float) -> None:
             for row, keep in zip(ids, real, strict=True)
         ]
     )
-    install(model, alpha=alpha)
+    install(model, alpha=alpha, attention=attention)
     # Rotary tables are float32 in transformers, so a left-padded text is the same text only to their
     # precision.
     torch.testing.assert_close(
@@ -202,7 +222,8 @@ def test_windows_blend_what_only_the_bidirectional_mask_allows() -> None:
             assert bias[i, j].item() == pytest.approx(expected), (i, j)
 
 
-def test_gradients_match_finite_differences() -> None:
+@pytest.mark.parametrize("attention", ["dense", "flash"])
+def test_gradients_match_finite_differences(attention: str) -> None:
     model = build("llama")
     for layer in model.layers:  # the norms of transformers compute in float32, too coarse for differences
         layer.input_layernorm, layer.post_attention_layernorm = (
@@ -211,7 +232,7 @@ def test_gradients_match_finite_differences() -> None:
         )
     model.norm = torch.nn.RMSNorm(32, 1e-6)
     model.double()
-    install(model, alpha=0.3)
+    install(model, alpha=0.3, attention=attention)
     ids, mask = batch("right", length=10)
     direction = torch.randn(
         int(mask.sum()), 32, dtype=torch.float64, generator=torch.Generator().manual_seed(2)
@@ -233,14 +254,17 @@ def test_gradients_match_finite_differences() -> None:
         assert weight.grad[place].item() == pytest.approx((above - below) / 2e-5, rel=1e-5)
 
 
-def test_gradient_checkpointing_gives_the_same_gradients() -> None:
+@pytest.mark.parametrize("attention", ["dense", "flash"])
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_gradient_checkpointing_gives_the_same_gradients(reentrant: bool, attention: str) -> None:
     ids, mask = batch("right")
     gradients = []
     for checkpointing in (False, True):
         model = build("llama").train()
-        soft = install(model, alpha=0.3)
+        soft = install(model, alpha=0.3, attention=attention)
         if checkpointing:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
+            model.enable_input_require_grads()
         loss = states(model, ids, mask).square().sum()
         soft.alpha = 0.9  # the recomputation belongs to the forward, whatever alpha has become
         loss.backward()
@@ -249,13 +273,14 @@ def test_gradient_checkpointing_gives_the_same_gradients() -> None:
     torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("attention", ["dense", "flash"])
 @pytest.mark.parametrize("padding", ["left", "right"])
-def test_autocast_stays_finite(padding: str) -> None:
+def test_autocast_stays_finite(padding: str, attention: str) -> None:
     ids, mask = batch(padding)
     for family in ("llama", "mistral-window"):
         model = build(family)
         for alpha in (0.0, 0.3, 1.0):
-            install(model, alpha=alpha)
+            install(model, alpha=alpha, attention=attention)
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 out = model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
             out[mask.bool()].float().square().sum().backward()
@@ -337,6 +362,12 @@ def test_refuses_what_it_cannot_mask() -> None:
         model(input_ids=ids[:, :1], past_key_values=past, use_cache=True)
 
 
-def test_alpha_rises_linearly() -> None:
-    assert [alpha_at(step, 4) for step in range(6)] == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
-    assert alpha_at(0, 0) == 1.0
+@torch.no_grad()
+def test_a_cache_at_the_ends_leaves_flash_for_the_dense_mask() -> None:
+    ids, _ = batch("none")
+    model = build("llama")
+    install(model, alpha=0.0, attention="flash")
+    whole = model(input_ids=ids, use_cache=False).last_hidden_state
+    past = model(input_ids=ids[:, :-1], use_cache=True).past_key_values
+    last = model(input_ids=ids[:, -1:], past_key_values=past, use_cache=True).last_hidden_state
+    torch.testing.assert_close(last[:, 0], whole[:, -1], rtol=0, atol=1e-5)
