@@ -24,10 +24,16 @@ COMMANDS = (
         help="Trains a language model on packed text, next token by next token.",
     ),
     Command(
+        name="weak",
+        config="conan_train.weak.config:WeakConfig",
+        run="conan_train.weak.train:weak",
+        help="Trains an embedding model on pairs, with the other pairs of a step as negatives.",
+    ),
+    Command(
         name="finetune",
         config="conan_train.finetune.config:FinetuneConfig",
         run="conan_train.finetune.train:finetune",
-        help="Trains an embedding model on a retrieval set, mining its negatives as it goes.",
+        help="Trains an embedding model on retrieval sets, mining its negatives as it goes, and on other tasks.",
     ),
     Command(
         name="evaluate",

@@ -24,7 +24,7 @@ from conan_data.public_names import SAMPLE
 from conan_data.readers import Broken, broken, read_rows
 from conan_data.readers.fields import lookup
 from conan_data.retrieval import UNKNOWN_LANGUAGE, read_retrieval
-from conan_data.sources import expand
+from conan_data.sources import expand, resolve
 
 _QUERY = ("query", "anchor", "question")
 _DOCUMENT = ("document", "positive", "pos", "passage", "answer")
@@ -65,6 +65,14 @@ def read_pairs(
             for file, name in zip(files, source_names(files), strict=True):
                 collector.add_file(file, name if len(files) > 1 else source)
     return collector.finish(inputs)
+
+
+def pair_inputs(inputs: Sequence[str]) -> list[str | Path]:
+    """What a manifest names for these: retrieval sets as they are, and the files behind everything else."""
+    named: list[str | Path] = []
+    for path in inputs:
+        named += [resolve(path, "retrieval")] if is_retrieval_set(path) else expand([path])
+    return named
 
 
 def is_retrieval_set(path: str | Path) -> bool:

@@ -1,38 +1,34 @@
 """What fine-tuning is told."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from conan_data.config import execution, require
 from conan_data.mining.config import SelectionConfig
+from conan_train.embedding.config import EmbeddingConfig
 from conan_train.negatives.config import RuleConfig
-from conan_train.training.config import TrainingConfig
+from conan_train.tasks.config import ClassificationConfig, StsConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(TrainingConfig):
-    """Train an embedding model on a retrieval set with InfoNCE over positives, in-batch and mined negatives."""
+class FinetuneConfig(EmbeddingConfig):
+    """Train an embedding model on retrieval sets with mined negatives, and on labelled and scored texts beside."""
 
-    model: str
-    """Decoder to start from: a language-model or embedder artifact, or any model folder of transformers."""
-    data: str
-    """Retrieval set (directory), or `sample`."""
+    data: tuple[str, ...]
+    """Retrieval sets (directories), cross-lingual ones too, or `sample`; several are joined into one."""
     split: str = "train"
-    """Split of the set that is trained on."""
+    """Split of the sets that is trained on."""
     group_regex: str = ""
     """Regular expression whose first bracketed part, searched in a document's id, is the group of documents
     that carry none.
     """
+    homogeneous: tuple[Literal["source", "language"], ...] = ()
+    """A batch holds queries of one set, one language, or one of both; what fills no batch is left out."""
+    weight: float = 1.0
+    """Weight of retrieval's loss, or of its turns, beside the other tasks."""
     negatives: str = ""
     """Negatives artifact to begin with; without one they are mined before the first step if mine_every is not
     0.
-    """
-    steps: int
-    """Optimiser steps."""
-    batch_size: int = 32
-    """Queries of a step."""
-    same_language: float = 0.0
-    """Share of the queries of a step that train on a positive in their own language; the others draw from all
-    their positives.
     """
     num_negatives: int = 7
     """Mined negatives a query trains on at a time."""
@@ -42,43 +38,25 @@ class FinetuneConfig(TrainingConfig):
     """Filters and pool size of that mining."""
     rule: RuleConfig = field(default_factory=RuleConfig)
     """Which negatives are replaced by the next of their pool, checked every step."""
-    soft_mask_steps: int = 0
-    """Steps over which the attention mask opens from causal to bidirectional; 0 for bidirectional from the
-    start.
-    """
-    temperature: float = 0.05
-    """Temperature of InfoNCE."""
-    query_prompt: str = ""
-    """Put before every query, separator included."""
-    document_prompt: str = ""
-    """Put before every document, separator included."""
-    max_length: int = 512
-    """Tokens a text is cut to, prompt and EOS included."""
-    bucket_tokens: int = 8192
-    """Padded tokens of one forward pass; a step is cut into as many as it needs."""
+    classification: ClassificationConfig = field(default_factory=ClassificationConfig)
+    """A task of labelled texts beside retrieval."""
+    sts: StsConfig = field(default_factory=StsConfig)
+    """A task of scored pairs beside retrieval."""
+    mix: Literal["every-step", "in-turns"] = "every-step"
+    """Whether every step trains on all tasks, their losses summed by weight, or on one of them in turn."""
     memory: str = execution("2GB")
     """Working memory of a mining's search."""
-    checkpoint_every: int = execution(200)
-    """Steps between two checkpoints, from which an interrupted run continues."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("steps", "batch_size", "bucket_tokens"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        for name in ("num_negatives", "mine_every", "soft_mask_steps"):
+        require(len(self.data) > 0, "data", self.data, "name at least one retrieval set")
+        require(self.weight > 0, "weight", self.weight, "must be over 0")
+        for name in ("num_negatives", "mine_every"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
-        require(0 <= self.same_language <= 1, "same_language", self.same_language, "must be between 0 and 1")
-        require(self.temperature > 0, "temperature", self.temperature, "must be over 0")
-        require(self.max_length >= 2, "max_length", self.max_length, "must be at least 2 (a token and EOS)")
-        require(
-            self.mine_every == 0 or self.num_negatives > 0,
-            "num_negatives",
-            self.num_negatives,
-            "must be at least 1 with mine_every",
-        )
-        require(
-            not self.negatives or self.num_negatives > 0,
-            "num_negatives",
-            self.num_negatives,
-            "must be at least 1 with negatives",
-        )
+        for name in ("mine_every", "negatives"):
+            require(
+                not getattr(self, name) or self.num_negatives > 0,
+                "num_negatives",
+                self.num_negatives,
+                f"must be at least 1 with {name}",
+            )

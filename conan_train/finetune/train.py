@@ -1,139 +1,142 @@
-"""`conan-train finetune`: from a decoder and a retrieval set to an embedding model, published with the log
-and the negatives it was trained on.
+"""`conan-train finetune`: from a decoder and retrieval sets to an embedding model, published with the log and the
+negatives it was trained on.
 """
 
-import json
-import shutil
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from accelerate.utils import set_seed
-from transformers import PreTrainedTokenizerFast
+import numpy as np
 
 from conan_data import artifact
-from conan_data.errors import UserError
-from conan_data.mining.arrays import retrieval_arrays
-from conan_data.retrieval import RetrievalSplit, read_retrieval
-from conan_data.sources import resolve
-from conan_train.device import make_accelerator
-from conan_train.finetune.batch import Batcher
+from conan_data.config import parse_memory
+from conan_data.pairs.labelled import read_labelled
+from conan_data.pairs.pair_set import PairSet, read_retrieval_sets
+from conan_data.pairs.scored import read_scored
+from conan_data.sources import expand, resolve
+from conan_train.embedding.objective import ScoredTask, Tasks
+from conan_train.embedding.train import Read, Run, train_embedder
 from conan_train.finetune.config import FinetuneConfig
-from conan_train.finetune.objective import RetrievalObjective
-from conan_train.model.contract import FILE, EncodingContract
-from conan_train.model.directions import check_directions
-from conan_train.model.embedder import Embedder
-from conan_train.model.folder import model_folder, model_input
-from conan_train.model.softmask import alpha_at
-from conan_train.model.tokenization import load_tokenizer
-from conan_train.training.loop import Loop
-from conan_train.training.parallel import distribute
-
-KIND = "embedder"
+from conan_train.negatives.mined import Mined
+from conan_train.negatives.refresh import Refresher
+from conan_train.tasks.random_negatives import random_negatives
+from conan_train.tasks.retrieval import RetrievalTask
+from conan_train.tasks.sts import StsTask
+from conan_train.trainlog import NAME, TrainLog
 
 
 def finetune(config: FinetuneConfig) -> Path:
     """Trains, or goes on with an interrupted run, and publishes `model/`, `negatives/` and the log; returns
     the artifact's directory.
     """
-    data_path = resolve(config.data, "retrieval")
-    inputs = [model_input(config.model), data_path, *([config.negatives] if config.negatives else [])]
-    with artifact.building(
-        config, kind=KIND, command="conan-train finetune", inputs=inputs, resume=True
-    ) as build:
-        if build.done:
-            return build.out
-        base = _open_model(config)
-        data = read_retrieval(config.data, config.split, group_regex=config.group_regex)
-        set_seed(config.seed)
-        accelerator = make_accelerator(config.device, config.precision)
-        if accelerator.num_processes > 1:
-            raise UserError(
-                f"finetune runs in one process, not in {accelerator.num_processes}; start it without torchrun"
-            )
-        batcher = Batcher(
-            data=data,
-            arrays=retrieval_arrays(data),
-            tokenizer=base.tokenizer,
-            contract=base.embedder.contract,
-            same_language=config.same_language,
+    beside = [*config.classification.data, *config.sts.data]
+    return train_embedder(
+        config,
+        command="conan-train finetune",
+        inputs=[
+            *(resolve(path, "retrieval") for path in config.data),
+            *([config.negatives] if config.negatives else []),
+            *(expand(beside) if beside else []),
+        ],
+        description="fine-tuning",
+        read=lambda run: _read(config, run),
+        refresher=lambda run: _refresher(config, run),
+    )
+
+
+def _read(config: FinetuneConfig, run: Run) -> Read:
+    pairs = read_retrieval_sets(config.data, config.split, group_regex=config.group_regex)
+    tasks: list[Mined | ScoredTask] = [_retrieval(config, run, pairs)]
+    rows: list[artifact.Rows] = [pairs.rows()]
+    if config.classification.data:
+        labelled = read_labelled(
+            config.classification.data,
+            positives=config.classification.positives,
+            text_field=config.classification.text_field,
+            label_field=config.classification.label_field,
+        )
+        tasks.append(_classification(config, run, labelled))
+        rows.append(labelled.rows())
+    if config.sts.data:
+        scored = read_scored(
+            config.sts.data,
+            first_field=config.sts.first_field,
+            second_field=config.sts.second_field,
+            score_field=config.sts.score_field,
+        )
+        sts = StsTask.open(
+            "sts",
+            scored,
+            tokenizer=run.base.tokenizer,
+            cache=run.token_cache,
+            max_length=config.max_length,
+            prompt=config.sts.prompt,
+            batch_size=config.sts.batch_size,
             seed=config.seed,
+            homogeneous=config.sts.homogeneous,
         )
-        objective = RetrievalObjective(
-            config,
-            model=distribute(base.embedder, accelerator, parallel=config.parallel),
-            batcher=batcher,
-            accelerator=accelerator,
-            directory=build.dir,
-        )
-        loop = Loop(
-            config,
-            objective,
-            model=base.embedder,
-            accelerator=accelerator,
-            num_steps=config.steps,
-            directory=build.dir,
-        )
-        loop.resume()
-        loop.train("fine-tuning")
-        base.embedder.mask.alpha = alpha_at(config.steps, config.soft_mask_steps)
-        base.embedder.save(build.dir / "model", tokenizer=base.tokenizer)
-        shutil.rmtree(build.dir / "checkpoints", ignore_errors=True)
-        return build.publish(rows=_rows(data), extra=_account(objective))
+        tasks.append(ScoredTask(task=sts, weight=config.sts.weight, temperature=config.sts.temperature))
+        rows.append(scored.rows())
+    return Read(Tasks(tasks, config.mix), rows)
 
 
-@dataclass(frozen=True)
-class _Base:
-    embedder: Embedder
-    tokenizer: PreTrainedTokenizerFast
-
-
-def _open_model(config: FinetuneConfig) -> _Base:
-    """The decoder under its soft mask, on the device, after it was shown that the mask does what it says on
-    this family of models.
-    """
-    folder = model_folder(config.model)
-    tokenizer = load_tokenizer(folder)
-    contract = EncodingContract(
-        max_length=config.max_length, query_prompt=config.query_prompt, document_prompt=config.document_prompt
+def _retrieval(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
+    task = RetrievalTask.open(
+        "retrieval",
+        pairs,
+        tokenizer=run.base.tokenizer,
+        cache=run.token_cache,
+        max_length=config.max_length,
+        query_prompt=config.query_prompt,
+        document_prompt=config.document_prompt,
+        batch_size=config.batch_size,
+        num_negatives=config.num_negatives,
+        seed=config.seed,
+        same_language=config.same_language,
+        homogeneous=config.homogeneous,
     )
-    embedder = Embedder.from_language_model(
-        folder, contract, alpha=alpha_at(0, config.soft_mask_steps), dtype=torch.float32
-    )
-    limit = getattr(embedder.backbone.config.get_text_config(), "max_position_embeddings", None)
-    if limit is not None and config.max_length > limit:
-        raise UserError(
-            f"max_length: {config.max_length} is more than the {limit} positions of {config.model}"
-        )
-    if (folder / FILE).is_file():
-        alpha = json.loads((folder / FILE).read_text(encoding="utf-8"))["alpha"]
-        if config.soft_mask_steps and alpha > 0:
-            raise UserError(
-                f"soft_mask_steps: {config.model} was trained to alpha {alpha} already; use 0 to stay bidirectional"
-            )
-    check_directions(embedder.backbone, embedder.mask)
-    return _Base(embedder, tokenizer)
-
-
-def _rows(data: RetrievalSplit) -> artifact.Rows:
-    """Queries of the split, by what became of them."""
-    kept = data.queries.num_rows
-    refused = Counter(row.reason for row in data.broken)
-    num_refused = data.num_query_rows - kept
-    return artifact.Rows(
-        read=data.num_query_rows,
-        kept=kept,
-        dropped={"refused-by-reader": num_refused} if refused and num_refused else {},
+    return Mined(
+        task,
+        weight=config.weight,
+        store=run.directory / "negatives",
+        rule=config.rule,
+        row_QP=np.zeros((pairs.num_queries, 0), np.int32),
+        given=config.negatives,
     )
 
 
-def _account(objective: RetrievalObjective) -> dict[str, object]:
-    """What the run did, for the manifest; times are in the log, for they differ between runs of the same job."""
-    return {
-        "steps": objective.config.steps,
-        "documents": objective.data.corpus.num_rows,
-        "refreshes": objective.num_refreshes,
-        "generation": objective.generation.name,
-        "parameters": sum(parameter.numel() for parameter in objective.embedder.parameters()),
-    }
+def _classification(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
+    own = config.classification
+    task = RetrievalTask.open(
+        "classification",
+        pairs,
+        tokenizer=run.base.tokenizer,
+        cache=run.token_cache,
+        max_length=config.max_length,
+        query_prompt=own.query_prompt,
+        document_prompt=own.document_prompt,
+        batch_size=own.batch_size,
+        num_negatives=own.num_negatives,
+        seed=config.seed,
+    )
+    return Mined(
+        task,
+        weight=own.weight,
+        store=run.directory / "negatives-classification",
+        rule=config.rule,
+        row_QP=random_negatives(pairs.arrays, own.num_negatives, seed=config.seed),
+    )
+
+
+def _refresher(config: FinetuneConfig, run: Run) -> Refresher | None:
+    if not config.mine_every:
+        return None
+    return Refresher(
+        embedder=run.base.trained.embedder,
+        tokenizer=run.base.tokenizer,
+        accelerator=run.accelerator,
+        every=config.mine_every,
+        selection=config.select,
+        memory=parse_memory(config.memory),
+        batch_tokens=config.bucket_tokens,
+        scratch=run.directory / "work" / "refresh",
+        log=TrainLog(run.directory / NAME),
+    )

@@ -101,13 +101,19 @@ class Embedder(torch.nn.Module):
         kept_1T = real_1T if pool_mask_1T is None else pool_mask_1T
         return packed_unit_mean(states[0], kept_1T[0], text_T=text_T, lengths=lengths)
 
-    def save(self, folder: str | Path, *, tokenizer: PreTrainedTokenizerFast | None = None) -> None:
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        tokenizer: PreTrainedTokenizerFast | None = None,
+        state: dict[str, torch.Tensor] | None = None,
+    ) -> None:
         """Writes weights (safetensors), config, `conan.json` and, if given, the tokenizer with the EOS
-        template to `folder`.
+        template to `folder`. `state` are the backbone's weights where it does not hold all of them itself.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.backbone.save_pretrained(folder)
+        self.backbone.save_pretrained(folder, state_dict=state)
         if tokenizer is not None:
             with_eos_template(tokenizer).save_pretrained(folder)
         write_contract(folder, self.contract, self.mask.alpha)

@@ -27,12 +27,11 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
-from torch.distributed.fsdp import FSDPModule
-from torch.nn.parallel import DistributedDataParallel
 
 from conan_train.model.embedder import Embedder, unwrapped
 from conan_train.model.tokenization import pad_tokens
 from conan_train.step.buckets import rank_buckets
+from conan_train.training.parallel import held
 
 # N texts of the global batch, U distinct ones, R rows that a rank sends (equal on all), W ranks, D dim
 
@@ -111,7 +110,7 @@ def embed_and_backward(
     for place, bucket in enumerate(own):
         random_states.append(_random_state(embedder.device) if grad_cache else [])
         is_last = place == len(own) - 1 and not grad_cache
-        with torch.set_grad_enabled(not grad_cache), _synchronised(model, is_last):
+        with torch.set_grad_enabled(not grad_cache), held(model, hold=not is_last):
             parts.append(_forward(model, embedder, plan, bucket, accelerator))
     leaf_RD = _gathered([part.detach() for part in parts], plan.num_rows, accelerator).requires_grad_()
     row_N = torch.from_numpy(plan.row_N).to(leaf_RD.device)
@@ -123,7 +122,7 @@ def embed_and_backward(
     gradients = _own_gradients(leaf_RD.grad, plan, accelerator)
     if grad_cache:
         for place, (bucket, state, gradient) in enumerate(zip(own, random_states, gradients, strict=True)):
-            with _synchronised(model, place == len(own) - 1), _random_state_of(state, embedder.device):
+            with held(model, hold=place < len(own) - 1), _random_state_of(state, embedder.device):
                 torch.autograd.backward(_forward(model, embedder, plan, bucket, accelerator), gradient)
     else:
         # One backward for all: DDP counts a parameter as ready the first time that its gradient arrives.
@@ -159,24 +158,6 @@ def _own_gradients(grad_RD: torch.Tensor, plan: Plan, accelerator: Accelerator) 
     first = accelerator.process_index * plan.num_rows
     own = grad_RD[first : first + sum(sizes)] * accelerator.num_processes
     return list(own.split(sizes))
-
-
-@contextlib.contextmanager
-def _synchronised(model: torch.nn.Module, is_last: bool) -> Iterator[None]:
-    """Only the last forward of a step is prepared to exchange gradients between ranks."""
-    if is_last:
-        yield
-    elif isinstance(model, DistributedDataParallel):
-        with model.no_sync():
-            yield
-    elif isinstance(model, FSDPModule):
-        model.set_requires_gradient_sync(False)
-        try:
-            yield
-        finally:
-            model.set_requires_gradient_sync(True)
-    else:
-        yield
 
 
 def _random_state(device: torch.device) -> list[torch.Tensor]:

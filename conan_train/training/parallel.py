@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
 
 from conan_data.errors import UserError
 
@@ -46,9 +47,34 @@ def held(model: torch.nn.Module, *, hold: bool) -> Iterator[None]:
 
 def clip_gradients(parameters: list[torch.nn.Parameter], limit: float) -> torch.Tensor:
     """The norm of all gradients, also of sharded ones, after which they are scaled down to `limit`."""
-    norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
-    full = getattr(norm, "full_tensor", None)
-    return full() if full is not None else norm
+    norms = []
+    for sharded in (False, True):
+        gradients = [
+            item.grad
+            for item in parameters
+            if item.grad is not None and isinstance(item.grad, DTensor) == sharded
+        ]
+        if gradients:
+            norm = torch.nn.utils.get_total_norm(gradients)
+            norms.append(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+    total = torch.linalg.vector_norm(torch.stack(norms))
+    torch.nn.utils.clip_grads_with_norm_(parameters, limit, total)
+    return total
+
+
+def whole_state(model: torch.nn.Module, *, keep: bool) -> dict[str, torch.Tensor] | None:
+    """All weights of a model by name on the CPU, those of a sharded one gathered; None where they are not kept.
+    All processes have to call it. A model that is not sharded needs none of this: None, too.
+    """
+    state = model.state_dict()
+    if not any(isinstance(tensor, DTensor) for tensor in state.values()):
+        return None
+    whole = {}
+    for name, tensor in state.items():
+        full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+        if keep:
+            whole[name] = full.cpu()
+    return whole if keep else None
 
 
 def any_process(flag: bool, accelerator: Accelerator) -> bool:

@@ -107,7 +107,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def config_for(out: Path, inputs: tuple[Path, Path], **values: object) -> FinetuneConfig:
     data, model = inputs
     return FinetuneConfig(**{
-        "out": out, "data": str(data), "model": str(model), "steps": 24, "batch_size": 8, "num_negatives": 3, "mine_every": 6, "soft_mask_steps": 10,
+        "out": out, "data": (str(data),), "model": str(model), "steps": 24, "batch_size": 8, "num_negatives": 3, "mine_every": 6, "soft_mask_steps": 10,
         "select": SelectionConfig(pool_size=8, depth=12, margin=1.0), "max_length": 32, "bucket_tokens": 256, "device": "cpu", "checkpoint_every": 5, "log_every": 4,
         "optim": OptimConfig(lr=3e-3, warmup_steps=2),
     } | values)  # fmt: skip
@@ -160,17 +160,17 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from test_finetune import *
-from conan_train.finetune.objective import RetrievalObjective
+from conan_train.negatives.refresh import Refresher
 from conan_train.training.loop import Loop
 point, moment = sys.argv[5].split(":")
-owner = RetrievalObjective if hasattr(RetrievalObjective, point) else Loop
+owner = Refresher if hasattr(Refresher, point) else Loop
 original = getattr(owner, point)
-def deadly(self, *args):
+def deadly(self, *args, **named):
     if (self.step if owner is Loop else args[0]) == int(moment):
         if point == "save":
-            original(self, *args)
+            original(self, *args, **named)
         os.kill(os.getpid(), signal.SIGKILL)
-    return original(self, *args)
+    return original(self, *args, **named)
 setattr(owner, point, deadly)
 finetune(config_for(Path(sys.argv[2]), (Path(sys.argv[3]), Path(sys.argv[4]))))
 """
@@ -181,7 +181,7 @@ finetune(config_for(Path(sys.argv[2]), (Path(sys.argv[3]), Path(sys.argv[4]))))
     [
         "_take:3",
         "save:15",
-        "_refresh:12",
+        "_mine:12",
         pytest.param("_take:8", marks=pytest.mark.slow),
         pytest.param("_log_steps:20", marks=pytest.mark.slow),
     ],
@@ -256,7 +256,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_cause(
         ({"temperature": 0.0}, "temperature: must be over 0"),
         ({"max_length": 10**6}, "max_length: 1000000 is more than"),
         ({"model": "nowhere/to/be/found"}, "no such"),
-        ({"data": "nowhere"}, "no such"),
+        ({"data": ("nowhere",)}, "no such"),
         ({"split": "tset"}, "has no judgements for split 'tset'; it has train"),
     ],
 )

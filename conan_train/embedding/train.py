@@ -1,0 +1,134 @@
+"""The frame of the stages that train vectors: open the model, read the tasks, run the loop, publish."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from conan_data import artifact
+from conan_train.device import make_accelerator
+from conan_train.embedding.base import Base, alpha, open_base
+from conan_train.embedding.config import EmbeddingConfig
+from conan_train.embedding.objective import EmbeddingObjective, Tasks
+from conan_train.model.folder import model_input
+from conan_train.model.lora import merge_lora
+from conan_train.negatives.refresh import Refresher
+from conan_train.training.loop import Loop
+from conan_train.training.parallel import distribute, whole_state
+from conan_train.training.processes import build_together
+
+KIND = "embedder"
+
+
+@dataclass(frozen=True)
+class Read:
+    """The tasks of a run, and what became of their rows."""
+
+    tasks: Tasks
+    rows: Sequence[artifact.Rows]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a run's tasks find what they need."""
+
+    base: Base
+    directory: Path
+    token_cache: Path
+    accelerator: Accelerator
+
+
+def train_embedder(
+    config: EmbeddingConfig,
+    *,
+    command: str,
+    inputs: Sequence[str | Path],
+    description: str,
+    read: Callable[[Run], Read],
+    refresher: Callable[[Run], Refresher | None] = lambda run: None,
+) -> Path:
+    """Trains, or goes on with an interrupted run, and publishes `model/`, the negatives and the log; returns the
+    artifact's directory.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    accelerator = make_accelerator(config.device, config.precision)
+
+    def run(directory: Path) -> tuple[Read, EmbeddingObjective]:
+        base = open_base(config)
+        cache = Path(config.token_cache) if config.token_cache else directory / "work" / "tokens"
+        run = Run(base, directory, cache, accelerator)
+        data = read(run)
+        set_seed(config.seed)
+        model = distribute(base.trained.embedder, accelerator, parallel=config.parallel)
+        base.trained.to(accelerator.device)
+        objective = EmbeddingObjective(
+            config,
+            data.tasks,
+            trained=base.trained,
+            model=model,
+            accelerator=accelerator,
+            refresher=refresher(run),
+        )
+        loop = Loop(
+            config,
+            objective,
+            model=base.trained,
+            accelerator=accelerator,
+            num_steps=config.steps,
+            directory=directory,
+        )
+        loop.resume()
+        loop.train(description)
+        _save(config, base, directory, accelerator)
+        return data, objective
+
+    def publish(build: artifact.Build, result: tuple[Read, EmbeddingObjective]) -> Path:
+        data, objective = result
+        shutil.rmtree(build.dir / "checkpoints", ignore_errors=True)
+        return build.publish(rows=_sum(data.rows), extra=_account(config, objective))
+
+    return build_together(
+        config,
+        accelerator,
+        kind=KIND,
+        command=command,
+        inputs=[model_input(config.model), *inputs],
+        run=run,
+        publish=publish,
+    )
+
+
+def _save(config: EmbeddingConfig, base: Base, directory: Path, accelerator: Accelerator) -> None:
+    embedder = merge_lora(base.trained.embedder)
+    embedder.mask.alpha = alpha(config.steps, config)
+    embedder.eval()
+    state = whole_state(embedder.backbone, keep=accelerator.is_main_process)
+    if accelerator.is_main_process:
+        embedder.save(directory / "model", tokenizer=base.tokenizer, state=state)
+
+
+def _sum(rows: Sequence[artifact.Rows]) -> artifact.Rows:
+    dropped: Counter[str] = Counter()
+    for part in rows:
+        dropped.update(part.dropped)
+    return artifact.Rows(
+        read=sum(part.read for part in rows), kept=sum(part.kept for part in rows), dropped=dict(dropped)
+    )
+
+
+def _account(config: EmbeddingConfig, objective: EmbeddingObjective) -> dict[str, object]:
+    """What the run did, for the manifest; times are in the log, for they differ between runs of the same job."""
+    mined = objective.tasks.mined
+    return {
+        "steps": config.steps,
+        "documents": sum(task.task.pairs.arrays.num_documents for task in mined),
+        "refreshes": objective.refresher.num_refreshes if objective.refresher else 0,
+        "generation": mined[0].generation.name if mined else "",
+        "parameters": sum(parameter.numel() for parameter in objective.trained.embedder.parameters()),
+    }

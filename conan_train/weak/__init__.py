@@ -1,0 +1,1 @@
+"""The weakly supervised stage: contrast over pairs, while the mask opens."""
