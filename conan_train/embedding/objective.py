@@ -137,7 +137,7 @@ class EmbeddingObjective:
     def figures(self, step: int) -> Mapping[str, float]:
         figures = {"alpha": alpha(step, self.config)}
         if self.trained.temperature is not None:
-            figures["temperature"] = float(self.trained.temperature())
+            figures["temperature"] = float(self.trained.temperature().detach())
         return figures
 
     def batch_ids(self, step: int) -> list[str]:
