@@ -149,7 +149,7 @@ def encode_to_shards(
     shards = store.fill(texts, ids, shard_size=shard_size, rank=0, world_size=1)
     write_header(directory / HEADER, {**store.facts, "complete": True}, shards)
     listed = {shard.file for shard in shards}
-    for path in [*directory.glob("shard-*"), *directory.glob(_PARTS), *directory.glob("*.tmp")]:
+    for path in {path for pattern in ("shard-*", _PARTS, "*.tmp") for path in directory.glob(pattern)}:
         if path.name not in listed:
             path.unlink()
     return Embeddings.open(directory, fingerprint=encoder.fingerprint)

@@ -8,7 +8,7 @@ so the same shard is always the same forwards.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
@@ -42,7 +42,7 @@ def text_buckets(
     chunks = [order_N[start : start + TEXTS_A_CHUNK] for start in range(0, len(order_N), TEXTS_A_CHUNK)]
     with ThreadPoolExecutor(1, thread_name_prefix="tokenise") as ahead:
 
-        def submit(chunk: np.ndarray):  # noqa: ANN202 (a Future)
+        def submit(chunk: np.ndarray) -> Future[list[list[int]]]:
             return ahead.submit(tokenise, [texts[row] for row in chunk.tolist()])
 
         pending = submit(chunks[0]) if chunks else None
@@ -60,7 +60,7 @@ def _padded(
     lengths_N = np.fromiter(map(len, token_lists), np.int64, len(token_lists))
     starts_N = np.cumsum(lengths_N) - lengths_N
     flat = np.fromiter(chain.from_iterable(token_lists), np.int64, int(lengths_N.sum()))
-    for bucket in token_buckets(lengths_N, budget=budget):
+    for bucket in token_buckets(lengths_N.tolist(), budget=budget):
         places_L = np.arange(int(lengths_N[bucket].max()))
         mask_BL = places_L < lengths_N[bucket][:, None]
         source_BL = np.where(mask_BL, starts_N[bucket][:, None] + places_L, 0)
