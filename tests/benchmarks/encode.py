@@ -24,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
+from conan_data.public_names import SAMPLE_DIR
+
 ALLOCATOR = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
@@ -92,9 +94,11 @@ def laws(num_texts: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def sample_words() -> list[str]:
-    from conan_data.retrieval import read_retrieval
-
-    return " ".join(read_retrieval("sample", "dev").corpus.column("text").to_pylist()).split()
+    """Of the texts that come with the package, in several languages; read without our readers, which a GPU
+    machine may lack the packages for.
+    """
+    lines = (SAMPLE_DIR / "retrieval" / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    return " ".join(json.loads(line)["text"] for line in lines).split()
 
 
 def make_texts(words: list[str], lengths: np.ndarray, *, seed: int) -> list[str]:
