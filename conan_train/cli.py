@@ -36,6 +36,12 @@ COMMANDS = (
         help="Trains an embedding model on retrieval sets, mining its negatives as it goes, and on other tasks.",
     ),
     Command(
+        name="encode",
+        config="conan_train.encoding.config:EncodeConfig",
+        run="conan_train.encoding.encode:encode",
+        help="Turns texts into vectors, in mapped shards; on many processes under torchrun.",
+    ),
+    Command(
         name="evaluate",
         config="conan_train.evaluation.config:EvaluateConfig",
         run="conan_train.evaluation.evaluate:evaluate",

@@ -68,6 +68,12 @@ class MineConfig(StageConfig):
     """Tokens of one forward pass, padding included (another value changes the last bits of the vectors)."""
     shard_size: int = 16384
     """Texts encoded between two savings; a killed run goes on from the last one."""
+    storage: Literal["float16", "int8"] = "float16"
+    """How a number of a vector is kept; int8 halves the size and costs some recall (the search is exact over
+    what is kept).
+    """
+    cache: str = execution("")
+    """Directory of vectors that runs share: a second mining with the same weights encodes nothing."""
     device: str = "auto"
     """Where to encode and search: auto, cpu, cuda, cuda:1, mps."""
     memory: str = execution("2GB")
@@ -86,4 +92,5 @@ class MineConfig(StageConfig):
         )
         require(self.batch_tokens >= 1, "batch_tokens", self.batch_tokens, "must be at least 1")
         require(self.shard_size >= 1, "shard_size", self.shard_size, "must be at least 1")
+        require(self.storage in ("float16", "int8"), "storage", self.storage, "must be float16 or int8")
         parse_memory(self.memory)

@@ -1,24 +1,24 @@
-"""Vectors on disk: half-precision shards that are mapped into memory, written so that a killed run loses one
-shard at most.
+"""Vectors on disk: half-precision or int8 shards that are mapped into memory, written so that a killed run
+loses one shard at most.
 
 A corpus does not fit into memory, and encoding it is the expensive part of mining, so it has to survive a
 crash. A cache that survives is also a cache that can lie: the same file name, other weights. The invariant: a
 shard is used again only if its *key* is the same, a hash of the encoder's fingerprint, the kind (query or
-document) and the texts themselves, in order; and if its bytes are the ones that were written. A shard appears
-whole (written aside, renamed, then listed in `shards.json`), and everything that is not listed is encoded
-again.
+document), the storage and the texts themselves, in order; and if its bytes are the ones that were written. A
+shard appears whole (written aside, renamed, then listed), and everything that is not listed is encoded again.
 
-Shards are encoded one by one, so a resumed run writes the same bytes as an uninterrupted one. Values are
-float16 of unit vectors: the dot product of two of them has no rounding error in float64 (see `search`), and
-is within about 2**-10 of the one before rounding.
+Shards are encoded one by one, so a resumed run writes the same bytes as an uninterrupted one, and so do
+several processes (`encode_part`). A corpus that grew at its end keeps its full shards; a text put in or taken
+out moves the borders of all shards after it, which are encoded again. Values are float16 of unit vectors: the
+dot product of two of them has no rounding error in float64 (see `search`), and is within about 2**-10 of the
+one before rounding. With int8 the values are the float16 that its codes stand for, so a search is exact over
+what is stored; what int8 costs is recall against the vectors before it.
 """
 
 import hashlib
 import json
-import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,31 +27,34 @@ import numpy as np
 import pyarrow as pa
 
 from conan_data.errors import UserError
-from conan_data.files import hash_file, written_aside
 from conan_data.mining.encoder import Encoder, Kind
+from conan_data.mining.shards import (
+    FORMAT,
+    HEADER,
+    Codes,
+    Shard,
+    Storage,
+    is_intact,
+    map_shard,
+    put_into_cache,
+    read_header,
+    stored,
+    take_from_cache,
+    write_header,
+    write_shard,
+)
 from conan_data.progress import progress
 
 Texts: TypeAlias = "pa.Array | pa.ChunkedArray | Iterable[str]"
-HEADER = "shards.json"
-FORMAT = 1
+_PARTS = "part-*.json"
 LENGTH_TOLERANCE = 0.01
 """How far a vector's length may be from 1: half-precision models normalise no better."""
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One file: its rows, the key it was encoded under, and the SHA-256 of its bytes."""
-
-    file: str
-    rows: int
-    key: str
-    sha256: str
 
 
 class Embeddings:
     """float16 [len(self), dimension], rows of length 1, in one or several arrays that need not be in memory."""
 
-    def __init__(self, arrays: Sequence[np.ndarray], *, dimension: int) -> None:
+    def __init__(self, arrays: Sequence[np.ndarray | Codes], *, dimension: int) -> None:
         assert all(array.dtype == np.float16 and array.shape[1:] == (dimension,) for array in arrays)
         self.dimension = dimension
         self._arrays = [array for array in arrays if len(array)]
@@ -64,7 +67,7 @@ class Embeddings:
         """Maps a finished store; raises `UserError` when it is unfinished or damaged, or of an encoder with
         another `fingerprint`.
         """
-        header = _read_header(directory)
+        header = read_header(directory / HEADER)
         if header is None or not header["complete"]:
             raise UserError(f"{directory}: holds no finished embeddings (see {HEADER}); encode again")
         if fingerprint is not None and header["fingerprint"] != fingerprint:
@@ -72,22 +75,26 @@ class Embeddings:
                 f"{directory}: its vectors are of encoder {header['fingerprint'][:12]}, not of {fingerprint[:12]}; encode again"
             )
         return cls(
-            [_map(directory, shard, header["dimension"]) for shard in header["shards"]],
+            [
+                map_shard(directory, shard, dimension=header["dimension"], storage=header["storage"])
+                for shard in header["shards"]
+            ],
             dimension=header["dimension"],
         )
 
     @classmethod
-    def from_array(cls, vectors_ND: np.ndarray) -> "Embeddings":
-        """Vectors in memory, rounded to float16; raises `UserError` for a row that is not of length 1."""
+    def from_array(cls, vectors_ND: np.ndarray, *, storage: Storage = "float16") -> "Embeddings":
+        """Vectors in memory, rounded as on disk; raises `UserError` for a row that is not of length 1."""
         _check_vectors(vectors_ND, lambda row: f"row {row}")
-        return cls([np.ascontiguousarray(vectors_ND, np.float16)], dimension=vectors_ND.shape[1])
+        array = stored(vectors_ND, storage)
+        return cls([Codes(array) if storage == "int8" else array], dimension=vectors_ND.shape[1])
 
     def __len__(self) -> int:
         return int(self._starts[-1])
 
     def blocks(self, rows: int) -> Iterator[tuple[int, np.ndarray]]:
-        """(first row, float16 [<= rows, D]) in order; views of the map, not copies. A block does not cross a
-        shard.
+        """(first row, float16 [<= rows, D]) in order; of float16 shards views of the map, not copies. A block
+        does not cross a shard.
         """
         for array, start in zip(self._arrays, self._starts.tolist()):
             for offset in range(0, len(array), rows):
@@ -127,59 +134,116 @@ def encode_to_shards(
     *,
     kind: Kind,
     shard_size: int = 16384,
+    storage: Storage = "float16",
+    cache: Path | None = None,
 ) -> Embeddings:
     """Encodes `texts` into `directory`, `shard_size` at a time, and maps the result; shards that are there
-    and still valid are kept.
+    and still valid are kept, those of `encode_part` too.
 
-    `ids` name the texts in messages. Raises `UserError` for a missing text or a vector that is not finite or
-    not of length 1; what an encoder raises passes through, and the shards before it stay.
+    `ids` name the texts in messages. `cache` is a directory that runs share: shards are looked up there by
+    their key and added to it. One process at a time may call this for a directory; a cache may have any number
+    of users. Raises `UserError` for a missing text or a vector that is not finite or not of length 1; what an
+    encoder raises passes through, and the shards before it stay.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    old = _read_header(directory)
-    cached = {shard.file: shard for shard in (old["shards"] if old else [])}
-    header: dict[str, Any] = {
-        "format": FORMAT,
-        "fingerprint": encoder.fingerprint,
-        "kind": kind,
-        "dimension": encoder.dimension,
-        "complete": False,
-    }
-    shards: list[Shard] = []
-    pairs = zip(_chunks(texts, shard_size), _chunks(ids, shard_size), strict=True)
-    num_shards = -(-len(texts) // shard_size) if isinstance(texts, Sized) else None
-    for number, (chunk, names) in enumerate(
-        progress(pairs, f"encoding {kind}s", total=num_shards, unit="shard")
-    ):
-        key = _key(encoder, kind, chunk, names)
-        shard = cached.pop(_file_name(number, key), None)
-        if shard is None or shard.key != key or not _is_intact(directory, shard):
-            shard = _encode_shard(encoder, chunk, names, directory, kind=kind, key=key, number=number)
-            _write_header(directory, header, [*shards, shard, *cached.values()])
-        shards.append(shard)
-    _write_header(directory, {**header, "complete": True}, shards)
+    store = _Store(encoder, directory, kind=kind, storage=storage, cache=cache, header=HEADER)
+    shards = store.fill(texts, ids, shard_size=shard_size, rank=0, world_size=1)
+    write_header(directory / HEADER, {**store.facts, "complete": True}, shards)
     listed = {shard.file for shard in shards}
-    for path in directory.glob("shard-*"):
+    for path in {path for pattern in ("shard-*", _PARTS, "*.tmp") for path in directory.glob(pattern)}:
         if path.name not in listed:
             path.unlink()
     return Embeddings.open(directory, fingerprint=encoder.fingerprint)
 
 
-def _encode_shard(
-    encoder: Encoder, texts: list[str], ids: list[str], directory: Path, *, kind: Kind, key: str, number: int
-) -> Shard:
-    vectors = encoder.encode(texts, kind=kind)
-    assert vectors.shape == (len(texts), encoder.dimension), (
-        f"the encoder gave {vectors.shape} for {len(texts)} texts"
+def encode_part(
+    encoder: Encoder,
+    texts: Texts,
+    ids: Texts,
+    directory: Path,
+    *,
+    kind: Kind,
+    rank: int,
+    world_size: int,
+    shard_size: int = 16384,
+    storage: Storage = "float16",
+    cache: Path | None = None,
+) -> None:
+    """Encodes the shards `rank`, `rank + world_size`, ... of `directory`, which all ranks see.
+
+    When all ranks are done, one of them calls `encode_to_shards` with the same arguments: it lists the shards,
+    makes those that a killed rank left out, and the store is the one that a single process writes. Ranks need
+    not run at the same time, and may be fewer the next time.
+    """
+    store = _Store(
+        encoder, directory, kind=kind, storage=storage, cache=cache, header=f"part-{rank:06d}.json"
     )
-    _check_vectors(vectors, lambda row: f"{kind} {ids[row]!r}")
-    path = directory / _file_name(number, key)
-    with written_aside(path) as aside:
-        with open(aside, "wb") as file:
-            np.save(file, np.ascontiguousarray(vectors, np.float16), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        digest = hash_file(aside)
-    return Shard(file=path.name, rows=len(texts), key=key, sha256=digest)
+    store.fill(texts, ids, shard_size=shard_size, rank=rank, world_size=world_size)
+
+
+class _Store:
+    """A directory of shards while one process fills it; `header` is the file in which it lists its own."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        directory: Path,
+        *,
+        kind: Kind,
+        storage: Storage,
+        cache: Path | None,
+        header: str,
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.encoder, self.directory, self.kind, self.storage = encoder, directory, kind, storage
+        self.cache, self.header = cache, directory / header
+        self.facts: dict[str, Any] = {
+            "format": FORMAT,
+            "fingerprint": encoder.fingerprint,
+            "kind": kind,
+            "dimension": encoder.dimension,
+            "storage": storage,
+            "complete": False,
+        }
+        headers = [read_header(path) for path in [*sorted(directory.glob(_PARTS)), directory / HEADER]]
+        self.known = {shard.file: shard for header in headers if header for shard in header["shards"]}
+
+    def fill(self, texts: Texts, ids: Texts, *, shard_size: int, rank: int, world_size: int) -> list[Shard]:
+        """The shards of a rank, made or found, in their order."""
+        shards: list[Shard] = []
+        pairs = zip(_chunks(texts, shard_size), _chunks(ids, shard_size), strict=True)
+        num_shards = -(-len(texts) // shard_size) if isinstance(texts, Sized) else None
+        for number, (chunk, names) in enumerate(
+            progress(pairs, f"encoding {self.kind}s", total=num_shards, unit="shard")
+        ):
+            if number % world_size != rank:
+                continue
+            shard, is_new = self._shard(number, _listed(chunk), _listed(names))
+            shards.append(shard)
+            if is_new:
+                # What earlier runs made and this one has not come to stays listed, should it be killed.
+                write_header(self.header, self.facts, [*shards, *self.known.values()])
+        return shards
+
+    def _shard(self, number: int, texts: list[str], ids: list[str]) -> tuple[Shard, bool]:
+        key = _key(self.encoder, self.kind, self.storage, texts, ids)
+        path = self.directory / f"shard-{number:06d}-{key[:16]}.npy"
+        shard = self.known.pop(path.name, None)
+        if shard is not None and shard.key == key and is_intact(self.directory, shard):
+            return shard, False
+        if self.cache is not None and (shard := take_from_cache(self.cache, key, path)):
+            return shard, True
+        shard = write_shard(path, self._encode(texts, ids), key=key)
+        if self.cache is not None:
+            put_into_cache(self.cache, self.directory, shard)
+        return shard, True
+
+    def _encode(self, texts: list[str], ids: list[str]) -> np.ndarray:
+        vectors_BD = self.encoder.encode(texts, kind=self.kind)
+        assert vectors_BD.shape == (len(texts), self.encoder.dimension), (
+            f"the encoder gave {vectors_BD.shape} for {len(texts)} texts"
+        )
+        _check_vectors(vectors_BD, lambda row: f"{self.kind} {ids[row]!r}")
+        return stored(vectors_BD, self.storage)
 
 
 def _check_vectors(vectors_BD: np.ndarray, name: Callable[[int], str]) -> None:
@@ -192,22 +256,26 @@ def _check_vectors(vectors_BD: np.ndarray, name: Callable[[int], str]) -> None:
         )
 
 
-def _chunks(values: Texts, size: int) -> Iterator[list[str]]:
+def _chunks(values: Texts, size: int) -> Iterator[pa.Array | pa.ChunkedArray | list[str]]:
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
         for start in range(0, len(values), size):
-            yield values.slice(start, size).to_pylist()
+            yield values.slice(start, size)
     else:
         iterator = iter(values)
         while chunk := list(islice(iterator, size)):
             yield chunk
 
 
-def _key(encoder: Encoder, kind: Kind, texts: list[str], ids: list[str]) -> str:
+def _listed(chunk: pa.Array | pa.ChunkedArray | list[str]) -> list[str]:
+    return chunk if isinstance(chunk, list) else chunk.to_pylist()
+
+
+def _key(encoder: Encoder, kind: Kind, storage: Storage, texts: list[str], ids: list[str]) -> str:
     """SHA-256 (hex) over what a shard's vectors depend on; each text is hashed with its length, so that their
     borders count.
     """
     digest = hashlib.sha256(
-        json.dumps([FORMAT, encoder.fingerprint, encoder.dimension, kind, len(texts)]).encode()
+        json.dumps([FORMAT, encoder.fingerprint, encoder.dimension, kind, storage, len(texts)]).encode()
     )
     for text, name in zip(texts, ids, strict=True):
         if not isinstance(text, str):
@@ -216,45 +284,3 @@ def _key(encoder: Encoder, kind: Kind, texts: list[str], ids: list[str]) -> str:
         digest.update(len(content).to_bytes(8, "little"))
         digest.update(content)
     return digest.hexdigest()
-
-
-def _file_name(number: int, key: str) -> str:
-    return f"shard-{number:06d}-{key[:16]}.npy"
-
-
-def _is_intact(directory: Path, shard: Shard) -> bool:
-    path = directory / shard.file
-    return path.is_file() and hash_file(path) == shard.sha256
-
-
-def _map(directory: Path, shard: Shard, dimension: int) -> np.ndarray:
-    path = directory / shard.file
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); encode again") from error
-    if array.dtype != np.float16 or array.shape != (shard.rows, dimension):
-        raise UserError(
-            f"{path}: holds {array.dtype} {array.shape}, not float16 {(shard.rows, dimension)}; encode again"
-        )
-    return array
-
-
-def _read_header(directory: Path) -> dict[str, Any] | None:
-    """`shards.json` with its shards as objects; None when it is missing, unreadable or of another format, so
-    that nothing of it is used.
-    """
-    try:
-        header = json.loads((directory / HEADER).read_text(encoding="utf-8"))
-        if header["format"] != FORMAT:
-            return None
-        return {**header, "shards": [Shard(**shard) for shard in header["shards"]]}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _write_header(directory: Path, header: dict[str, Any], shards: Sequence[Shard]) -> None:
-    with written_aside(directory / HEADER) as aside:
-        aside.write_text(
-            json.dumps({**header, "shards": [asdict(shard) for shard in shards]}, indent=1), encoding="utf-8"
-        )

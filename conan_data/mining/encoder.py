@@ -29,6 +29,7 @@ CONTRACT = "conan.json"
 MODEL_FOLDER = "model"
 """Where an artifact that is more than a model keeps it."""
 ENTRY_POINTS = "conan_data.encoders"
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 _WEIGHTS_AND_SETTINGS = {".safetensors", ".bin", ".json", ".txt", ".model", ".tiktoken", ".vocab"}
 _OTHER_BACKENDS = {"onnx", "openvino"}
 
@@ -55,12 +56,14 @@ def load_encoder(
     max_length: int | None = None,
     batch_tokens: int = 16384,
     device: str = "auto",
+    dtype: str = "auto",
     prompts: Mapping[Kind, str] | None = None,
 ) -> Encoder:
     """The encoder at a folder, or of a Hub id with an optional `@revision`; a folder may be an artifact that
     holds its model in `model/`.
 
-    `batch_tokens` bounds one forward pass, padding included; `prompts` replaces the model's own. Raises
+    `batch_tokens` bounds one forward pass, padding included; `dtype` is what the weights are read as (one of
+    `DTYPES`; auto: as they were saved); `prompts` replaces the model's own. Raises
     `UserError` when there is no such model, when the folder is a checkpoint whose loader is not installed, or
     when it cannot read `max_length` tokens.
     """
@@ -77,13 +80,22 @@ def load_encoder(
                 f"{folder}: its {CONTRACT} fixes the prompts; leave {' and '.join(sorted(f'{kind}_prompt' for kind in prompts))} out"
             )
         return _load_checkpoint(
-            folder, max_length=max_length, batch_tokens=batch_tokens, device=resolve_device(device)
+            folder,
+            max_length=max_length,
+            batch_tokens=batch_tokens,
+            device=resolve_device(device),
+            **({} if dtype == "auto" else {"dtype": dtype}),
         )
     from conan_data.mining.sentence_transformer import load_sentence_transformer
 
     name = str(folder) if folder.is_dir() else str(model)
     return load_sentence_transformer(
-        name, max_length=max_length, batch_tokens=batch_tokens, device=device, prompts=dict(prompts or {})
+        name,
+        max_length=max_length,
+        batch_tokens=batch_tokens,
+        device=device,
+        dtype=dtype,
+        prompts=dict(prompts or {}),
     )
 
 

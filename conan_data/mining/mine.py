@@ -67,6 +67,8 @@ def mine(config: MineConfig) -> Path:
             directory=build.dir / _EMBEDDINGS,
             searcher=searcher,
             shard_size=config.shard_size,
+            storage=config.storage,
+            cache=Path(config.cache) if config.cache else None,
         )
         write_negatives(build.dir / NEGATIVES_FILE, pools, data, checkpoint=encoder.fingerprint, step=0)
         if not config.keep_embeddings:

@@ -10,6 +10,7 @@ so queries are searched in the order of their number of answers, and pools do no
 with whom.
 """
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from conan_data.mining.embeddings import Embeddings, Texts, encode_to_shards
 from conan_data.mining.encoder import Encoder
 from conan_data.mining.search import Searcher, pair_scores
 from conan_data.mining.selection import REASONS, Pools, add_counts, reduce_positive_scores, select, thresholds
+from conan_data.mining.shards import Storage
 
 _CANDIDATES_A_BLOCK = 2**18
 """Candidates that are filtered at a time; the arrays for one take about 100 bytes."""
@@ -37,6 +39,8 @@ def mine_pools(
     directory: Path,
     searcher: Searcher,
     shard_size: int = 16384,
+    storage: Storage = "float16",
+    cache: Path | None = None,
 ) -> Pools:
     """Encodes queries and documents into `directory/queries` and `directory/corpus` and mines a pool for each
     query of `arrays`.
@@ -44,12 +48,9 @@ def mine_pools(
     Texts and ids are in the order of the rows of `arrays`. An interrupted run goes on where it stopped; see
     `embeddings` for what is used again.
     """
-    queries = encode_to_shards(
-        encoder, query_texts, query_ids, directory / "queries", kind="query", shard_size=shard_size
-    )
-    documents = encode_to_shards(
-        encoder, document_texts, document_ids, directory / "corpus", kind="document", shard_size=shard_size
-    )
+    encode = functools.partial(encode_to_shards, encoder, shard_size=shard_size, storage=storage, cache=cache)
+    queries = encode(query_texts, query_ids, directory / "queries", kind="query")
+    documents = encode(document_texts, document_ids, directory / "corpus", kind="document")
     return pools_of_vectors(queries, documents, arrays, selection, searcher=searcher)
 
 

@@ -2,7 +2,8 @@
 
 sentence-transformers cuts batches by a number of texts, so that one long text pads a whole batch to its
 length and the memory of a forward pass is unknown before it runs. Here texts are sorted by their number of
-tokens and a batch holds as many as fit into a budget of padded tokens. Prompts are the model's own by
+tokens and a batch holds as many as fit into a budget of padded tokens, on a CPU no more than its cache holds
+well; equal texts are encoded once. Prompts are the model's own by
 default; an asymmetric model (a router) is told which side it encodes. No remote code is run.
 """
 
@@ -23,6 +24,8 @@ _PROMPT_NAMES: dict[Kind, tuple[str, ...]] = {
     "document": ("document", "passage", "corpus"),
 }
 _TEXTS_A_CHUNK = 1024
+CPU_TOKENS = 1024
+"""Padded tokens of one forward on a CPU, if `batch_tokens` is not less."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,17 @@ class SentenceTransformerEncoder:
 
     def encode(self, texts: Sequence[str], *, kind: Kind) -> np.ndarray:
         prompt = self.prompts[kind]
-        vectors_BD = np.empty((len(texts), self.dimension), np.float32)
+        place_of: dict[str, int] = {}
+        places = [place_of.setdefault(text, len(place_of)) for text in texts]
+        distinct = list(place_of)
+        vectors_BD = np.empty((len(distinct), self.dimension), np.float32)
         encode = self.model.encode_query if kind == "query" else self.model.encode_document
+        on_cpu = self.model.device.type == "cpu"
         for rows in batches(
-            count_tokens(self.model, [prompt + text for text in texts]), batch_tokens=self.batch_tokens
+            count_tokens(self.model, [prompt + text for text in distinct]),
+            batch_tokens=min(self.batch_tokens, CPU_TOKENS) if on_cpu else self.batch_tokens,
         ):
-            batch = [texts[row] for row in rows]
+            batch = [distinct[row] for row in rows]
             vectors_BD[rows] = encode(
                 batch,
                 prompt=prompt,
@@ -52,14 +60,20 @@ class SentenceTransformerEncoder:
                 show_progress_bar=False,
                 normalize_embeddings=True,
             )
-        return vectors_BD
+        return vectors_BD if len(distinct) == len(texts) else vectors_BD[places]
 
 
 def load_sentence_transformer(
-    model: str, *, max_length: int | None, batch_tokens: int, device: str, prompts: dict[Kind, str]
+    model: str,
+    *,
+    max_length: int | None,
+    batch_tokens: int,
+    device: str,
+    prompts: dict[Kind, str],
+    dtype: str = "auto",
 ) -> SentenceTransformerEncoder:
     """See `encoder.load_encoder`."""
-    loaded, folder = _load(model, device=resolve_device(device))
+    loaded, folder = _load(model, device=resolve_device(device), dtype=dtype)
     if max_length is not None:
         limit = getattr(loaded.config, "max_position_embeddings", None)
         if limit is not None and max_length > limit:
@@ -71,7 +85,13 @@ def load_sentence_transformer(
             f"model: {model!r} does not say how many dimensions its vectors have; add a pooling module to it"
         )
     prompts = {kind: prompts.get(kind, _own_prompt(loaded, kind)) for kind in _PROMPT_NAMES}
-    settings = {"prompts": prompts, "max_length": loaded.max_seq_length, "dimension": dimension}
+    settings: dict[str, object] = {
+        "prompts": prompts,
+        "max_length": loaded.max_seq_length,
+        "dimension": dimension,
+    }
+    if dtype != "auto":
+        settings["dtype"] = dtype
     return SentenceTransformerEncoder(
         model=loaded,
         prompts=prompts,
@@ -117,7 +137,7 @@ def _own_prompt(model: SentenceTransformer, kind: Kind) -> str:
     return next((prompt for name in _PROMPT_NAMES[kind] if (prompt := model.prompts.get(name))), "")
 
 
-def _load(model: str, *, device: str) -> tuple[SentenceTransformer, Path]:
+def _load(model: str, *, device: str, dtype: str) -> tuple[SentenceTransformer, Path]:
     """The model and the folder that its files are in; what is on the Hub is downloaded first."""
     if Path(model).is_dir():
         name, revision = model, None
@@ -128,7 +148,13 @@ def _load(model: str, *, device: str) -> tuple[SentenceTransformer, Path]:
                 f"model: {model!r} is neither a folder nor a Hub id (owner/name, with @revision if need be)"
             )
     try:
-        loaded = SentenceTransformer(name, revision=revision or None, device=device, trust_remote_code=False)
+        loaded = SentenceTransformer(
+            name,
+            revision=revision or None,
+            device=device,
+            trust_remote_code=False,
+            model_kwargs={} if dtype == "auto" else {"dtype": dtype},
+        )
         folder = (
             model
             if revision is None

@@ -2,12 +2,19 @@
 
 Cached vectors outlive the weights that made them unless the cache knows better, so the fingerprint covers
 everything that a vector depends on: weights, architecture, alpha, tokenizer, prompts and maximum length.
+
+Speed: equal texts are computed once, and tokens are made ready while the model computes (`encoder_batches`).
+On a CPU a forward is small enough that its activations stay in the cache of a core, and each core has a
+forward of its own: an operation over 1,000 tokens is too short to be worth splitting between cores. A forward
+on one core gives the same bits whatever the others do.
 """
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,14 +24,17 @@ from transformers import PreTrainedTokenizerFast
 
 from conan_data.config import require
 from conan_data.errors import UserError
-from conan_data.mining.encoder import resolve_device
+from conan_data.mining.encoder import DTYPES, resolve_device
 from conan_train.model.embedder import Embedder
-from conan_train.model.tokenization import encode_texts, load_tokenizer, pad_tokens
-from conan_train.step.buckets import token_buckets
+from conan_train.model.encoder_batches import Bucket, distinct_texts, text_buckets
+from conan_train.model.tokenization import encode_texts, load_tokenizer
 
 # Config entries that change without changing a vector. The soft mask decides causality, so `is_causal` is one
 # of them.
 _NO_EFFECT = ("_name_or_path", "architectures", "dtype", "is_causal", "transformers_version", "use_cache")
+
+CPU_TOKENS = 768
+"""Padded tokens of one forward on a CPU, if `batch_tokens` is not less."""
 
 
 class CheckpointEncoder:
@@ -51,29 +61,73 @@ class CheckpointEncoder:
         self.fingerprint = fingerprint(embedder, tokenizer, max_length=self.contract.max_length)
         self._stamp = _stamp(embedder)
 
-    @torch.no_grad()
     def encode(self, texts: Sequence[str], *, kind: Literal["query", "document"]) -> np.ndarray:
         """Unit vectors, float32 [len(texts), dimension], in the order of `texts`; `kind` chooses the prompt."""
         assert _stamp(self.embedder) == self._stamp, (
             "the model has changed since its fingerprint was taken; make a new encoder"
         )
-        tokens = encode_texts(
-            self.tokenizer, texts, self.contract.max_length, prompt=self.contract.prompt(kind)
+        distinct, places_N = distinct_texts(texts)
+        vectors_ND = np.empty((len(distinct), self.dimension), dtype=np.float32)
+        on_cpu = self.embedder.device.type == "cpu"
+        prompt, max_length = self.contract.prompt(kind), self.contract.max_length
+        buckets = text_buckets(
+            distinct,
+            lambda part: encode_texts(self.tokenizer, part, max_length, prompt=prompt),
+            budget=min(self.batch_tokens, CPU_TOKENS) if on_cpu else self.batch_tokens,
+            pad_id=self.embedder.pad_id,
         )
-        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         was_training = self.embedder.training
         self.embedder.eval()
         try:
-            for bucket in token_buckets([len(ids) for ids in tokens], budget=self.batch_tokens):
-                batch = pad_tokens(
-                    [tokens[place] for place in bucket],
-                    pad_id=self.embedder.pad_id,
-                    device=self.embedder.device,
-                )
-                vectors[bucket] = self.embedder(*batch).float().cpu().numpy()
+            if on_cpu:
+                self._compute_on_cores(buckets, vectors_ND)
+            else:
+                self._compute(buckets, vectors_ND)
         finally:
             self.embedder.train(was_training)
-        return vectors
+        return vectors_ND if len(distinct) == len(texts) else vectors_ND[places_N]
+
+    @torch.inference_mode()
+    def _compute(self, buckets: Iterator[Bucket], vectors_ND: np.ndarray) -> None:
+        """On a device that works by itself: it is waited for once, at the end."""
+        device = self.embedder.device
+        pin = device.type == "cuda"
+        parts: list[tuple[np.ndarray, torch.Tensor]] = []
+        for rows_B, ids_BL, mask_BL in buckets:
+            batch = [torch.from_numpy(array) for array in (ids_BL, mask_BL)]
+            moved = [
+                (tensor.pin_memory() if pin else tensor).to(device, non_blocking=pin) for tensor in batch
+            ]
+            parts.append((rows_B, self.embedder(*moved).float()))
+        if parts:
+            rows_N = np.concatenate([rows_B for rows_B, _ in parts])
+            vectors_ND[rows_N] = torch.cat([part_BD for _, part_BD in parts]).cpu().numpy()
+
+    def _compute_on_cores(self, buckets: Iterator[Bucket], vectors_ND: np.ndarray) -> None:
+        """One thread a core, each with forwards of its own."""
+        num_threads = torch.get_num_threads()
+        turn = threading.Lock()
+
+        @torch.inference_mode()
+        def work() -> None:
+            torch.set_num_threads(1)
+            while True:
+                with turn:
+                    bucket = next(buckets, None)
+                if bucket is None:
+                    return
+                rows_B, ids_BL, mask_BL = bucket
+                vectors_ND[rows_B] = (
+                    self.embedder(torch.from_numpy(ids_BL), torch.from_numpy(mask_BL)).float().numpy()
+                )
+
+        try:
+            with ThreadPoolExecutor(num_threads, thread_name_prefix="encode") as pool:
+                for done in [pool.submit(work) for _ in range(num_threads)]:
+                    done.result()
+        finally:
+            # A thread's count is also that of threads to come.
+            torch.set_num_threads(num_threads)
 
 
 def fingerprint(embedder: Embedder, tokenizer: PreTrainedTokenizerFast, *, max_length: int) -> str:
@@ -115,17 +169,18 @@ def load_checkpoint(
     max_length: int | None = None,
     batch_tokens: int = 16_384,
     device: str | None = None,
+    dtype: str = "auto",
     **unknown: Any,
 ) -> CheckpointEncoder:
     """The encoder of a checkpoint folder.
 
     `max_length` in tokens (the checkpoint's own by default), `batch_tokens` the padded tokens of one forward,
-    `device` a torch device (by default the best that is there). Raises `UserError` for any other option and
-    for values out of range.
+    `device` a torch device (by default the best that is there), `dtype` what the weights are read as (auto:
+    as they were saved). Raises `UserError` for any other option and for values out of range.
     """
     if unknown:
         raise UserError(
-            f"encoder option {next(iter(unknown))!r}: a checkpoint takes max_length, batch_tokens and device"
+            f"encoder option {next(iter(unknown))!r}: a checkpoint takes max_length, batch_tokens, device and dtype"
         )
     require(
         max_length is None or (isinstance(max_length, int) and max_length >= 2),
@@ -139,5 +194,8 @@ def load_checkpoint(
         batch_tokens,
         "must be a positive integer",
     )
-    embedder = Embedder.load(path).to(resolve_device(device or "auto"))
+    require(dtype in DTYPES, "dtype", dtype, f"must be one of {', '.join(DTYPES)}")
+    embedder = Embedder.load(path, dtype=None if dtype == "auto" else getattr(torch, dtype)).to(
+        resolve_device(device or "auto")
+    )
     return CheckpointEncoder(embedder, load_tokenizer(path), max_length=max_length, batch_tokens=batch_tokens)

@@ -159,6 +159,20 @@ def test_embeddings_can_be_kept(tmp_path: Path, data: str, encoders: list[HashEn
     assert len(Embeddings.open(out / "embeddings" / "queries", fingerprint=encoder.fingerprint)) == 6
 
 
+def test_a_second_mining_of_the_same_weights_encodes_nothing(
+    tmp_path: Path, data: str, encoders: list[HashEncoder]
+) -> None:
+    encoders += [HashEncoder(), again := HashEncoder(), other := HashEncoder(salt="other weights")]
+    options = {"cache": str(tmp_path / "cache"), "storage": "int8"}
+    content = (stage.mine(config(tmp_path, data, **options)) / "negatives.parquet").read_bytes()
+    (tmp_path / "second").mkdir()
+    out = stage.mine(config(tmp_path / "second", data, **options))
+    assert again.calls == [] and (out / "negatives.parquet").read_bytes() == content
+    (tmp_path / "third").mkdir()
+    stage.mine(config(tmp_path / "third", data, **options))
+    assert len(other.calls) == 7, "two shards of queries and five of documents, of other weights"
+
+
 def test_too_little_memory_is_said_before_anything_is_encoded(
     tmp_path: Path, data: str, encoders: list[HashEncoder]
 ) -> None:

@@ -7,6 +7,7 @@ from transformers import LlamaModel, PreTrainedTokenizerFast
 
 from conan_data.errors import UserError
 from conan_data.mining.encoder import Encoder
+from conan_train.model import encoder_batches
 from conan_train.model.contract import EncodingContract
 from conan_train.model.embedder import Embedder
 from conan_train.model.encoder import CheckpointEncoder, fingerprint, load_checkpoint
@@ -104,3 +105,75 @@ def test_options_of_a_checkpoint(
             load_checkpoint(tmp_path, **options)
     with pytest.raises(UserError, match="device"):
         load_checkpoint(tmp_path, device="gpu")
+
+
+def test_equal_texts_are_computed_once_and_threads_change_nothing(
+    embedder: Embedder, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [" ".join(f"w{(number * place) % 37}" for place in range(1 + number % 7)) for number in range(90)]
+    encoder = CheckpointEncoder(embedder, tokenizer, batch_tokens=40)
+    expected = encoder.encode(texts, kind="document")
+    rows = []
+    forward = embedder.forward
+    monkeypatch.setattr(embedder, "forward", lambda ids, mask: (rows.append(len(ids)), forward(ids, mask))[1])
+    np.testing.assert_array_equal(encoder.encode(texts * 3, kind="document"), np.tile(expected, (3, 1)))
+    assert sum(rows) == len(set(texts)) and len(rows) > 8
+    torch.set_num_threads(3)
+    np.testing.assert_array_equal(encoder.encode(texts, kind="document"), expected)
+    assert torch.get_num_threads() == 3
+
+
+def test_an_error_of_the_model_is_raised_and_leaves_the_threads(
+    embedder: Embedder, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        raise MemoryError("planted")
+
+    monkeypatch.setattr(embedder, "forward", fails)
+    torch.set_num_threads(2)
+    with pytest.raises(MemoryError, match="planted"):
+        CheckpointEncoder(embedder, tokenizer, batch_tokens=20).encode(TEXTS, kind="document")
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("num_texts", [0, 1, 5, 300])
+def test_text_buckets_hold_every_row_once(
+    tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch, num_texts: int
+) -> None:
+    monkeypatch.setattr(encoder_batches, "TEXTS_A_CHUNK", 64)
+    texts = [f"{number} " + "w1 " * (number * 7 % 23) for number in range(num_texts)]
+
+    def tokenise(part: list[str]) -> list[list[int]]:
+        return [[int(text.split()[0]) + 1] * (1 + text.count("w1")) for text in part]
+
+    seen = []
+    for rows_B, ids_BL, mask_BL in encoder_batches.text_buckets(texts, tokenise, budget=64, pad_id=0):
+        assert ids_BL.size <= 64 or len(rows_B) == 1
+        assert mask_BL.sum(axis=1).max() == ids_BL.shape[1], "wider than its longest text"
+        for row, ids, mask in zip(rows_B, ids_BL, mask_BL):
+            assert [ids[mask == 1].tolist()] == tokenise([texts[row]])
+            assert not ids[mask == 0].any() and (np.diff(mask) <= 0).all()
+        seen += rows_B.tolist()
+    assert sorted(seen) == list(range(num_texts))
+
+
+@pytest.mark.gpu
+def test_cuda_gives_the_vectors_of_the_cpu(
+    embedder: Embedder, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    embedder.save(tmp_path, tokenizer=tokenizer)
+    on_cpu, on_cuda = (
+        load_checkpoint(tmp_path, device=device, batch_tokens=20) for device in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(
+        on_cuda.encode(TEXTS, kind="query"), on_cpu.encode(TEXTS, kind="query"), atol=1e-5
+    )
+
+
+def test_the_path_of_devices_that_work_by_themselves(
+    embedder: Embedder, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    encoder = CheckpointEncoder(embedder, tokenizer, batch_tokens=20)
+    expected = encoder.encode(TEXTS, kind="query")
+    encoder._compute_on_cores = encoder._compute  # type: ignore[method-assign]
+    np.testing.assert_allclose(encoder.encode(TEXTS, kind="query"), expected, atol=1e-6)
