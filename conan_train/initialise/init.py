@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel
 
 from conan_data import artifact
 from conan_data.errors import UserError
@@ -74,11 +74,20 @@ def model_config(config: InitConfig, tokenizer: "PreTrainedTokenizerFast | None"
 
 
 def random_model(config: InitConfig, tokenizer: "PreTrainedTokenizerFast") -> LlamaForCausalLM:
-    """The model in float32; the generators of the process are left as they were."""
+    """The model in float32; the generators of the process are left as they were.
+
+    transformers makes an output matrix and then gives it up for the embedding; at 150,000 tokens that is a
+    third more memory. So only the backbone is really made.
+    """
     llama_config = model_config(config, tokenizer)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return LlamaForCausalLM(llama_config)
+        backbone = LlamaModel(llama_config)
+    with torch.device("meta"):
+        model = LlamaForCausalLM(llama_config)
+    model.model = backbone
+    model.tie_weights()
+    return model
 
 
 def _report(config: InitConfig, found: dict[str, Any]) -> None:

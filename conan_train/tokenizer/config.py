@@ -29,6 +29,8 @@ class TokenizerConfig(StageConfig):
     """
     min_frequency: int = 2
     """How often a pair has to occur to become a token."""
+    max_token_bytes: int = 48
+    """Longest token in bytes. Where words are not spaced, a sentence that is often repeated would become one."""
     baseline: str = ""
     """Tokenizer to compare with: a folder, a tokenizer.json, an artifact, or a model on the Hub
     (owner/name[@revision]).
@@ -48,4 +50,5 @@ class TokenizerConfig(StageConfig):
             self.sample_characters >= 1, "sample_characters", self.sample_characters, "must be at least 1"
         )
         require(0 <= self.balance <= 1, "balance", self.balance, "must be between 0 and 1")
+        require(self.max_token_bytes >= 1, "max_token_bytes", self.max_token_bytes, "must be at least 1")
         require(self.min_frequency >= 1, "min_frequency", self.min_frequency, "must be at least 1")

@@ -78,6 +78,7 @@ def train_tokenizer(config: TokenizerConfig) -> Path:
         trainer = trainers.BpeTrainer(
             vocab_size=config.vocab_size,
             min_frequency=config.min_frequency,
+            max_token_length=config.max_token_bytes,
             special_tokens=list(SPECIALS),
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,

@@ -93,6 +93,15 @@ def test_the_seed_decides_and_nothing_else(made: Path, tokenizer_dir: Path, tmp_
     assert first == same != other
 
 
+def test_the_weights_are_those_that_transformers_makes(made: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(made / "model")
+    torch.manual_seed(0)
+    stock = LlamaForCausalLM(model.config)
+    assert model.lm_head.weight is model.get_input_embeddings().weight
+    for name, parameter in stock.named_parameters():
+        assert torch.equal(model.get_parameter(name), parameter), name
+
+
 def test_another_length(tokenizer_dir: Path, tmp_path: Path) -> None:
     out = init(
         InitConfig(out=tmp_path / "model", preset="nano", tokenizer=str(tokenizer_dir), max_position=96)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, LlamaModel
 
 from conan_data.errors import UserError
@@ -169,3 +170,42 @@ def test_without_peft_the_message_says_what_to_install(
 def test_wrong_values(fields: dict[str, object]) -> None:
     with pytest.raises(UserError, match=f"lora.{next(iter(fields))}: "):
         LoraConfig(**fields)
+
+
+def test_two_processes_train_the_same_adapters(base: Embedder, tmp_path: Path) -> None:
+    """One text each; averaged gradients must be those of both texts in one process."""
+    base.save(tmp_path / "base")
+    torch.multiprocessing.spawn(_one_of_two, args=(str(tmp_path),), nprocs=2)
+    alone = apply_lora(Embedder.load(tmp_path / "base"), LoraConfig(rank=3), seed=1).train()
+    _away_from_zero(alone)
+    (alone(IDS, MASK)[:, 0].sum() / 2).backward()
+    first, second = (load_file(tmp_path / f"{rank}.safetensors") for rank in range(2))
+    expected = {
+        name: parameter.grad for name, parameter in alone.named_parameters() if parameter.requires_grad
+    }
+    assert first.keys() == second.keys() == expected.keys()
+    for name, gradient in expected.items():
+        assert gradient.abs().max() > 0
+        assert torch.equal(first[name], second[name])
+        torch.testing.assert_close(first[name], gradient, atol=1e-6, rtol=1e-4)
+
+
+def _away_from_zero(embedder: Embedder) -> None:
+    for name, parameter in embedder.named_parameters():
+        if "lora_B" in name:
+            parameter.data.fill_(0.02)
+
+
+def _one_of_two(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    store = torch.distributed.FileStore(f"{folder}/store", 2)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    embedder = apply_lora(Embedder.load(f"{folder}/base"), LoraConfig(rank=3), seed=1).train()
+    _away_from_zero(embedder)
+    wrapped = torch.nn.parallel.DistributedDataParallel(embedder)
+    wrapped(IDS[rank : rank + 1], MASK[rank : rank + 1])[:, 0].sum().backward()
+    gradients = {
+        name: parameter.grad for name, parameter in embedder.named_parameters() if parameter.requires_grad
+    }
+    save_file(gradients, f"{folder}/{rank}.safetensors")
+    torch.distributed.destroy_process_group()

@@ -231,7 +231,7 @@ def test_wrong_inputs(model_dir: Path, corpus_file: Path, tmp_path: Path) -> Non
         ({"sequence_length": 256}, "sequence_length: 256 is more than the 128 positions"),
         ({"corpus": short}, "too few for one row of 64"),
         ({"corpus": tmp_path / "absent"}, "absent: no such file"),
-        ({"model": tmp_path / "absent"}, "absent: no such file"),
+        ({"model": tmp_path / "absent"}, "absent: no such directory"),
         ({"model": tmp_path}, "no config.json"),
         ({"device": "tpu"}, "device: must be one of"),
         ({"steps": 2}, "warmup_steps: must be less than the 2 steps"),

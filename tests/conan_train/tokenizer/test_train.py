@@ -90,6 +90,24 @@ def test_merges_were_learned(tokenizer_dir: Path) -> None:
     assert raw.encode("12", add_special_tokens=False).tokens == ["1", "2"]
 
 
+def test_no_token_is_a_sentence(tmp_path: Path) -> None:
+    rows = [json.dumps({"text": "เรียกดูรายละเอียดสำหรับคำสั่งตัวเต็ม", "lang": "th"})] * 300
+    (tmp_path / "th.jsonl").write_text("\n".join(rows))
+    longest = {}
+    for size in (24, 1000):
+        out = train_tokenizer(
+            TokenizerConfig(
+                out=tmp_path / str(size),
+                corpus=(str(tmp_path / "th.jsonl"),),
+                vocab_size=400,
+                max_token_bytes=size,
+            )
+        )
+        vocabulary = Tokenizer.from_file(str(out / "tokenizer.json")).get_vocab()
+        longest[size] = max(len(token) for token in vocabulary if token not in SPECIALS)
+    assert longest[24] <= 24 and longest[1000] == 3 * 36
+
+
 def test_rows_and_fertility(corpus_file: Path, tokenizer_dir: Path) -> None:
     rows = open_artifact(tokenizer_dir, kind="tokenizer").rows
     texts = [
