@@ -1,0 +1,164 @@
+"""The cost of the soft mask: `python -m tests.benchmarks.softmask`.
+
+On CUDA, attention alone, forward and backward, bf16, 16 heads of 64 over 4 of keys and values, 32,768 tokens
+in texts of each length: two flash calls at alpha 0.5, plain bidirectional flash (the same kernel, one call),
+and sdpa with the dense bias, which is skipped where its bias would take more than a quarter of the memory.
+The sides take turns; medians. Memory is the peak above the inputs for one text of each length.
+
+On the CPU the two-call form is a reference and not for speed; there it is the dense bias of a whole small
+model at alpha 0.5 against its bidirectional mask, forward and backward.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from transformers import LlamaModel
+
+from conan_train.model.contract import EncodingContract
+from conan_train.model.embedder import Embedder
+from conan_train.model.presets import llama_config
+from conan_train.model.softmask import packed_bias
+from conan_train.model.softmask.flash import varlen_attention
+from conan_train.model.softmask.rows import rows_of_lengths
+
+LENGTHS = (512, 2_048, 8_192, 32_768)
+NUM_TOKENS = 32_768
+NUM_HEADS, NUM_KV_HEADS, HEAD_SIZE = 16, 4, 64
+SCALE = HEAD_SIZE**-0.5
+
+
+def inputs_of(length: int, num_texts: int) -> list[torch.Tensor]:
+    """Query, key, value [T, H, D] in bf16."""
+    return [
+        torch.randn(
+            length * num_texts, heads, HEAD_SIZE, device="cuda", dtype=torch.bfloat16
+        ).requires_grad_()
+        for heads in (NUM_HEADS, NUM_KV_HEADS, NUM_KV_HEADS)
+    ]
+
+
+def flash_side(length: int, num_texts: int, alpha: float) -> Callable[[], None]:
+    inputs = inputs_of(length, num_texts)
+    grad = torch.randn_like(inputs[0])
+    rows = rows_of_lengths([length] * num_texts, alpha, dtype=torch.float32, device=torch.device("cuda"))
+    return lambda: _discard(torch.autograd.grad(varlen_attention(*inputs, rows, scale=SCALE), inputs, grad))
+
+
+def dense_side(length: int, num_texts: int) -> Callable[[], None]:
+    inputs = [
+        given.detach().unflatten(0, (num_texts, length)).transpose(1, 2).contiguous().requires_grad_()
+        for given in inputs_of(length, num_texts)
+    ]
+    grad = torch.randn_like(inputs[0])
+    segment = torch.zeros(1, length, dtype=torch.long, device="cuda")
+    bias = packed_bias(segment, 0.5, torch.bfloat16).expand(num_texts, 1, length, length)
+
+    def run() -> None:
+        out = torch.nn.functional.scaled_dot_product_attention(
+            *inputs, attn_mask=bias, scale=SCALE, enable_gqa=True
+        )
+        torch.autograd.grad(out, inputs, grad)
+
+    return run
+
+
+def _discard(result: object) -> None:
+    pass
+
+
+def milliseconds(sides: dict[str, Callable[[], None]], num_runs: int) -> dict[str, float]:
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for run in range(-3, num_runs):
+        for name, side in sides.items():
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            side()
+            torch.cuda.synchronize()
+            if run >= 0:
+                times[name].append((time.perf_counter() - start) * 1e3)
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def peak_megabytes(side: Callable[[], None]) -> float:
+    side()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    side()
+    return (torch.cuda.max_memory_allocated() - before) / 1e6
+
+
+def on_cuda(num_runs: int) -> dict[str, float]:
+    """Times and ratios by length; a dense side that does not fit is left out."""
+    total = torch.cuda.get_device_properties(0).total_memory
+    figures: dict[str, float] = {}
+    print(
+        f"{'length':>8} {'soft ms':>9} {'plain ms':>9} {'ratio':>6} {'dense ms':>9} {'soft MB':>9} {'dense MB':>9}"
+    )
+    for length in LENGTHS:
+        num_texts = NUM_TOKENS // length
+        sides = {"soft": flash_side(length, num_texts, 0.5), "plain": flash_side(length, num_texts, 1.0)}
+        # bias in bf16, and what the kernel's padding and the building of the mask take on top
+        has_dense = 16 * length**2 < total / 4
+        if has_dense:
+            sides["dense"] = dense_side(length, num_texts)
+        found = milliseconds(sides, num_runs)
+        memory = peak_megabytes(flash_side(length, 1, 0.5))
+        dense_memory = peak_megabytes(dense_side(length, 1)) if has_dense else float("nan")
+        ratio = found["soft"] / found["plain"]
+        print(
+            f"{length:>8} {found['soft']:>9.2f} {found['plain']:>9.2f} {ratio:>6.2f} "
+            f"{found.get('dense', float('nan')):>9.2f} {memory:>9.1f} {dense_memory:>9.1f}"
+        )
+        figures |= {
+            f"ms_{length}": found["soft"],
+            f"ratio_plain_{length}": ratio,
+            f"megabytes_{length}": memory,
+        }
+        if has_dense:
+            figures[f"ratio_dense_{length}"] = found["dense"] / found["soft"]
+    figures["ratio_plain"] = max(figures[f"ratio_plain_{length}"] for length in LENGTHS)
+    # 1 is linear, 4 quadratic, from one length to the next that is four times as long
+    figures["memory_growth"] = figures["megabytes_32768"] / figures["megabytes_8192"] / 4
+    return figures
+
+
+def on_cpu(num_runs: int) -> dict[str, float]:
+    """What the bias costs a small model, as a ratio to the bidirectional mask."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    embedder = Embedder(LlamaModel(llama_config("nano")), EncodingContract())
+    ids = torch.randint(1, 8_000, (8, 128))
+    mask = torch.ones_like(ids)
+    for row in range(8):
+        mask[row, 128 - 4 * row :] = 0
+    times: dict[float, list[float]] = {0.5: [], 1.0: []}
+    for run in range(-2, num_runs):
+        for alpha, found in times.items():
+            embedder.mask.alpha = alpha
+            embedder.zero_grad()
+            start = time.perf_counter()
+            embedder(ids, mask).square().sum().backward()
+            if run >= 0:
+                found.append(time.perf_counter() - start)
+    ratio = statistics.median(soft / plain for soft, plain in zip(times[0.5], times[1.0], strict=True))
+    print(f"no GPU here; dense bias at alpha 0.5 against bidirectional, on the CPU: {ratio:.3f} times")
+    return {"ratio_bidirectional_cpu": ratio}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    options.add_argument("--runs", type=int, default=15)
+    given = options.parse_args()
+    on_gpu = given.device == "cuda" or (given.device == "auto" and torch.cuda.is_available())
+    figures = on_cuda(given.runs) if on_gpu else on_cpu(given.runs)
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()
