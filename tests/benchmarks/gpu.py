@@ -3,7 +3,8 @@
 The tests marked `gpu`, the soft mask's benchmark, the utilisation of the presets, then `step`, `encode` and
 `pretrain` with `--device cuda`, each in a process of its own and within the seconds that are left. A part that
 is missing, fails or runs out of time is named in the result and does not stop the others. The machine needs
-torch, transformers, accelerate, pyarrow, numpy and safetensors; parts that need more say so themselves.
+torch, transformers, accelerate, pyarrow, numpy and safetensors; parts that need more say so themselves, and
+without pytest the tests run through `gpu_tests`.
 
 The last line is one JSON object: part -> its own figures, or {"failed": reason}.
 """
@@ -17,8 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.gpu_tests import test_files
+
 ROOT = Path(__file__).parents[2]
-GPU_TESTS = ["tests/conan_train"]
 
 
 def parts() -> dict[str, list[str]]:
@@ -30,7 +32,11 @@ def parts() -> dict[str, list[str]]:
         "pretrain": ["--device", "cuda"],
         "encode": ["--device", "cuda"],
     }
-    commands = {"tests": [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", *GPU_TESTS]}
+    has_pytest = importlib.util.find_spec("pytest") is not None
+    with_pytest = ["pytest", "-m", "gpu", "-rfE", *map(str, test_files())]
+    commands = {
+        "tests": [sys.executable, "-m", *(with_pytest if has_pytest else ["tests.benchmarks.gpu_tests"])]
+    }
     return commands | {
         name: [sys.executable, "-m", f"tests.benchmarks.{name}", *arguments]
         for name, arguments in benchmarks.items()
@@ -39,7 +45,7 @@ def parts() -> dict[str, list[str]]:
 
 def run_part(name: str, command: list[str], limit: float) -> dict[str, Any]:
     """Its figures, or why there are none."""
-    module = "pytest" if name == "tests" else f"tests.benchmarks.{name}"
+    module = f"tests.benchmarks.{'gpu_tests' if name == 'tests' else name}"
     if importlib.util.find_spec(module) is None:
         return {"failed": f"no module {module} here"}
     if limit < 10:
@@ -50,7 +56,7 @@ def run_part(name: str, command: list[str], limit: float) -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         return {"failed": f"not done after {limit:.0f} s"}
     print(done.stdout, flush=True)
-    result = test_counts(done.stdout) if name == "tests" else figures(done.stdout)
+    result = test_counts(done.stdout) if "pytest" in command else figures(done.stdout)
     if done.returncode or not result:
         print(done.stderr[-4_000:], file=sys.stderr, flush=True)
         last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
