@@ -1,9 +1,9 @@
 """The cost of the soft mask: `python -m tests.benchmarks.softmask`.
 
 On CUDA, attention alone, forward and backward, bf16, 16 heads of 64 over 4 of keys and values, 32,768 tokens
-in texts of each length: two flash calls at alpha 0.5, plain bidirectional flash (the same kernel, one call),
-and sdpa with the dense bias, which is skipped where its bias would take more than a quarter of the memory.
-The sides take turns; medians. Memory is the peak above the inputs for one text of each length.
+in texts of each length: two flash calls at alpha 0.5, torch's own bidirectional flash,
+and sdpa with the dense bias up to length 8,192.
+The sides take turns; medians. Memory is the peak for one text of each length.
 
 On the CPU the two-call form is a reference and not for speed; there it is the dense bias of a whole small
 model at alpha 0.5 against its bidirectional mask, forward and backward.
@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import LlamaModel
 
 from conan_train.model.contract import EncodingContract
@@ -27,6 +29,7 @@ from conan_train.model.softmask.rows import rows_of_lengths
 
 LENGTHS = (512, 2_048, 8_192, 32_768)
 NUM_TOKENS = 32_768
+LONGEST_DENSE = 8_192  # a bias of 32,768 takes 2 GB, and its making several times that
 NUM_HEADS, NUM_KV_HEADS, HEAD_SIZE = 16, 4, 64
 SCALE = HEAD_SIZE**-0.5
 
@@ -41,33 +44,51 @@ def inputs_of(length: int, num_texts: int) -> list[torch.Tensor]:
     ]
 
 
-def flash_side(length: int, num_texts: int, alpha: float) -> Callable[[], None]:
+def soft_side(length: int, num_texts: int) -> Callable[[], None]:
     inputs = inputs_of(length, num_texts)
     grad = torch.randn_like(inputs[0])
-    rows = rows_of_lengths([length] * num_texts, alpha, dtype=torch.float32, device=torch.device("cuda"))
-    return lambda: _discard(torch.autograd.grad(varlen_attention(*inputs, rows, scale=SCALE), inputs, grad))
+    rows = rows_of_lengths([length] * num_texts, 0.5, dtype=torch.float32, device=torch.device("cuda"))
+
+    def run() -> None:
+        torch.autograd.grad(varlen_attention(*inputs, rows, scale=SCALE), inputs, grad)
+
+    return run
 
 
-def dense_side(length: int, num_texts: int) -> Callable[[], None]:
-    inputs = [
+def padded_inputs(length: int, num_texts: int) -> list[torch.Tensor]:
+    """The same, [B, H, L, D]."""
+    return [
         given.detach().unflatten(0, (num_texts, length)).transpose(1, 2).contiguous().requires_grad_()
         for given in inputs_of(length, num_texts)
     ]
+
+
+def plain_side(length: int, num_texts: int) -> Callable[[], None]:
+    inputs = padded_inputs(length, num_texts)
     grad = torch.randn_like(inputs[0])
-    segment = torch.zeros(1, length, dtype=torch.long, device="cuda")
-    bias = packed_bias(segment, 0.5, torch.bfloat16).expand(num_texts, 1, length, length)
 
     def run() -> None:
-        out = torch.nn.functional.scaled_dot_product_attention(
-            *inputs, attn_mask=bias, scale=SCALE, enable_gqa=True
-        )
+        with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+            out = scaled_dot_product_attention(*inputs, scale=SCALE, enable_gqa=True)
         torch.autograd.grad(out, inputs, grad)
 
     return run
 
 
-def _discard(result: object) -> None:
-    pass
+def dense_side(length: int, num_texts: int) -> Callable[[], None]:
+    inputs = padded_inputs(length, num_texts)
+    grad = torch.randn_like(inputs[0])
+    segment = torch.zeros(1, length, dtype=torch.long, device="cuda")
+    bias = packed_bias(segment, 0.5, torch.bfloat16).expand(num_texts, 1, length, length)
+
+    def run() -> None:
+        # as transformers does it under a bias: its kernel knows no grouped heads
+        query, *grouped = inputs
+        key, value = (given.repeat_interleave(NUM_HEADS // NUM_KV_HEADS, dim=1) for given in grouped)
+        out = scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=SCALE)
+        torch.autograd.grad(out, inputs, grad)
+
+    return run
 
 
 def milliseconds(sides: dict[str, Callable[[], None]], num_runs: int) -> dict[str, float]:
@@ -83,32 +104,30 @@ def milliseconds(sides: dict[str, Callable[[], None]], num_runs: int) -> dict[st
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def peak_megabytes(side: Callable[[], None]) -> float:
-    side()
+def peak_megabytes(make: Callable[[int, int], Callable[[], None]], length: int) -> float:
+    """Of one text, inputs and mask included."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    side()
+    make(length, 1)()
     return (torch.cuda.max_memory_allocated() - before) / 1e6
 
 
 def on_cuda(num_runs: int) -> dict[str, float]:
-    """Times and ratios by length; a dense side that does not fit is left out."""
-    total = torch.cuda.get_device_properties(0).total_memory
+    """Times, ratios and peaks by length."""
     figures: dict[str, float] = {}
     print(
         f"{'length':>8} {'soft ms':>9} {'plain ms':>9} {'ratio':>6} {'dense ms':>9} {'soft MB':>9} {'dense MB':>9}"
     )
     for length in LENGTHS:
         num_texts = NUM_TOKENS // length
-        sides = {"soft": flash_side(length, num_texts, 0.5), "plain": flash_side(length, num_texts, 1.0)}
-        # bias in bf16, and what the kernel's padding and the building of the mask take on top
-        has_dense = 16 * length**2 < total / 4
+        sides = {"soft": soft_side(length, num_texts), "plain": plain_side(length, num_texts)}
+        has_dense = length <= LONGEST_DENSE
         if has_dense:
             sides["dense"] = dense_side(length, num_texts)
         found = milliseconds(sides, num_runs)
-        memory = peak_megabytes(flash_side(length, 1, 0.5))
-        dense_memory = peak_megabytes(dense_side(length, 1)) if has_dense else float("nan")
+        memory = peak_megabytes(soft_side, length)
+        dense_memory = peak_megabytes(dense_side, length) if has_dense else float("nan")
         ratio = found["soft"] / found["plain"]
         print(
             f"{length:>8} {found['soft']:>9.2f} {found['plain']:>9.2f} {ratio:>6.2f} "
