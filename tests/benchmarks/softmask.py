@@ -1,9 +1,8 @@
 """The cost of the soft mask: `python -m tests.benchmarks.softmask`.
 
 On CUDA, attention alone, forward and backward, bf16, 16 heads of 64 over 4 of keys and values, 32,768 tokens
-in texts of each length: two flash calls at alpha 0.5, torch's own bidirectional flash,
-and sdpa with the dense bias up to length 8,192.
-The sides take turns; medians. Memory is the peak for one text of each length.
+in texts of each length: two flash calls at alpha 0.5, torch's own bidirectional flash, and sdpa with the
+dense bias up to length 8,192. The sides take turns; medians. Memory is the peak for one text of each length.
 
 On the CPU the two-call form is a reference and not for speed; there it is the dense bias of a whole small
 model at alpha 0.5 against its bidirectional mask, forward and backward.
