@@ -11,6 +11,7 @@ grows with the batch: of a process of its own for each size, above what it held 
 """
 
 import argparse
+import dataclasses
 import json
 import logging
 import math
@@ -26,6 +27,7 @@ import torch
 import transformers
 from tabulate import tabulate
 
+from conan_train.step.contrastive import QueryBatch
 from tests.benchmarks.step_sides import (
     LAWS,
     NUM_NEGATIVES,
@@ -43,7 +45,8 @@ ALLOCATOR = {
     "MALLOC_TOP_PAD_": "268435456",
 }
 """Keeps glibc from giving memory back and asking for it again at every step, for both sides."""
-GROWTH = (1, 2, 4, 8, 16)
+GROWTH = {"plain": (1, 2, 4), "gradcache": (1, 2, 4, 8, 16)}
+"""Batch sizes of the table of memory, in times `NUM_QUERIES`; plain ends where a small machine would."""
 Steps = dict[str, list[tuple[float, float]]]
 Runs = dict[str, Iterator[tuple[float, float]]]
 
@@ -105,8 +108,8 @@ def memory(given: argparse.Namespace, growth: int, grad_cache: bool) -> float:
         folder = Path(name) / "model"
         write_model(folder)
         num_queries = NUM_QUERIES * growth
-        (small,) = make_batches(make_rows("lognormal", NUM_QUERIES), folder)
-        (batch,) = make_batches(make_rows("lognormal", num_queries), folder, num_queries=num_queries)
+        (small,) = make_batches(make_rows("short", NUM_QUERIES), folder)
+        (batch,) = make_batches(make_rows("short", num_queries), folder, num_queries=num_queries)
         steps = Ours(folder, given.device, given.budget, grad_cache=grad_cache).steps([_few(small), batch])
         next(steps)
         if given.device == "cuda":
@@ -120,10 +123,8 @@ def memory(given: argparse.Namespace, growth: int, grad_cache: bool) -> float:
         return (_status("VmHWM") - before) / 1e3
 
 
-def _few(batch: object) -> object:
+def _few(batch: QueryBatch) -> QueryBatch:
     """A batch of one query, to have weights, gradients and the optimiser's state in memory."""
-    import dataclasses
-
     return dataclasses.replace(
         batch,
         query_tokens=[tokens[:8] for tokens in batch.query_tokens[:1]],
@@ -144,11 +145,14 @@ def _status(key: str) -> int:
 
 
 def part(given: argparse.Namespace, *arguments: object) -> object:
-    """What a part gives in a process of its own, under the allocator's settings."""
-    if given.device == "cpu":
-        os.environ |= {**ALLOCATOR, "OMP_NUM_THREADS": str(given.threads)}
+    """What a part gives in a process of its own; on a CPU what is timed is under the allocator's settings."""
+    settings = {"OMP_NUM_THREADS": str(given.threads)}
+    if given.device == "cpu" and arguments[0] != "memory":
+        settings |= ALLOCATOR
     command = [sys.executable, "-m", "tests.benchmarks.step", *sys.argv[1:], "--part", *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **settings}
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -185,7 +189,7 @@ def main() -> None:
         given,
         {law: part(given, "speed", law) for law in given.laws},
         part(given, "mask"),
-        {way: [part(given, "memory", growth, way) for growth in GROWTH] for way in ("plain", "gradcache")},
+        {way: [part(given, "memory", growth, way) for growth in sizes] for way, sizes in GROWTH.items()},
     )
 
 
@@ -217,7 +221,7 @@ def report(
     print(
         tabulate(
             [[way, *(f"{peak:.0f}" for peak in values)] for way, values in peaks.items()],
-            headers=["peak MB", *(f"{NUM_QUERIES * growth} queries" for growth in GROWTH)],
+            headers=["peak MB", *(f"{NUM_QUERIES * growth} queries" for growth in GROWTH["gradcache"])],
         )
     )
     ratios = {law: sides["peer"] / sides["plain"] for law, sides in medians.items()}
@@ -228,8 +232,8 @@ def report(
         **{f"ratio_st_{law}": ratio for law, ratio in ratios.items()},
         **{f"ratio_st_gradcache_{law}": ratio for law, ratio in cached.items()},
         "soft_mask_overhead": statistics.median(mask["soft"]) / statistics.median(mask["bidirectional"]) - 1,
-        "memory_growth_plain": peaks["plain"][-1] / peaks["plain"][0],
-        "memory_growth_gradcache": peaks["gradcache"][-1] / peaks["gradcache"][0],
+        f"memory_growth_plain_x{GROWTH['plain'][-1]}": peaks["plain"][-1] / peaks["plain"][0],
+        f"memory_growth_gradcache_x{GROWTH['gradcache'][-1]}": peaks["gradcache"][-1] / peaks["gradcache"][0],
     }
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
