@@ -13,10 +13,12 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
@@ -24,14 +26,28 @@ from transformers import PreTrainedModel
 from conan_data.errors import UserError
 from conan_data.progress import progress
 from conan_train.checkpoint.state import load_checkpoint, save_checkpoint
-from conan_train.optim.groups import adamw, set_lr
+from conan_train.model.flops import model_flops_per_token
+from conan_train.model.peak import peak_flops
+from conan_train.optim.groups import set_lr
+from conan_train.optim.optimizer import make_optimizer
 from conan_train.optim.schedule import lr_at
-from conan_train.pretrain.config import PretrainConfig
-from conan_train.pretrain.held_out import summed_loss
-from conan_train.pretrain.packing import Batch, Rows
+from conan_train.pretrain.config import LanguageModelConfig
+from conan_train.pretrain.losses import GroupedLoss, batch_losses, means
+from conan_train.pretrain.packing import Batch, PackedRows
 from conan_train.trainlog import NAME, TrainLog
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Groups of documents whose losses are logged."""
+
+    field: str
+    """Name of the log's field."""
+    of: np.ndarray
+    """int [N]: the group of every document."""
+    names: Sequence[str]
 
 
 class Trainer:
@@ -39,19 +55,24 @@ class Trainer:
 
     def __init__(
         self,
-        config: PretrainConfig,
+        config: LanguageModelConfig,
         *,
         model: PreTrainedModel,
-        rows: Rows,
+        rows: PackedRows,
         num_steps: int,
         accelerator: Accelerator,
         directory: Path,
+        groupings: Sequence[Grouping] = (),
+        label: str = "pretraining",
     ) -> None:
+        self.groupings, self.label = groupings, label
         self.config, self.rows, self.num_steps = config, rows, num_steps
         self.accelerator, self.directory = accelerator, directory
         self.bare = model.to(accelerator.device)
-        self.optimizer = adamw(self.bare, config.optim)
-        self.model = accelerator.prepare(self.bare)
+        self.optimizer = make_optimizer(self.bare, config.optim)
+        self.model = accelerator.prepare(torch.compile(self.bare) if config.compile else self.bare)
+        self.peak = peak_flops(accelerator.device) if config.precision == "bf16" else None
+        self.flops_per_token = model_flops_per_token(self.bare, length=config.sequence_length)
         self.log = TrainLog(directory / NAME)
         self.step = 0
         self.extra: dict[str, Any] = {}
@@ -72,11 +93,11 @@ class Trainer:
         """
         self.model.train()
         since, num_taken = time.monotonic(), 0
-        for step in progress(range(self.step, self.num_steps), "pretraining", unit="step"):
-            loss, norm = self._take(step)
+        for step in progress(range(self.step, self.num_steps), self.label, unit="step"):
+            values = self._take(step)
             self.step, num_taken = step + 1, num_taken + 1
             if self.step % self.config.log_every == 0 or self.step == self.num_steps:
-                self._log_step(loss, norm, num_taken * self.config.batch_tokens / (time.monotonic() - since))
+                self._log_step(values, num_taken * self.config.batch_tokens / (time.monotonic() - since))
                 since, num_taken = time.monotonic(), 0
             if self.step % self.config.checkpoint_every == 0 or self.step == self.num_steps:
                 start = time.monotonic()
@@ -91,36 +112,55 @@ class Trainer:
             )
         self.accelerator.wait_for_everyone()
 
-    def _take(self, step: int) -> tuple[float, float]:
-        """One optimiser step; returns the loss a label, and the norm of the gradient before it was clipped."""
+    def _take(self, step: int) -> dict[str, Any]:
+        """One optimiser step; returns what the log says of it: the loss a label, the norm of the gradient
+        before it was clipped, and before a line of the log the loss of each group.
+        """
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         torch.manual_seed((self.config.seed * self.num_steps + step) * world + rank)
         set_lr(self.optimizer, lr_at(step, self.config.optim, num_steps=self.num_steps))
         batches = list(self._batches(step))
         counted = torch.tensor(sum(batch.num_labels for batch in batches), device=self.accelerator.device)
         num_labels = max(int(self.accelerator.reduce(counted, reduction="sum")), 1)
-        total = torch.zeros((), device=self.accelerator.device)
+        total = torch.zeros(2, device=self.accelerator.device)
+        groups = self._groups(step)
         for number, batch in enumerate(batches, start=1):
             hold = self.accelerator.no_sync(self.model) if number < len(batches) else contextlib.nullcontext()
             with hold:
-                loss = summed_loss(self.model, batch, self.accelerator.device)
+                losses = batch_losses(self.model, batch, self.accelerator.device, z_loss=self.config.z_loss)
                 self.accelerator.backward(
-                    loss * (world / num_labels)
+                    losses.total * (world / num_labels)
                 )  # the average over processes takes `world` out again
-            total += loss.detach()
-        loss_value = float(self.accelerator.reduce(total, reduction="sum")) / num_labels
+            total += torch.stack([losses.cross_entropy_BL.sum(), losses.z_loss])
+            for group in groups:
+                group.add(batch, losses.cross_entropy_BL)
+        loss_value, z_loss = (self.accelerator.reduce(total, reduction="sum") / num_labels).tolist()
         norm = torch.nn.utils.clip_grad_norm_(self.bare.parameters(), self.config.optim.grad_clip or math.inf)
         self._check_finite(step, loss_value, float(norm))
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return loss_value, float(norm)
+        values: dict[str, Any] = {"loss": loss_value, "grad_norm": float(norm)}
+        if self.config.z_loss:
+            values["z_loss"] = z_loss
+        for grouping, group in zip(self.groupings, groups):
+            values[grouping.field] = means(
+                self.accelerator.reduce(group.sums, reduction="sum"), grouping.names
+            )
+        return values
+
+    def _groups(self, step: int) -> list[GroupedLoss]:
+        """Sums for the groupings, in a step that the log will show."""
+        if (step + 1) % self.config.log_every and step + 1 != self.num_steps:
+            return []
+        device = self.accelerator.device
+        return [GroupedLoss(grouping.of, len(grouping.names), device) for grouping in self.groupings]
 
     def _batches(self, step: int) -> Iterator[Batch]:
         """This process's rows of a step, in micro batches; all processes have the same number of both."""
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         mine = self.config.batch_rows // world
         first = step * self.config.batch_rows + rank * mine
-        size = max(1, self.config.micro_batch_tokens // self.config.sequence_length)
+        size = self.config.micro_batch_rows
         for start in range(0, mine, size):
             yield self.rows.batch(first + start, min(size, mine - start))
 
@@ -132,24 +172,21 @@ class Trainer:
                     "(another config starts over with --overwrite)"
                 )
 
-    def _log_step(self, loss: float, norm: float, tokens_per_second: float) -> None:
+    def _log_step(self, values: dict[str, Any], tokens_per_second: float) -> None:
         if not self.accelerator.is_main_process:
             return
         lr = lr_at(self.step - 1, self.config.optim, num_steps=self.num_steps)
-        event = {
-            "event": "step",
-            "step": self.step,
-            "loss": loss,
-            "lr": lr,
-            "tokens_per_second": tokens_per_second,
-            "grad_norm": norm,
-        }
-        self.log.append(event)
+        speed = {"tokens_per_second": tokens_per_second}
+        if self.peak:
+            used = tokens_per_second * self.flops_per_token
+            speed["mfu"] = used / (self.peak * self.accelerator.num_processes)
+        self.log.append({"event": "step", "step": self.step, **values, "lr": lr, **speed})
         log.info(
-            "step %d of %d: loss %.4f, lr %.2e, %.0f tokens/s",
+            "step %d of %d: loss %.4f, lr %.2e, %.0f tokens/s%s",
             self.step,
             self.num_steps,
-            loss,
+            values["loss"],
             lr,
             tokens_per_second,
+            f", {100 * speed['mfu']:.1f}% MFU" if "mfu" in speed else "",
         )

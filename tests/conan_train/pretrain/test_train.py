@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from conan_data.artifact import open_artifact
 from conan_data.errors import UserError
+from conan_data.tokens.tokenizer import read_vocabulary
 from conan_train.checkpoint.state import latest_checkpoint
 from conan_train.optim.config import OptimConfig
 from conan_train.pretrain.config import PretrainConfig
 from conan_train.pretrain.held_out import choose_held_out
 from conan_train.pretrain.loop import Trainer
-from conan_train.pretrain.tokens import tokenize
+from conan_train.pretrain.tokens import read_tokens, tokenize
 from conan_train.pretrain.train import pretrain
 
 ROOT = Path(__file__).parents[3]
@@ -73,7 +73,7 @@ def test_it_learns_and_publishes(undisturbed: Path, model_dir: Path, corpus_file
     assert rows.kept == 361 - rows.dropped["held-out"] and rows.dropped["held-out"] >= 12
     log = events(undisturbed)
     assert [event["step"] for event in log] == [2, 4, 6, 8, 10, 12]
-    assert set(log[0]) == {"event", "step", "loss", "lr", "grad_norm"}
+    assert set(log[0]) == {"event", "step", "loss", "lr", "grad_norm", "loss_by_language"}
     assert log[-1]["loss"] < 0.8 * log[0]["loss"]
     assert not (undisturbed / "checkpoints").exists() and not (undisturbed / "work").exists()
     model = AutoModelForCausalLM.from_pretrained(undisturbed / "model", local_files_only=True)
@@ -108,7 +108,7 @@ def test_resume_is_bitwise(
     """
     take = Trainer._take
 
-    def interrupted(self: Trainer, step: int) -> tuple[float, float]:
+    def interrupted(self: Trainer, step: int) -> dict[str, Any]:
         if step == stop:
             raise KeyboardInterrupt
         return take(self, step)
@@ -186,8 +186,8 @@ def test_epochs(model_dir: Path, corpus_file: Path, tmp_path: Path) -> None:
         "gradient_checkpointing": True,
     }  # what else may be switched on must not fail
     out = pretrain(config(tmp_path / "run", model_dir, corpus_file, steps=0, epochs=1.5, **fields))
-    tokenizer = Tokenizer.from_file(str(model_dir / "tokenizer.json"))
-    tokens = tokenize((str(corpus_file),), tokenizer, tmp_path / "tokens", eos_id=1, vocab_size=320)
+    folder = tokenize((str(corpus_file),), tmp_path / "tokens", read_vocabulary(str(model_dir)))
+    tokens = read_tokens([folder])
     trained = int(tokens.lengths[~choose_held_out(tokens.places, tokens.languages, share=0.05)].sum())
     extra = open_artifact(out).manifest["extra"]
     assert extra["steps"] == events(out)[-1]["step"] == math.ceil(1.5 * (trained // 64) / 16)
