@@ -18,6 +18,12 @@ COMMANDS = (
         help="Draws the report of a corpus again: funnel, languages, examples of every drop.",
     ),
     Command(
+        name="tokenize",
+        config="conan_data.tokens.config:TokenizeConfig",
+        run="conan_data.tokens.tokenize:tokenize",
+        help="Tokenizes a corpus once, in parallel, into shards that training maps into memory.",
+    ),
+    Command(
         name="build-xlr",
         config="conan_data.xlr.config:BuildXlrConfig",
         run="conan_data.xlr.build:build_xlr",
