@@ -187,4 +187,6 @@ def _taken(offsets: np.ndarray, values: np.ndarray, row_B: np.ndarray) -> tuple[
 
 def _split(values: np.ndarray, owners: np.ndarray, num_rows: int) -> list[np.ndarray]:
     """The values of each owner; `owners` ascend."""
-    return np.split(values.astype(np.int64), np.searchsorted(owners, np.arange(1, num_rows)))
+    values = values.astype(np.int64)
+    bounds = np.searchsorted(owners, np.arange(num_rows + 1)).tolist()
+    return [values[start:end] for start, end in zip(bounds[:-1], bounds[1:])]
