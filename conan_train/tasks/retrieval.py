@@ -6,6 +6,7 @@ numbers. Excluded for a query are its known positives, whatever is of the group 
 query's own text where that is a document too.
 """
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -189,4 +190,4 @@ def _split(values: np.ndarray, owners: np.ndarray, num_rows: int) -> list[np.nda
     """The values of each owner; `owners` ascend."""
     values = values.astype(np.int64)
     bounds = np.searchsorted(owners, np.arange(num_rows + 1)).tolist()
-    return [values[start:end] for start, end in zip(bounds[:-1], bounds[1:])]
+    return [values[start:end] for start, end in itertools.pairwise(bounds)]
