@@ -70,9 +70,7 @@ class NextToken:
                 group.add(batch, losses.cross_entropy_BL)
         loss, z_loss = (self.accelerator.reduce(total, reduction="sum") / num_labels).tolist()
         means = {"z_loss": (z_loss, 1.0)} if self.config.z_loss else {}
-        return Outcome(
-            loss=loss, size=self.config.batch_tokens, means={**means, **self._group_means(groups)}
-        )
+        return Outcome(loss=loss, size=self.config.batch_tokens, means={**means, **self._group_means(groups)})
 
     def commit(self, step: int, outcome: Outcome) -> Mapping[str, int]:
         return {}
@@ -98,7 +96,7 @@ class NextToken:
         return [GroupedLoss(grouping.of, len(grouping.names), device) for grouping in self.groupings]
 
     def _group_means(self, groups: Sequence[GroupedLoss]) -> dict[str, tuple[float, float]]:
-        means = {}
+        means: dict[str, tuple[float, float]] = {}
         for grouping, group in zip(self.groupings, groups):
             losses, counts = self.accelerator.reduce(group.sums, reduction="sum").tolist()
             means |= {

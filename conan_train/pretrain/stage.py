@@ -126,9 +126,7 @@ def run_stage(config: LanguageModelConfig, stage: Stage) -> Path:
     )
 
 
-def _run(
-    config: LanguageModelConfig, stage: Stage, accelerator: Accelerator, directory: Path
-) -> _Outcome:
+def _run(config: LanguageModelConfig, stage: Stage, accelerator: Accelerator, directory: Path) -> _Outcome:
     """Measures, trains, measures again; the main process saves the model and the measurements."""
     folder = model_folder(config.model)
     written = stage.write(folder, directory / "work") if accelerator.is_main_process else []

@@ -24,8 +24,8 @@ from conan_data.progress import progress
 from conan_data.tokens import pairs
 from conan_train.model.tokenization import load_tokenizer
 from conan_train.pretrain.held_out import MOST, choose_held_out
-from conan_train.pretrain.objective import Grouping
 from conan_train.pretrain.losses import batch_losses
+from conan_train.pretrain.objective import Grouping
 from conan_train.pretrain.packing import stack
 from conan_train.pretrain.stage import Measured, Stage, run_stage
 from conan_train.sft.chat import Chat

@@ -55,10 +55,11 @@ def make_model(options: argparse.Namespace) -> Any:
 
 def ours(options: argparse.Namespace, folder: Path) -> list[float]:
     """Times at which our steps ended, and the last loss."""
+    from conan_train.pretrain.loop import Trainer
+
     from conan_train.device import make_accelerator
     from conan_train.optim.config import OptimConfig
     from conan_train.pretrain.config import PretrainConfig
-    from conan_train.pretrain.loop import Trainer
 
     config = PretrainConfig(
         out=folder, model="-", corpus=("-",), steps=options.steps, batch_tokens=options.batch_tokens,

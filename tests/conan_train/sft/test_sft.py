@@ -23,6 +23,7 @@ from conan_train.sft.config import SftConfig
 from conan_train.sft.examples import Example, join, read_examples
 from conan_train.sft.packing import best_fit
 from conan_train.sft.train import SftData, sft, write_examples
+from conan_train.training.loop import Loop
 from tests.conan_train.pretrain.conftest import corpus_file, model_dir
 
 __all__ = ["corpus_file", "model_dir"]
@@ -182,19 +183,17 @@ def test_it_learns_and_publishes(model_dir: Path, data_file: Path, tmp_path: Pat
 def test_resume_is_bitwise(
     model_dir: Path, data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from conan_train.pretrain.loop import Trainer
-
     whole = sft(config(tmp_path / "whole", model_dir, data_file))
-    take = Trainer._take
+    take = Loop._take
 
-    def interrupted(self: Trainer, step: int) -> dict[str, Any]:
+    def interrupted(self: Loop, step: int, start: float) -> None:
         if step == 5:
             raise KeyboardInterrupt
-        return take(self, step)
+        take(self, step, start)
 
     run = config(tmp_path / "run", model_dir, data_file)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Trainer, "_take", interrupted)
+        patch.setattr(Loop, "_take", interrupted)
         sft(run)
     sft(run)
     one, other = (load_file(out / "model" / "model.safetensors") for out in (whole, run.out))
