@@ -141,11 +141,18 @@ def _pool_column(pools: Pools, rows: np.ndarray, document_ids: pa.Array) -> pa.A
             document_ids.take(pa.array(pools.rows[rows][taken])),
             pa.array(pools.scores[rows][taken]),
             pa.array(pools.ranks[rows][taken]),
-            pa.repeat(REASONS[0], int(offsets[-1])),
+            _reasons(pools, rows)[taken.ravel()],
         ],
         fields=list(pool.value_type),
     )
     return pa.ListArray.from_arrays(pa.array(offsets), items, type=pool)
+
+
+def _reasons(pools: Pools, rows: np.ndarray) -> np.ndarray:
+    """Why each place of the pools at `rows` is filled, one pool after the other."""
+    if pools.reasons is None:
+        return np.full(pools.rows[rows].size, REASONS[0])
+    return np.array([*REASONS, *[""] * (256 - len(REASONS))])[pools.reasons[rows].ravel()]
 
 
 def _quantiles(scores: np.ndarray) -> list[float] | None:
