@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from conan_data.config import StageConfig, execution, parse_memory, require
+from conan_data.judging.config import JudgeConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,8 @@ class MineConfig(StageConfig):
     """
     select: SelectionConfig = field(default_factory=SelectionConfig)
     """Filters and pool size."""
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    """Who decides within the band of the selection."""
     max_length: int | None = None
     """Tokens of a text that the model reads; None for the model's own limit."""
     query_prompt: str | None = None
@@ -138,4 +141,10 @@ class MineConfig(StageConfig):
         )
         require(self.batch_tokens >= 1, "batch_tokens", self.batch_tokens, "must be at least 1")
         require(self.shard_size >= 1, "shard_size", self.shard_size, "must be at least 1")
+        require(
+            self.select.has_band == (self.judge.kind != "none"),
+            "judge.kind",
+            self.judge.kind,
+            "needs a band (select.band_above, select.band_below), and a band needs a judge",
+        )
         parse_memory(self.memory)
