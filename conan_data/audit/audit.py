@@ -20,7 +20,7 @@ from conan_data.audit.pairs import Pairs, read_pairs
 from conan_data.audit.rate import draw_sample, false_rate, strata_of
 from conan_data.audit.triples import choose_queries, triples
 from conan_data.judging.judge import judge_inputs, open_judge, pairs_of
-from conan_data.mining.selection import KEPT
+from conan_data.mining.selection import KEPT, REASONS
 from conan_data.sources import expand, resolve
 
 KIND = "audit"
@@ -95,7 +95,7 @@ def measure(
         "documents": pairs.arrays.num_documents,
         "negatives": len(pairs),
         "distinct_negatives": len(np.unique(pairs.documents_M)),
-        "candidates": dict(pairs.manifest.get("extra", {}).get("candidates", {})),
+        "candidates": _candidates(pairs),
         "margin": _mined_margin(pairs),
         "scores": _scores(pairs),
         "false_negatives": {
@@ -187,6 +187,12 @@ def _scores(pairs: Pairs) -> dict[str, Any]:
         }
         for language, (positives, negatives) in figures.scores_by_language(pairs).items()
     }
+
+
+def _candidates(pairs: Pairs) -> dict[str, int]:
+    """What became of the candidates, in the order of the filters; nothing for negatives of others."""
+    counts = pairs.manifest.get("extra", {}).get("candidates", {})
+    return {reason: counts[reason] for reason in REASONS if reason in counts}
 
 
 def _mined_margin(pairs: Pairs) -> float | None:

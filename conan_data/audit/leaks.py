@@ -23,6 +23,7 @@ from conan_data.retrieval import RetrievalSplit, read_retrieval
 
 _NGRAMS = {"query": 2, "document": 5}
 """Units of a shingle; queries are short."""
+_SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Leak:
     other_text: str
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """With the beginnings of the texts."""
+        return {**asdict(self), "text": self.text[:_SHOWN], "other_text": self.other_text[:_SHOWN]}
 
 
 def find_leaks(pairs: Pairs, against: Sequence[str], split: str, *, near: float) -> list[Leak]:
