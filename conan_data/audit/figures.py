@@ -23,7 +23,7 @@ def score_histograms(pairs: Pairs) -> str | None:
     if not shown:
         return None
     everything = np.concatenate([scores for _, *own in shown for scores in own])
-    bins = np.linspace(everything.min(), everything.max() + 1e-6, _NUM_BINS + 1)
+    bins = np.linspace(everything.min(), everything.max() + 1e-6, _NUM_BINS + 1).tolist()
     num_rows = math.ceil(len(shown) / _COLUMNS)
     num_columns = min(_COLUMNS, len(shown))
     with style():
@@ -99,7 +99,10 @@ def margins(pairs: Pairs, *, margin: float | None) -> str | None:
         drawn = figure("margins", width=5.2, height=2.5)
         axes = tidy(drawn.add_subplot())
         axes.hist(
-            np.maximum(ratios, low), np.linspace(low, high + 1e-6, _NUM_BINS + 1), color=ORANGE, alpha=0.6
+            np.maximum(ratios, low),
+            np.linspace(low, high + 1e-6, _NUM_BINS + 1).tolist(),
+            color=ORANGE,
+            alpha=0.6,
         )
         if margin is not None:
             axes.axvline(margin, color=INK, linewidth=1, linestyle=(0, (4, 3)), label=f"margin {margin:g}")

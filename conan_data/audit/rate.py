@@ -37,11 +37,9 @@ class Rate:
 def strata_of(ratios_M: np.ndarray, *, num_strata: int) -> np.ndarray:
     """int64 [M]: strata of equal size by ascending ratio; one more at the end for pairs without a score."""
     known_M = ~np.isnan(ratios_M)
-    edges = (
-        np.unique(np.quantile(ratios_M[known_M], np.linspace(0, 1, num_strata + 1)[1:-1]))
-        if known_M.any()
-        else []
-    )
+    edges = np.zeros(0)
+    if known_M.any():
+        edges = np.unique(np.quantile(ratios_M[known_M], np.linspace(0, 1, num_strata + 1)[1:-1]))
     return np.where(known_M, np.searchsorted(edges, ratios_M, side="left"), len(edges) + 1)
 
 

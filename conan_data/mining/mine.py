@@ -70,7 +70,7 @@ def mine(config: MineConfig) -> Path:
             directory=build.dir / _EMBEDDINGS,
             searcher=searcher,
             shard_size=config.shard_size,
-            verdicts=judge and verdicts_of(judge, data, positive_over=config.judge.positive_over),
+            verdicts=verdicts_of(judge, data, positive_over=config.judge.positive_over) if judge else None,
         )
         if failed := pools.counts["judge-failed"]:
             log.warning("%d candidates were dropped because %s gave no verdict", failed, config.judge.kind)
