@@ -36,6 +36,24 @@ COMMANDS = (
         help="Mines hard negatives for a retrieval set with a model.",
     ),
     Command(
+        name="audit",
+        config="conan_data.audit.config:AuditConfig",
+        run="conan_data.audit.audit:audit",
+        help="Shows what is in mined negatives: scores, filters, false negatives, leaks, triples to read.",
+    ),
+    Command(
+        name="export-negatives",
+        config="conan_data.training_files.config:ExportNegativesConfig",
+        run="conan_data.training_files.export:export_negatives",
+        help="Writes negatives for sentence-transformers, FlagEmbedding or BEIR.",
+    ),
+    Command(
+        name="import-negatives",
+        config="conan_data.training_files.config:ImportNegativesConfig",
+        run="conan_data.training_files.imports:import_negatives",
+        help="Reads training files of sentence-transformers or FlagEmbedding as a set with negatives.",
+    ),
+    Command(
         name="train-classifier",
         config="conan_data.classifier.config:TrainClassifierConfig",
         run="conan_data.classifier.train:train_classifier",

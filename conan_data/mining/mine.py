@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from conan_data import artifact, hub, tables
 from conan_data.config import parse_memory
+from conan_data.judging.judge import judge_inputs, open_judge, verdicts_of
 from conan_data.mining.arrays import RetrievalArrays, document_texts, retrieval_arrays
 from conan_data.mining.config import MineConfig
 from conan_data.mining.encoder import Encoder, Kind, load_encoder, resolve_device
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 KIND = "negatives"
 NEGATIVES_FILE = "negatives.parquet"
 _EMBEDDINGS = "embeddings"
+_JUDGEMENTS = "judgements.jsonl"
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _QUERIES_A_ROW_GROUP = 8192
 
@@ -42,7 +44,7 @@ def mine(config: MineConfig) -> Path:
         config,
         kind=KIND,
         command="conan-data mine",
-        inputs=[resolve(config.data, "retrieval"), _model_input(config.model)],
+        inputs=[resolve(config.data, "retrieval"), _model_input(config.model), *judge_inputs(config.judge)],
         resume=True,
     ) as build:
         if build.done:
@@ -52,6 +54,7 @@ def mine(config: MineConfig) -> Path:
         device = resolve_device(config.device)
         encoder = _open_encoder(config, device)
         searcher = ExactSearcher(memory=parse_memory(config.memory), device=device)
+        judge = open_judge(config.judge, build.work / _JUDGEMENTS, device=device)
         # Asked before hours of encoding: this raises where the memory cannot do.
         searcher.batch_size(
             dimension=encoder.dimension, k=config.select.depth + int(arrays.num_answers().max(initial=0))
@@ -69,7 +72,10 @@ def mine(config: MineConfig) -> Path:
             shard_size=config.shard_size,
             storage=config.storage,
             cache=Path(config.cache) if config.cache else None,
+            verdicts=verdicts_of(judge, data, positive_over=config.judge.positive_over) if judge else None,
         )
+        if failed := pools.counts["judge-failed"]:
+            log.warning("%d candidates were dropped because %s gave no verdict", failed, config.judge.kind)
         write_negatives(build.dir / NEGATIVES_FILE, pools, data, checkpoint=encoder.fingerprint, step=0)
         if not config.keep_embeddings:
             shutil.rmtree(build.dir / _EMBEDDINGS)
@@ -143,11 +149,18 @@ def _pool_column(pools: Pools, rows: np.ndarray, document_ids: pa.Array) -> pa.A
             document_ids.take(pa.array(pools.rows[rows][taken])),
             pa.array(pools.scores[rows][taken]),
             pa.array(pools.ranks[rows][taken]),
-            pa.repeat(REASONS[0], int(offsets[-1])),
+            _reasons(pools, rows)[taken.ravel()],
         ],
         fields=list(pool.value_type),
     )
     return pa.ListArray.from_arrays(pa.array(offsets), items, type=pool)
+
+
+def _reasons(pools: Pools, rows: np.ndarray) -> np.ndarray:
+    """Why each place of the pools at `rows` is filled, one pool after the other."""
+    if pools.reasons is None:
+        return np.full(pools.rows[rows].size, REASONS[0])
+    return np.array([*REASONS, *[""] * (256 - len(REASONS))])[pools.reasons[rows].ravel()]
 
 
 def _quantiles(scores: np.ndarray) -> list[float] | None:

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from conan_data.errors import UserError
 from conan_data.mining.arrays import RetrievalArrays
 from conan_data.mining.config import SelectionConfig
 from conan_data.mining.embeddings import Embeddings, Texts, encode_to_shards
 from conan_data.mining.encoder import Encoder
 from conan_data.mining.search import Searcher, pair_scores
-from conan_data.mining.selection import REASONS, Pools, add_counts, reduce_positive_scores, select, thresholds
+from conan_data.mining.selection import REASONS, Pools, add_counts, reduce_positive_scores, select
+from conan_data.mining.selection.select import Verdicts
 from conan_data.mining.shards import Storage
 
 _CANDIDATES_A_BLOCK = 2**18
@@ -41,6 +43,7 @@ def mine_pools(
     shard_size: int = 16384,
     storage: Storage = "float16",
     cache: Path | None = None,
+    verdicts: Verdicts | None = None,
 ) -> Pools:
     """Encodes queries and documents into `directory/queries` and `directory/corpus` and mines a pool for each
     query of `arrays`.
@@ -51,7 +54,7 @@ def mine_pools(
     encode = functools.partial(encode_to_shards, encoder, shard_size=shard_size, storage=storage, cache=cache)
     queries = encode(query_texts, query_ids, directory / "queries", kind="query")
     documents = encode(document_texts, document_ids, directory / "corpus", kind="document")
-    return pools_of_vectors(queries, documents, arrays, selection, searcher=searcher)
+    return pools_of_vectors(queries, documents, arrays, selection, searcher=searcher, verdicts=verdicts)
 
 
 def pools_of_vectors(
@@ -61,8 +64,13 @@ def pools_of_vectors(
     selection: SelectionConfig,
     *,
     searcher: Searcher,
+    verdicts: Verdicts | None = None,
 ) -> Pools:
-    """A pool for each query, in the order of `queries`; see `selection` for what is in it."""
+    """A pool for each query, in the order of `queries`; see `selection` for what is in it. Raises `UserError`
+    where a band has no judge (`verdicts`).
+    """
+    if selection.has_band and verdicts is None:
+        raise UserError("select.band_above, band_below: name a judge (judge.kind), or leave the band out")
     assert (len(queries), len(documents)) == (arrays.num_queries, arrays.num_documents), (
         "the vectors are not those of the arrays"
     )
@@ -71,14 +79,8 @@ def pools_of_vectors(
         arrays.positive_offsets,
         reference=selection.reference,
     )
-    thresholds_Q = thresholds(positive_scores_Q, _margins(arrays, selection))
-    pools = Pools(
-        rows=np.full((arrays.num_queries, selection.pool_size), -1, np.int32),
-        scores=np.full((arrays.num_queries, selection.pool_size), np.nan, np.float32),
-        ranks=np.full((arrays.num_queries, selection.pool_size), -1, np.int32),
-        positive_scores=positive_scores_Q,
-        counts=dict.fromkeys(REASONS, 0),
-    )
+    pools = Pools.empty(positive_scores_Q, pool_size=selection.pool_size, counts=dict.fromkeys(REASONS, 0))
+    assert pools.reasons is not None
     num_answers_Q = arrays.num_answers()
     answerable = np.flatnonzero(np.diff(arrays.positive_offsets) > 0)
     order = answerable[np.argsort(num_answers_Q[answerable], kind="stable")]
@@ -88,21 +90,17 @@ def pools_of_vectors(
         hits = searcher.search(queries.gather(block), documents, k=k)
         for part in _slices(len(block), max(1, _CANDIDATES_A_BLOCK // k)):
             rows = block[part]
-            found = arrays.take_queries(rows)
             chosen = select(
                 hits.rows[part],
                 hits.scores[part],
-                positive_offsets=found.positive_offsets,
-                positive_rows=found.positive_rows,
+                arrays=arrays.take_queries(rows),
+                selection=selection,
                 positive_scores_Q=positive_scores_Q[rows],
-                groups_N=arrays.groups,
-                texts_N=arrays.texts,
-                thresholds_Q=thresholds_Q[rows],
-                pool_size=selection.pool_size,
-                depth=selection.depth,
-                skip=selection.skip,
+                vectors=documents.gather,
+                verdicts=verdicts and _of_rows(verdicts, rows),
             )
             pools.rows[rows], pools.scores[rows], pools.ranks[rows] = chosen.rows, chosen.scores, chosen.ranks
+            pools.reasons[rows] = chosen.reasons
             add_counts(pools.counts, chosen.counts)
     return pools
 
@@ -131,13 +129,9 @@ def _query_blocks(
     return blocks
 
 
-def _margins(arrays: RetrievalArrays, selection: SelectionConfig) -> np.ndarray:
-    """float64 [Q]: the margin for each query's language."""
-    by_language = np.array(
-        [selection.margin_by_language.get(language, selection.margin) for language in arrays.languages],
-        np.float64,
-    )
-    return by_language[arrays.query_languages]
+def _of_rows(verdicts: Verdicts, rows: np.ndarray) -> Verdicts:
+    """`verdicts` on the queries at `rows`."""
+    return lambda queries, documents: verdicts(rows[queries], documents)
 
 
 def _slices(num_rows: int, size: int) -> list[slice]:
