@@ -22,7 +22,7 @@ from conan_data.mining.arrays import RetrievalArrays, document_texts, retrieval_
 from conan_data.mining.config import MineConfig
 from conan_data.mining.encoder import Encoder, Kind, load_encoder, resolve_device
 from conan_data.mining.pools import mine_pools
-from conan_data.mining.search import ExactSearcher
+from conan_data.mining.search.exact import ExactSearcher
 from conan_data.mining.selection import REASONS, Pools
 from conan_data.retrieval import RetrievalSplit, read_retrieval
 from conan_data.sources import resolve

@@ -18,7 +18,8 @@ from conan_data.mining.arrays import RetrievalArrays
 from conan_data.mining.config import SelectionConfig
 from conan_data.mining.embeddings import Embeddings, Texts, encode_to_shards
 from conan_data.mining.encoder import Encoder
-from conan_data.mining.search import Searcher, pair_scores
+from conan_data.mining.search.hits import Searcher
+from conan_data.mining.search.rescore import pair_scores
 from conan_data.mining.selection import REASONS, Pools, add_counts, reduce_positive_scores, select, thresholds
 
 _CANDIDATES_A_BLOCK = 2**18

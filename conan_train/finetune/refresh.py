@@ -12,7 +12,7 @@ from pathlib import Path
 from conan_data.mining.arrays import RetrievalArrays, document_texts
 from conan_data.mining.config import SelectionConfig
 from conan_data.mining.pools import mine_pools
-from conan_data.mining.search import ExactSearcher
+from conan_data.mining.search.exact import ExactSearcher
 from conan_data.retrieval import RetrievalSplit
 from conan_train.model.encoder import CheckpointEncoder
 from conan_train.negatives.generation import Generation, publish_generation
