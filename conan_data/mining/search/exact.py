@@ -25,7 +25,7 @@ candidates, D dimensions.
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -113,17 +113,22 @@ class ExactSearcher:
     `screening` decides the speed only; None takes the faster one that is there.
     """
 
-    exact = True
+    backend = "exact"
 
     def __init__(self, *, memory: int, device: str = "cpu", screening: Screening | None = None) -> None:
         self.memory = memory
         self.device = resolve_device(device)
         fast = self.device == "cpu" and int8.available()
         self.screening: Screening = screening or ("int8" if fast else "float32")
+        self.report: dict[str, Any] = {"backend": self.backend}
         self._exact_device = "cpu" if self.device.startswith("mps") else self.device
 
     def batch_size(self, *, dimension: int, k: int) -> int:
+        """See `Searcher`."""
         return self._plan(dimension, k + SPARE).batch
+
+    def prepare(self, queries: Embeddings, documents: Embeddings, *, k: int) -> None:
+        """Nothing: documents are read as they are stored."""
 
     def search(self, queries_QD: np.ndarray, documents: Embeddings, *, k: int) -> Hits:
         assert queries_QD.dtype == np.float16 and queries_QD.shape[1] == documents.dimension, (
@@ -132,7 +137,7 @@ class ExactSearcher:
         assert len(documents) <= np.iinfo(np.int32).max
         k = min(k, len(documents))
         hits = Hits(np.empty((len(queries_QD), k), np.float32), np.empty((len(queries_QD), k), np.int32))
-        if k == 0:
+        if hits.rows.size == 0:
             return hits
         sizes = self._plan(documents.dimension, min(k + SPARE, len(documents)))
         # Passes of equal size: one that serves a few queries reads all documents too.

@@ -7,7 +7,7 @@ Legend: Q queries, k hits of a query.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -29,9 +29,11 @@ class Hits(NamedTuple):
 class Searcher(Protocol):
     """Finds nearest documents; every implementation gives the same `Hits` or says that it is approximate."""
 
-    @property
-    def exact(self) -> bool:
-        """Whether nothing is ever missed."""
+    report: dict[str, Any]
+    """What a manifest says of the search: backend, settings, and the recall that was measured."""
+
+    def prepare(self, queries: Embeddings, documents: Embeddings, *, k: int) -> None:
+        """What is done once for these documents, before searches for about `k`; fills `report`."""
         ...
 
     def batch_size(self, *, dimension: int, k: int) -> int:
