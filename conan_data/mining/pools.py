@@ -10,6 +10,9 @@ so queries are searched in the order of their number of answers, and pools do no
 with whom.
 """
 
+import math
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +21,14 @@ from conan_data.mining.arrays import RetrievalArrays
 from conan_data.mining.config import SelectionConfig
 from conan_data.mining.embeddings import Embeddings, Texts, encode_to_shards
 from conan_data.mining.encoder import Encoder
-from conan_data.mining.search.hits import Searcher
+from conan_data.mining.ranks import ALONE, Ranks
+from conan_data.mining.search.hits import Hits, Searcher
 from conan_data.mining.search.rescore import pair_scores
 from conan_data.mining.selection import REASONS, Pools, add_counts, reduce_positive_scores, select, thresholds
 
+_QUERIES, _DOCUMENTS = "queries", "corpus"
+_MAPPED = 2**26
+"""Bytes from which on an array of the pools is mapped to a file."""
 _CANDIDATES_A_BLOCK = 2**18
 """Candidates that are filtered at a time; the arrays for one take about 100 bytes."""
 
@@ -38,20 +45,39 @@ def mine_pools(
     directory: Path,
     searcher: Searcher,
     shard_size: int = 16384,
+    ranks: Ranks = ALONE,
 ) -> Pools:
     """Encodes queries and documents into `directory/queries` and `directory/corpus` and mines a pool for each
     query of `arrays`.
 
     Texts and ids are in the order of the rows of `arrays`. An interrupted run goes on where it stopped; see
-    `embeddings` for what is used again.
+    `embeddings` for what is used again. This is rank 0's part; other `ranks` call `search_for_rank_0` meanwhile.
     """
     queries = encode_to_shards(
-        encoder, query_texts, query_ids, directory / "queries", kind="query", shard_size=shard_size
+        encoder, query_texts, query_ids, directory / _QUERIES, kind="query", shard_size=shard_size
     )
     documents = encode_to_shards(
-        encoder, document_texts, document_ids, directory / "corpus", kind="document", shard_size=shard_size
+        encoder, document_texts, document_ids, directory / _DOCUMENTS, kind="document", shard_size=shard_size
     )
-    return pools_of_vectors(queries, documents, arrays, selection, searcher=searcher)
+    ranks.wait()
+    return pools_of_vectors(queries, documents, arrays, selection, searcher=searcher, directory=directory)
+
+
+def search_for_rank_0(
+    arrays: RetrievalArrays,
+    selection: SelectionConfig,
+    *,
+    fingerprint: str,
+    directory: Path,
+    searcher: Searcher,
+    ranks: Ranks,
+) -> None:
+    """What a rank over 0 does while rank 0 is in `mine_pools` with the same arguments."""
+    ranks.wait()
+    queries = Embeddings.open(directory / _QUERIES, fingerprint=fingerprint)
+    documents = Embeddings.open(directory / _DOCUMENTS, fingerprint=fingerprint)
+    for _ in _searches(queries, documents, arrays, selection, searcher=searcher):
+        pass
 
 
 def pools_of_vectors(
@@ -61,8 +87,13 @@ def pools_of_vectors(
     selection: SelectionConfig,
     *,
     searcher: Searcher,
+    directory: Path | None = None,
 ) -> Pools:
-    """A pool for each query, in the order of `queries`; see `selection` for what is in it."""
+    """A pool for each query, in the order of `queries`; see `selection` for what is in it.
+
+    Large pools are mapped to files without a name in `directory`, where one is given: for a million queries
+    they would take a gigabyte of memory.
+    """
     assert (len(queries), len(documents)) == (arrays.num_queries, arrays.num_documents), (
         "the vectors are not those of the arrays"
     )
@@ -73,20 +104,15 @@ def pools_of_vectors(
     )
     thresholds_Q = thresholds(positive_scores_Q, _margins(arrays, selection))
     pools = Pools(
-        rows=np.full((arrays.num_queries, selection.pool_size), -1, np.int32),
-        scores=np.full((arrays.num_queries, selection.pool_size), np.nan, np.float32),
-        ranks=np.full((arrays.num_queries, selection.pool_size), -1, np.int32),
+        rows=_full((arrays.num_queries, selection.pool_size), -1, np.int32, directory),
+        scores=_full((arrays.num_queries, selection.pool_size), np.nan, np.float32, directory),
+        ranks=_full((arrays.num_queries, selection.pool_size), -1, np.int32, directory),
         positive_scores=positive_scores_Q,
         counts=dict.fromkeys(REASONS, 0),
     )
-    num_answers_Q = arrays.num_answers()
-    answerable = np.flatnonzero(np.diff(arrays.positive_offsets) > 0)
-    order = answerable[np.argsort(num_answers_Q[answerable], kind="stable")]
-    for block, k in _query_blocks(
-        order, selection.depth + num_answers_Q, searcher, dimension=documents.dimension
-    ):
-        hits = searcher.search(queries.gather(block), documents, k=k)
-        for part in _slices(len(block), max(1, _CANDIDATES_A_BLOCK // k)):
+    for block, hits in _searches(queries, documents, arrays, selection, searcher=searcher):
+        k = hits.rows.shape[1]
+        for part in _slices(len(block), max(1, _CANDIDATES_A_BLOCK // max(1, k))):
             rows = block[part]
             found = arrays.take_queries(rows)
             chosen = select(
@@ -105,6 +131,35 @@ def pools_of_vectors(
             pools.rows[rows], pools.scores[rows], pools.ranks[rows] = chosen.rows, chosen.scores, chosen.ranks
             add_counts(pools.counts, chosen.counts)
     return pools
+
+
+def _searches(
+    queries: Embeddings,
+    documents: Embeddings,
+    arrays: RetrievalArrays,
+    selection: SelectionConfig,
+    *,
+    searcher: Searcher,
+) -> Iterator[tuple[np.ndarray, Hits]]:
+    """(query rows, their hits), a pass of the searcher at a time, for all queries with a positive."""
+    searcher.prepare(queries, documents, k=selection.depth)
+    num_answers_Q = arrays.num_answers()
+    answerable = np.flatnonzero(np.diff(arrays.positive_offsets) > 0)
+    order = answerable[np.argsort(num_answers_Q[answerable], kind="stable")]
+    for block, k in _query_blocks(
+        order, selection.depth + num_answers_Q, searcher, dimension=documents.dimension
+    ):
+        yield block, searcher.search(queries.gather(block), documents, k=k)
+
+
+def _full(shape: tuple[int, ...], value: float, dtype: type, directory: Path | None) -> np.ndarray:
+    """As `np.full`; in a file without a name in `directory` where it is large."""
+    if directory is None or np.dtype(dtype).itemsize * math.prod(shape) < _MAPPED:
+        return np.full(shape, value, dtype)
+    with tempfile.TemporaryFile(dir=directory) as file:
+        array = np.asarray(np.memmap(file, dtype, "w+", shape=shape))
+    array[:] = value
+    return array
 
 
 def _query_blocks(

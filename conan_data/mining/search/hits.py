@@ -29,8 +29,10 @@ class Hits(NamedTuple):
 class Searcher(Protocol):
     """Finds nearest documents; every implementation gives the same `Hits` or says that it is approximate."""
 
-    report: dict[str, Any]
-    """What a manifest says of the search: backend, settings, and the recall that was measured."""
+    @property
+    def report(self) -> dict[str, Any]:
+        """What a manifest says of the search: backend, settings, and the recall that was measured."""
+        ...
 
     def prepare(self, queries: Embeddings, documents: Embeddings, *, k: int) -> None:
         """What is done once for these documents, before searches for about `k`; fills `report`."""
