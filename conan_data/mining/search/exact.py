@@ -23,8 +23,10 @@ candidates, D dimensions.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -37,6 +39,7 @@ from conan_data.mining.search import int8
 from conan_data.mining.search.hits import Hits, decode_keys, encode_keys, hits_of_keys
 from conan_data.mining.search.rescore import score_rows
 from conan_data.mining.search.rescore import to_tensor as _tensor
+from conan_data.mining.search.threads import Each, one_core_threads
 from conan_data.progress import progress
 
 log = logging.getLogger(__name__)
@@ -57,15 +60,24 @@ class Plan:
     rescored: int
     """Queries whose candidates are scored in float64 at a time."""
     block: int
+    threads: int
     bytes: int
 
 
-def plan(memory: int, *, dimension: int, num_candidates: int, device: str, screening: Screening) -> Plan:
+def plan(
+    memory: int,
+    *,
+    dimension: int,
+    num_candidates: int,
+    device: str,
+    screening: Screening,
+    threads: int = 1,
+) -> Plan:
     """The largest sizes that keep the working arrays under `memory` bytes; raises `UserError` when the
     smallest do not.
 
     A block costs its float16, float32 and float64 forms; a tile its scores and the candidates of two steps; a
-    query of the pass its candidates and result.
+    query of the pass its candidates and result. `threads` tiles are worked on at a time.
     """
     kind = "int8" if screening == "int8" else torch.device(device).type
     block, tile = _MAX_BLOCK.get(kind, 8192), _MAX_TILE.get(kind, 256)
@@ -77,10 +89,10 @@ def plan(memory: int, *, dimension: int, num_candidates: int, device: str, scree
     def tile_bytes() -> int:
         screened = 4 * block + 40 * (num_candidates + min(block, num_candidates))
         exact = 64 * block
-        return tile * (12 * dimension + max(screened, exact))
+        return threads * tile * (12 * dimension + max(screened, exact))
 
     def rescored_bytes() -> int:
-        return rescored * (num_candidates * (dimension * (2 + 2 + 8) + 60) + 12 * dimension)
+        return threads * rescored * (num_candidates * (dimension * (2 + 2 + 8) + 60) + 12 * dimension)
 
     def per_query() -> int:
         buffer = 8 * int8.width_of(num_candidates, block) if screening == "int8" else 0
@@ -103,6 +115,7 @@ def plan(memory: int, *, dimension: int, num_candidates: int, device: str, scree
         tile=min(tile, batch),
         rescored=min(rescored, batch),
         block=block,
+        threads=threads,
         bytes=used + batch * per_query(),
     )
 
@@ -155,24 +168,31 @@ class ExactSearcher:
             num_candidates=num_candidates,
             device=self.device,
             screening=self.screening,
+            threads=torch.get_num_threads() if self.screening == "int8" else 1,
         )
 
     def _search_batch(self, queries_BD: np.ndarray, documents: Embeddings, *, k: int, sizes: Plan) -> Hits:
         num_candidates = min(k + SPARE, len(documents))
-        guesses_B = (
-            self._guess(queries_BD, documents, k=num_candidates, sizes=sizes)
-            if self.screening == "int8"
-            else None
-        )
-        keys_Bk, complete_B = self._screen_and_score(
-            queries_BD, documents, guesses_B, num_candidates=num_candidates, k=k, sizes=sizes
-        )
-        doubtful = torch.nonzero(~complete_B).flatten()
-        if guesses_B is not None and len(doubtful):
-            keys_Bk[doubtful], complete_B[doubtful] = self._screen_and_score(
-                queries_BD[doubtful.numpy()], documents, None, num_candidates=num_candidates, k=k, sizes=sizes
+        threads = one_core_threads() if self.screening == "int8" else nullcontext(_one_by_one)
+        with threads as each:
+            search = partial(
+                self._screen_and_score,
+                documents=documents,
+                num_candidates=num_candidates,
+                k=k,
+                sizes=sizes,
+                each=each,
             )
+            guesses_B = (
+                self._guess(queries_BD, documents, k=num_candidates, sizes=sizes, each=each)
+                if self.screening == "int8"
+                else None
+            )
+            keys_Bk, complete_B = search(queries_BD, guesses_B=guesses_B)
             doubtful = torch.nonzero(~complete_B).flatten()
+            if guesses_B is not None and len(doubtful):
+                keys_Bk[doubtful], complete_B[doubtful] = search(queries_BD[doubtful.numpy()], guesses_B=None)
+                doubtful = torch.nonzero(~complete_B).flatten()
         if num_candidates < len(documents) and len(doubtful):
             log.debug(
                 "%d of %d queries have too many close scores at rank %d: searched in float64",
@@ -188,17 +208,18 @@ class ExactSearcher:
     def _screen_and_score(
         self,
         queries_BD: np.ndarray,
+        *,
         documents: Embeddings,
         guesses_B: torch.Tensor | None,
-        *,
         num_candidates: int,
         k: int,
         sizes: Plan,
+        each: Each,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """int64 [B, k] keys, and bool [B]: whether no document can be missing among them."""
         if self.screening == "int8":
             scores_BM, rows_BM, cutoffs_B = self._screen_in_int8(
-                queries_BD, documents, guesses_B, num_candidates=num_candidates, sizes=sizes
+                queries_BD, documents, guesses_B, num_candidates=num_candidates, sizes=sizes, each=each
             )
         else:
             scores_BM, rows_BM = self._screen(
@@ -208,7 +229,8 @@ class ExactSearcher:
         bound = error_bound(documents.dimension, self.device)
         keys_Bk = torch.empty((len(queries_BD), k), dtype=torch.int64)
         complete_B = torch.empty(len(queries_BD), dtype=torch.bool)
-        for tile in _tiles(len(queries_BD), sizes.rescored):
+
+        def rescore(tile: slice) -> None:
             screened_TM, rows_TM = scores_BM[tile].cpu(), rows_BM[tile].cpu()
             missing_TM = screened_TM == -torch.inf
             exact_TM = score_rows(queries_BD[tile], documents, rows_TM, device=self._exact_device)
@@ -218,6 +240,8 @@ class ExactSearcher:
             kth_T = decode_keys(keys_Bk[tile, -1])[0].double()
             as_promised_TM = missing_TM | ((screened_TM.double() - exact_TM).abs() <= bound)
             complete_B[tile] = as_promised_TM.all(dim=1) & (kth_T > cutoffs_B[tile].cpu().double() + bound)
+
+        each(rescore, list(_tiles(len(queries_BD), sizes.rescored)))
         return keys_Bk, complete_B
 
     def _screen(
@@ -243,7 +267,7 @@ class ExactSearcher:
         return scores_BM, rows_BM
 
     def _guess(
-        self, queries_BD: np.ndarray, documents: Embeddings, *, k: int, sizes: Plan
+        self, queries_BD: np.ndarray, documents: Embeddings, *, k: int, sizes: Plan, each: Each
     ) -> torch.Tensor | None:
         """float32 [B]: a score that most likely `k` documents reach, from a sample; None for few documents."""
         rank = int8.guess_rank(k)
@@ -267,12 +291,13 @@ class ExactSearcher:
         *,
         num_candidates: int,
         sizes: Plan,
+        each: Each,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """As `_screen`, and float32 [B]: the cutoffs. Where fewer are over a guess, the scores end in -inf."""
         found = int8.Candidates(len(queries_BD), keep=num_candidates, block=sizes.block)
         if guesses_B is not None:
             found.cutoff_B[:] = guesses_B
-        tiles = list(_tiles(len(queries_BD), sizes.tile))
+        tiles = _shared_tiles(len(queries_BD), sizes)
         rounded_queries = [int8.round_rows(_tensor(queries_BD[tile], "cpu").float()) for tile in tiles]
         num_blocks = -(-len(documents) // sizes.block)
         for start, block in progress(
@@ -280,11 +305,26 @@ class ExactSearcher:
         ):
             documents_CD = _tensor(block, "cpu").float()
             rounded = int8.round_block(documents_CD)
-            for tile, queries in zip(tiles, rounded_queries):
-                queries_TD = _tensor(queries_BD[tile], "cpu").float()
-                int8.screen_block(found, tile, queries_TD, queries, documents_CD, rounded, first_row=start)
-        for tile in tiles:
-            found.compact(tile)
+
+            def add(
+                number: int,
+                start: int = start,
+                documents_CD: torch.Tensor = documents_CD,
+                rounded: int8.Rounded = rounded,
+            ) -> None:
+                queries_TD = _tensor(queries_BD[tiles[number]], "cpu").float()
+                int8.screen_block(
+                    found,
+                    tiles[number],
+                    queries_TD,
+                    rounded_queries[number],
+                    documents_CD,
+                    rounded,
+                    first_row=start,
+                )
+
+            each(add, range(len(tiles)))
+        each(found.compact, tiles)
         return found.scores_BW[:, :num_candidates], found.rows_BW[:, :num_candidates], found.cutoff_B
 
     def _search_exactly(
@@ -316,3 +356,13 @@ def error_bound(dimension: int, device: str) -> float:
 def _tiles(num_rows: int, size: int) -> Iterator[slice]:
     for start in range(0, num_rows, size):
         yield slice(start, min(start + size, num_rows))
+
+
+def _shared_tiles(num_rows: int, sizes: Plan) -> list[slice]:
+    """Tiles of the planned size or less, and one for each thread."""
+    return list(_tiles(num_rows, min(sizes.tile, -(-num_rows // sizes.threads))))
+
+
+def _one_by_one(work: Callable[[Any], None], items: Iterable[Any]) -> None:
+    for item in items:
+        work(item)
