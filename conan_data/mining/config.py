@@ -94,6 +94,40 @@ class SelectionConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """How the nearest documents are found. `exact` and `faiss-flat` give the same; the others miss some."""
+
+    backend: Literal["exact", "faiss-flat", "ivf", "hnsw"] = "exact"
+    """All documents by torch or by FAISS, or an index of FAISS: inverted lists, or a graph."""
+    lists: int | None = None
+    """ivf: number of lists; None for 4 x the square root of the number of documents."""
+    probes: int | None = None
+    """ivf: lists that a query looks into; None for a sixteenth of them."""
+    neighbours: int = 32
+    """hnsw: links of a document."""
+    breadth: int | None = None
+    """hnsw: candidates of a walk; None for twice the number of documents that are wanted."""
+    code_bits: Literal[8, 16] = 16
+    """ivf, hnsw: bits of a value in the index; 16 lose nothing."""
+    min_recall: float = 0.95
+    """ivf, hnsw: below this share of the exact hits there is a warning."""
+    recall_sample: int = 256
+    """ivf, hnsw: queries that are searched exactly, too, to measure recall."""
+    seed: int = 0
+    """ivf, hnsw: seed of the samples."""
+
+    def __post_init__(self) -> None:
+        backends = ("exact", "faiss-flat", "ivf", "hnsw")
+        require(self.backend in backends, "backend", self.backend, f"must be one of {', '.join(backends)}")
+        for name in ("lists", "probes", "neighbours", "breadth", "recall_sample"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, name, value, "must be at least 1")
+        require(self.code_bits in (8, 16), "code_bits", self.code_bits, "must be 8 or 16")
+        require(0 <= self.min_recall <= 1, "min_recall", self.min_recall, "must be from 0 to 1")
+        require(self.seed >= 0, "seed", self.seed, "must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
 class MineConfig(StageConfig):
     """Mine hard negatives for every query of a retrieval set."""
 
@@ -113,6 +147,8 @@ class MineConfig(StageConfig):
     """Filters and pool size."""
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     """Who decides within the band of the selection."""
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """How the nearest documents are found."""
     max_length: int | None = None
     """Tokens of a text that the model reads; None for the model's own limit."""
     query_prompt: str | None = None

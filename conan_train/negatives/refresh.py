@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from conan_data.mining.arrays import document_texts
 from conan_data.mining.config import SelectionConfig
 from conan_data.mining.pools import mine_pools
-from conan_data.mining.search import ExactSearcher
+from conan_data.mining.search.exact import ExactSearcher
 from conan_train.model.embedder import Embedder
 from conan_train.model.encoder import CheckpointEncoder
 from conan_train.negatives.generation import Generation, changed_share, load_generation, publish_generation

@@ -3,11 +3,16 @@
 Legend: Q queries, P places in a pool.
 """
 
+import math
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 NO_REASON = 255
+_MAPPED = 2**26
+"""Bytes from which on an array of the pools is mapped to a file."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +43,33 @@ class Pools:
         return int((self.sizes < self.rows.shape[1]).sum())
 
     @classmethod
-    def empty(cls, positive_scores_Q: np.ndarray, *, pool_size: int, counts: dict[str, int]) -> "Pools":
-        """Pools without negatives, to be filled in."""
+    def empty(
+        cls,
+        positive_scores_Q: np.ndarray,
+        *,
+        pool_size: int,
+        counts: dict[str, int],
+        directory: Path | None = None,
+    ) -> "Pools":
+        """Pools without negatives, to be filled in; large ones are mapped to files without a name in
+        `directory`, where one is given.
+        """
         shape = (len(positive_scores_Q), pool_size)
         return cls(
-            rows=np.full(shape, -1, np.int32),
-            scores=np.full(shape, np.nan, np.float32),
-            ranks=np.full(shape, -1, np.int32),
+            rows=_full(shape, -1, np.int32, directory),
+            scores=_full(shape, np.nan, np.float32, directory),
+            ranks=_full(shape, -1, np.int32, directory),
             positive_scores=positive_scores_Q,
             counts=counts,
-            reasons=np.full(shape, NO_REASON, np.uint8),
+            reasons=_full(shape, NO_REASON, np.uint8, directory),
         )
+
+
+def _full(shape: tuple[int, ...], value: float, dtype: type, directory: Path | None) -> np.ndarray:
+    """As `np.full`; in a file without a name in `directory` where it is large."""
+    if directory is None or np.dtype(dtype).itemsize * math.prod(shape) < _MAPPED:
+        return np.full(shape, value, dtype)
+    with tempfile.TemporaryFile(dir=directory) as file:
+        array = np.asarray(np.memmap(file, dtype, "w+", shape=shape))
+    array[:] = value
+    return array

@@ -15,7 +15,7 @@ from conan_data.mining.config import SelectionConfig
 from conan_data.mining.embeddings import Embeddings
 from conan_data.mining.hash_encoder import HashEncoder
 from conan_data.mining.pools import mine_pools, pools_of_vectors
-from conan_data.mining.search import ExactSearcher
+from conan_data.mining.search.exact import ExactSearcher
 from conan_data.mining.selection import Pools
 from conan_data.retrieval import RetrievalSplit
 
