@@ -86,6 +86,7 @@ def load_pairs(folder: Path) -> PairSet:
 
 
 def _array_names() -> list[str]:
+    """Those that every set of ours has, the keys of queries among them."""
     return [field.name for field in fields(RetrievalArrays) if field.name != "languages"]
 
 

@@ -21,9 +21,10 @@ import numpy as np
 from conan_data import artifact, sources
 from conan_data.corpus.tokenizer import load
 from conan_data.files import written_aside
+from conan_data.pairs.rows import pair_sources
 from conan_data.plain_text import Document, Tally, read_documents
 from conan_data.readers import Share
-from conan_data.tokens.pairs import is_retrieval_set, read_pairs
+from conan_data.tokens.pairs import read_pairs
 from conan_data.tokens.tokenizer import Vocabulary, encode
 
 BATCH_DOCUMENTS, BATCH_CHARACTERS = 512, 1 << 20
@@ -59,11 +60,7 @@ def cut(corpus: Sequence[str], pairs: Sequence[str], *, split: str, part_bytes: 
         count = _num_shares(file, part_bytes)
         block = min(part_bytes, 1 << 20)
         units += [Unit(str(file), named[file], index, count, block) for index in range(count)]
-    for name in pairs:
-        if is_retrieval_set(name):
-            units.append(Unit(name, Path(name).name, split=split))
-        else:
-            units += [Unit(str(file), _source(name, file), split=split) for file in sources.expand([name])]
+    units += [Unit(path, source, split=split) for path, source in pair_sources(pairs)]
     return units
 
 

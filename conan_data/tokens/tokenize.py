@@ -12,7 +12,7 @@ from pathlib import Path
 
 from conan_data import artifact, plain_text
 from conan_data.errors import UserError
-from conan_data.tokens import pairs
+from conan_data.pairs.rows import pair_inputs
 from conan_data.tokens.config import TokenizeConfig
 from conan_data.tokens.shards import Index, write_shards
 from conan_data.tokens.tokenizer import read_vocabulary
@@ -31,7 +31,7 @@ def tokenize(config: TokenizeConfig) -> Path:
     inputs: list[str | Path] = [
         config.tokenizer if artifact.is_artifact(config.tokenizer) else vocabulary.file,
         *(plain_text.inputs(config.corpus) if config.corpus else []),
-        *pairs.inputs(config.pairs),
+        *pair_inputs(config.pairs),
     ]
     with artifact.building(
         config, kind=KIND, command="conan-data tokenize", inputs=inputs, resume=True

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from conan_data import artifact
 from conan_data.errors import UserError
-from conan_data.tokens import pairs
+from conan_data.pairs.rows import pair_inputs
 from conan_data.tokens.tokenizer import read_vocabulary
 from conan_train import corpus
 from conan_train.model.tokenization import load_tokenizer
@@ -35,7 +35,7 @@ def pretrain(config: PretrainConfig) -> Path:
     def inputs() -> list[str | Path]:
         made, others = split_inputs(config.corpus)
         plain = corpus.inputs(others) if others else []
-        return [*made, *plain, *pairs.inputs(config.pairs)]
+        return [*made, *plain, *pair_inputs(config.pairs)]
 
     def write(folder: Path, work: Path) -> list[str]:
         return _write(config, folder, work)

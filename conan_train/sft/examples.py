@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from conan_data import readers, sources
+from conan_data.pairs.rows import pair_sources
 from conan_data.plain_text import Tally, hash_place, language, named_in, text_problem
-from conan_data.tokens.pairs import is_retrieval_set, read_pairs
+from conan_data.tokens.pairs import read_pairs
 from conan_train.sft.config import SftConfig
 
 
@@ -40,12 +41,10 @@ def read_examples(config: SftConfig, tally: Tally) -> Iterator[Example]:
             place = hash_place(named_in(row, "group") or str(output))
             source = named_in(row, "source") or file.resolve().parent.name
             yield Example(prompt, str(output), language(row), place, source)
-    for name in config.pairs:
-        paths = [name] if is_retrieval_set(name) else [str(file) for file in sources.expand([name])]
-        for path in paths:
-            for pair in read_pairs(path, tally, split=config.split, source=name.rstrip("/").split("/")[-1]):
-                prompt = join(config.instruction, pair.query)
-                yield Example(prompt, pair.document, pair.lang, pair.place, pair.source)
+    for path, source in pair_sources(config.pairs):
+        for pair in read_pairs(path, tally, split=config.split, source=source):
+            prompt = join(config.instruction, pair.query)
+            yield Example(prompt, pair.document, pair.lang, pair.place, pair.source)
 
 
 def join(instruction: str, text: str) -> str:

@@ -19,9 +19,9 @@ import torch
 from conan_data import artifact, sources
 from conan_data.corpus import tokenizer as tokenizer_files
 from conan_data.errors import UserError
+from conan_data.pairs.rows import pair_inputs
 from conan_data.plain_text import Tally
 from conan_data.progress import progress
-from conan_data.tokens import pairs
 from conan_train.model.tokenization import load_tokenizer
 from conan_train.pretrain.held_out import MOST, choose_held_out
 from conan_train.pretrain.losses import batch_losses
@@ -44,7 +44,7 @@ def sft(config: SftConfig) -> Path:
 
     def inputs() -> list[str | Path]:
         files = sources.expand(list(config.data)) if config.data else []
-        return [*files, *pairs.inputs(config.pairs)]
+        return [*files, *pair_inputs(config.pairs)]
 
     def write(folder: Path, work: Path) -> list[str]:
         return [str(write_examples(config, folder, work / "examples"))]

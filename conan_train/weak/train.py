@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from conan_data.pairs.weak import PairFields, pair_inputs, read_pairs
+from conan_data.pairs.rows import PairFields, pair_inputs
+from conan_data.pairs.weak import read_pairs
 from conan_train.embedding.objective import Tasks
 from conan_train.embedding.train import Read, Run, train_embedder
 from conan_train.negatives.config import RuleConfig

@@ -13,7 +13,8 @@ from conan_data import tables
 from conan_data.errors import UserError
 from conan_data.mining.arrays import retrieval_arrays
 from conan_data.pairs.pair_set import PairSet, from_retrieval, join, read_retrieval_sets, source_names
-from conan_data.pairs.weak import PairFields, is_retrieval_set, read_pairs
+from conan_data.pairs.rows import PairFields, is_retrieval_set
+from conan_data.pairs.weak import read_pairs
 from conan_data.retrieval import read_retrieval
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"

@@ -156,7 +156,7 @@ def test_pairs_become_documents(tokenizer_dir: Path, tmp_path: Path) -> None:
     assert sorted(found) == [
         ("faq", "en", "warum?\nbecause", hash_place("because")),
         ("faq", "en", "why?\nbecause", hash_place("because")),
-        ("set", "ja", "what?\nT\nbody", hash_place("d")),
+        ("set", "ja", "what?\nT body", hash_place("T body")),
     ]
     assert open_artifact(out).rows.dropped == {"empty-text": 1, "no-text": 1}
 

@@ -210,7 +210,7 @@ def test_pairs_become_examples(model_dir: Path, tmp_path: Path) -> None:
     tally = Tally()
     [example] = read_examples(run, tally)
     assert (example.prompt, example.output, example.lang) == ("Answer:\nwhy?", "because", "en")
-    assert tally.read == 2 and tally.dropped == {"no-text": 1}
+    assert tally.read == 2 and tally.dropped == {"no-document": 1}
 
 
 def test_wrong_inputs(model_dir: Path, data_file: Path, tmp_path: Path) -> None:
