@@ -158,7 +158,7 @@ def test_pairs_become_documents(tokenizer_dir: Path, tmp_path: Path) -> None:
         ("faq", "en", "why?\nbecause", hash_place("because")),
         ("set", "ja", "what?\nT body", hash_place("T body")),
     ]
-    assert open_artifact(out).rows.dropped == {"empty-text": 1, "no-text": 1}
+    assert open_artifact(out).rows.dropped == {"no-query": 1, "no-document": 1}
 
 
 def test_a_very_long_text_is_encoded_like_a_short_one(tokenizer_dir: Path) -> None:
