@@ -20,6 +20,7 @@ from conan_data.mining.arrays import (
     RetrievalArrays,
     document_texts,
     group_codes,
+    id_keys,
     retrieval_arrays,
     text_codes,
 )
@@ -113,6 +114,7 @@ def from_pairs(
         texts=text_codes(document_texts(corpus)),
         query_languages=languages.indices.to_numpy(zero_copy_only=False).astype(np.int32),
         languages=tuple(languages.dictionary.to_pylist()),
+        query_keys=id_keys(queries.column("_id")),
     )
     return PairSet(
         data=data,
@@ -187,6 +189,7 @@ def join(sets: Sequence[PairSet]) -> PairSet:
     maps = [np.array([languages.index(name) for name in s.arrays.languages] + [-1]) for s in sets]
     sources = tuple(name for pair_set in sets for name in pair_set.sources)
     corpus = pa.concat_tables([part.corpus for part in data], promote_options="default")
+    queries = pa.concat_tables([part.queries for part in data], promote_options="default")
     row_starts = np.cumsum([0] + [s.arrays.num_documents for s in sets])
     source_starts = np.cumsum([0] + [len(s.sources) for s in sets])
     group_starts = np.cumsum([0] + [int(s.arrays.groups.max(initial=-1)) + 1 for s in sets])
@@ -200,12 +203,13 @@ def join(sets: Sequence[PairSet]) -> PairSet:
             [places[s.arrays.query_languages] for s, places in zip(sets, maps)]
         ).astype(np.int32),
         languages=languages,
+        query_keys=id_keys(queries.column("_id")),
     )
     widest = max(s.given_negative_row_QP.shape[1] for s in sets)
     return PairSet(
         data=RetrievalSplit(
             corpus=corpus,
-            queries=pa.concat_tables([part.queries for part in data], promote_options="default"),
+            queries=queries,
             qrels=pa.concat_tables([part.qrels for part in data], promote_options="default"),
             translations=pa.table({}),
             broken=[row for part in data for row in part.broken],
