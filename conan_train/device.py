@@ -36,4 +36,7 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
         raise UserError(
             f"device: accelerate chose {accelerator.device.type}, not {device}; check the settings of accelerate or torchrun"
         )
+    # accelerate computes in float32 then, and says nothing.
+    if precision != "no" and not accelerator.native_amp:
+        raise UserError(f"precision: {precision} does not work on {accelerator.device.type}; use bf16, or no")
     return accelerator
