@@ -23,7 +23,7 @@ from cyclopts.config import Dict
 
 from conan_data import recipe
 from conan_data.config import StageConfig
-from conan_data.errors import UserError
+from conan_data.errors import SaidElsewhereError, UserError
 
 log = logging.getLogger(__name__)
 FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG}
@@ -74,6 +74,8 @@ def main(program: str, summary: str, commands: Sequence[Command], tokens: Sequen
             app.command(_listed(command), name=command.name, help=command.help)
         app(tokens or ["--help"], exit_on_error=False, print_error=False)
         return 0
+    except SaidElsewhereError:
+        return 2
     except (UserError, CycloptsError) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:

@@ -9,5 +9,9 @@ class UserError(Exception):
     """
 
 
+class SaidElsewhereError(UserError):
+    """Another process of this run says what is wrong; this one ends in silence, with the same exit code."""
+
+
 class UnfinishedError(UserError):
     """A run ended for a reason that the user can mend, and goes on from there when it is started again."""

@@ -26,11 +26,17 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
     # A step has several forwards; broadcasting buffers in each would hang where ranks differ in their number.
     wrapper = DistributedDataParallelKwargs(broadcast_buffers=False)
     group = InitProcessGroupKwargs(timeout=_PATIENCE)
-    accelerator = Accelerator(
-        mixed_precision=precision, cpu=device == "cpu", kwargs_handlers=[wrapper, group]
-    )
+    try:
+        accelerator = Accelerator(
+            mixed_precision=precision, cpu=device == "cpu", kwargs_handlers=[wrapper, group]
+        )
+    except ValueError as error:
+        raise UserError(f"precision: {precision} does not work here ({error})") from error
     if device not in ("auto", accelerator.device.type):
         raise UserError(
             f"device: accelerate chose {accelerator.device.type}, not {device}; check the settings of accelerate or torchrun"
         )
+    # accelerate computes in float32 then, and says nothing.
+    if precision != "no" and not accelerator.native_amp:
+        raise UserError(f"precision: {precision} does not work on {accelerator.device.type}; use bf16, or no")
     return accelerator

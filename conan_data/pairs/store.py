@@ -46,7 +46,7 @@ def save_pairs(pairs: PairSet, folder: Path) -> None:
         table = getattr(pairs.data, name).unify_dictionaries()
         with pa.ipc.new_file(str(partial / f"{name}.arrow"), table.schema) as writer:
             writer.write_table(table, max_chunksize=_CHUNK)
-    arrays = {name: getattr(pairs.arrays, name) for name in _array_names()}
+    arrays = {name: array for name in _array_names() if (array := getattr(pairs.arrays, name)) is not None}
     for name, array in (arrays | {name: getattr(pairs, name) for name in _OWN}).items():
         np.save(partial / f"{name}.npy", array)
     meta = {
@@ -69,7 +69,7 @@ def load_pairs(folder: Path) -> PairSet:
     tables = {
         name: pa.ipc.open_file(pa.memory_map(str(folder / f"{name}.arrow"))).read_all() for name in _TABLES
     }
-    arrays = {name: _mapped(folder / f"{name}.npy") for name in _array_names()}
+    arrays = {name: _mapped(path) for name in _array_names() if (path := folder / f"{name}.npy").exists()}
     return PairSet(
         data=RetrievalSplit(
             **tables,

@@ -67,6 +67,7 @@ class EmbeddingConfig(TrainingConfig):
         require(self.temperature > 0, "temperature", self.temperature, "must be over 0")
         require(self.max_length >= 2, "max_length", self.max_length, "must be at least 2 (a token and EOS)")
         require(all(dim >= 1 for dim in self.dims), "dims", self.dims, "must be sizes of at least 1")
+        require(len(set(self.dims)) == len(self.dims), "dims", self.dims, "name each size once")
         require(
             self.lora.rank == 0 or self.parallel == "ddp", "lora.rank", self.lora.rank, "needs parallel ddp"
         )

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from conan_train.embedding.config import EmbeddingConfig
 from conan_train.losses.infonce import Margin
 from conan_train.negatives.mined import Mined
 from conan_train.negatives.refresh import Refresher
-from conan_train.step.collapse import collapse, warning
+from conan_train.step.collapse import Collapse, collapse, warning
 from conan_train.step.contrastive import Contrastive, ContrastiveLoss
 from conan_train.step.sts import Sts
 from conan_train.step.task import StepResult, Task, TaskLoss, numbers, take_step
@@ -95,6 +95,7 @@ class EmbeddingObjective:
         self.config, self.tasks, self.trained, self.model = config, tasks, trained, model
         self.accelerator, self.refresher = accelerator, refresher
         self.seconds = 0.0
+        self.last: Collapse | None = None
 
     def prepare(self, step: int) -> None:
         """Sets alpha, and mines anew where a refresh is due."""
@@ -140,6 +141,18 @@ class EmbeddingObjective:
         if self.trained.temperature is not None:
             figures["temperature"] = float(self.trained.temperature().detach())
         return figures
+
+    def warnings(self, event: Mapping[str, Any]) -> list[str]:
+        """Of the vectors of the last step, and of the main task's loss since the last line."""
+        if self.last is None:
+            return []
+        loss = event["loss"] if len(self.tasks.all) == 1 else event.get(f"{self.tasks.all[0].name}_loss")
+        is_warm = event["step"] > self.config.optim.warmup_steps
+        known = (
+            {"loss": loss, "random_loss": event["random_loss"]} if is_warm and "random_loss" in event else {}
+        )
+        words = warning(self.last, **known)
+        return [words] if words else []
 
     def batch_ids(self, step: int) -> list[str]:
         ids = []
@@ -198,9 +211,7 @@ class EmbeddingObjective:
 
     def _collapse(self, step: int, result: StepResult) -> dict[str, tuple[float, float]]:
         """Figures of the vectors, once a line of the log."""
-        if (step + 1) % self.config.log_every:
+        if (step + 1) % self.config.log_every and step + 1 != self.config.steps:
             return {}
-        figures = collapse(result.vectors)
-        if words := warning(figures):
-            log.warning("step %d: %s", step + 1, words)
-        return {"mean_cosine": (figures.mean_cosine, 1), "effective_rank": (figures.effective_rank, 1)}
+        self.last = collapse(result.vectors)
+        return {"mean_cosine": (self.last.mean_cosine, 1), "effective_rank": (self.last.effective_rank, 1)}

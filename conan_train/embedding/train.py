@@ -1,5 +1,6 @@
 """The frame of the stages that train vectors: open the model, read the tasks, run the loop, publish."""
 
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from conan_data import artifact
+from conan_data.pairs.pair_set import PairSet
+from conan_data.pairs.store import load_pairs, shared_pairs
 from conan_train.device import make_accelerator
 from conan_train.embedding.base import Base, alpha, open_base
 from conan_train.embedding.config import EmbeddingConfig
@@ -20,7 +23,10 @@ from conan_train.model.lora import merge_lora
 from conan_train.negatives.refresh import Refresher
 from conan_train.training.loop import Loop
 from conan_train.training.parallel import distribute, whole_state
-from conan_train.training.processes import build_together
+from conan_train.training.processes import build_together, by_main
+from conan_train.training.trackers import require_trackers
+
+log = logging.getLogger(__name__)
 
 KIND = "embedder"
 
@@ -42,12 +48,18 @@ class Run:
     token_cache: Path
     accelerator: Accelerator
 
+    def pairs(self, name: str, make: Callable[[], PairSet]) -> PairSet:
+        """The set that `make` reads; the main process alone does it, and all processes map one copy of it."""
+        folder = self.directory / "work" / "pairs" / name
+        by_main(lambda: shared_pairs(folder, make).num_queries, self.accelerator)
+        return load_pairs(folder)
+
 
 def train_embedder(
     config: EmbeddingConfig,
     *,
     command: str,
-    inputs: Sequence[str | Path],
+    inputs: Callable[[], Sequence[str | Path]],
     description: str,
     read: Callable[[Run], Read],
     refresher: Callable[[Run], Refresher | None] = lambda run: None,
@@ -55,6 +67,7 @@ def train_embedder(
     """Trains, or goes on with an interrupted run, and publishes `model/`, the negatives and the log; returns the
     artifact's directory.
     """
+    require_trackers(config)
     if config.threads:
         torch.set_num_threads(config.threads)
     accelerator = make_accelerator(config.device, config.precision)
@@ -64,6 +77,8 @@ def train_embedder(
         cache = Path(config.token_cache) if config.token_cache else directory / "work" / "tokens"
         run = Run(base, directory, cache, accelerator)
         data = read(run)
+        if accelerator.is_main_process:
+            _tell(data.tasks)
         set_seed(config.seed)
         model = distribute(base.trained.embedder, accelerator, parallel=config.parallel)
         base.trained.to(accelerator.device)
@@ -98,7 +113,7 @@ def train_embedder(
         accelerator,
         kind=KIND,
         command=command,
-        inputs=[model_input(config.model), *inputs],
+        inputs=lambda: [model_input(config.model), *inputs()],
         run=run,
         publish=publish,
     )
@@ -125,10 +140,30 @@ def _sum(rows: Sequence[artifact.Rows]) -> artifact.Rows:
 def _account(config: EmbeddingConfig, objective: EmbeddingObjective) -> dict[str, object]:
     """What the run did, for the manifest; times are in the log, for they differ between runs of the same job."""
     mined = objective.tasks.mined
+    left_out = never_seen(objective.tasks)
     return {
         "steps": config.steps,
         "documents": sum(task.task.pairs.arrays.num_documents for task in mined),
         "refreshes": objective.refresher.num_refreshes if objective.refresher else 0,
         "generation": mined[0].generation.name if mined else "",
         "parameters": sum(parameter.numel() for parameter in objective.trained.embedder.parameters()),
+        **({"never_seen": left_out} if left_out else {}),
     }
+
+
+def never_seen(tasks: Tasks) -> dict[str, dict[str, int]]:
+    """By task, the queries (or pairs) of every source or language that fills no homogeneous batch."""
+    found = {task.name: task.task.never_seen() for task in tasks.all}
+    return {name: cells for name, cells in found.items() if cells}
+
+
+def _tell(tasks: Tasks) -> None:
+    """What of the data no step will see."""
+    for name, cells in never_seen(tasks).items():
+        most = sorted(cells.items(), key=lambda item: (-item[1], item[0]))
+        some = ", ".join(f"{cell} {count}" for cell, count in most[:5])
+        log.warning(
+            "%s: %d queries are never trained on, for they fill no homogeneous batch (%s%s); lower its batch_size, or "
+            "make its batches less homogeneous",
+            *(name, sum(cells.values()), some, ", ..." if len(most) > 5 else ""),
+        )

@@ -60,3 +60,9 @@ class FinetuneConfig(EmbeddingConfig):
                 self.num_negatives,
                 f"must be at least 1 with {name}",
             )
+        require(
+            self.batch_size >= 2 or self.num_negatives > 0,
+            "batch_size",
+            self.batch_size,
+            "must be at least 2 without mined negatives: the others are the negatives",
+        )

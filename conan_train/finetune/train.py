@@ -17,6 +17,7 @@ from conan_train.embedding.train import Read, Run, train_embedder
 from conan_train.finetune.config import FinetuneConfig
 from conan_train.negatives.mined import Mined
 from conan_train.negatives.refresh import Refresher
+from conan_train.tasks.config import ClassificationConfig
 from conan_train.tasks.random_negatives import random_negatives
 from conan_train.tasks.retrieval import RetrievalTask
 from conan_train.tasks.sts import StsTask
@@ -27,32 +28,34 @@ def finetune(config: FinetuneConfig) -> Path:
     """Trains, or goes on with an interrupted run, and publishes `model/`, `negatives/` and the log; returns
     the artifact's directory.
     """
-    beside = [*config.classification.data, *config.sts.data]
     return train_embedder(
         config,
         command="conan-train finetune",
-        inputs=[
-            *(resolve(path, "retrieval") for path in config.data),
-            *([config.negatives] if config.negatives else []),
-            *(expand(beside) if beside else []),
-        ],
+        inputs=lambda: _inputs(config),
         description="fine-tuning",
         read=lambda run: _read(config, run),
         refresher=lambda run: _refresher(config, run),
     )
 
 
+def _inputs(config: FinetuneConfig) -> list[str | Path]:
+    beside = [*config.classification.data, *config.sts.data]
+    return [
+        *(resolve(path, "retrieval") for path in config.data),
+        *([config.negatives] if config.negatives else []),
+        *(expand(beside) if beside else []),
+    ]
+
+
 def _read(config: FinetuneConfig, run: Run) -> Read:
-    pairs = read_retrieval_sets(config.data, config.split, group_regex=config.group_regex)
+    pairs = run.pairs(
+        "retrieval",
+        lambda: read_retrieval_sets(config.data, config.split, group_regex=config.group_regex),
+    )
     tasks: list[Mined | ScoredTask] = [_retrieval(config, run, pairs)]
     rows: list[artifact.Rows] = [pairs.rows()]
     if config.classification.data:
-        labelled = read_labelled(
-            config.classification.data,
-            positives=config.classification.positives,
-            text_field=config.classification.text_field,
-            label_field=config.classification.label_field,
-        )
+        labelled = run.pairs("classification", lambda: _read_labelled(config.classification))
         tasks.append(_classification(config, run, labelled))
         rows.append(labelled.rows())
     if config.sts.data:
@@ -76,6 +79,15 @@ def _read(config: FinetuneConfig, run: Run) -> Read:
         tasks.append(ScoredTask(task=sts, weight=config.sts.weight, temperature=config.sts.temperature))
         rows.append(scored.rows())
     return Read(Tasks(tasks, config.mix), rows)
+
+
+def _read_labelled(config: ClassificationConfig) -> PairSet:
+    return read_labelled(
+        config.data,
+        positives=config.positives,
+        text_field=config.text_field,
+        label_field=config.label_field,
+    )
 
 
 def _retrieval(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:

@@ -26,6 +26,7 @@ from conan_train.model.embedder import Embedder
 from conan_train.model.encoder import CheckpointEncoder
 from conan_train.negatives.generation import Generation, changed_share, load_generation, publish_generation
 from conan_train.negatives.mined import Mined
+from conan_train.training.parallel import whole_embedder
 from conan_train.trainlog import TrainLog
 
 log = logging.getLogger(__name__)
@@ -62,8 +63,9 @@ class Refresher:
     def _run(self, step: int, mined: Mined, *, seconds_trained: float) -> None:
         start, old = time.monotonic(), mined.generation
         told: list[str | None] = [None]
+        embedder = whole_embedder(self.embedder, self.accelerator)
         if self.accelerator.is_main_process:
-            told = [self._mine(step, mined).name]
+            told = [self._mine(step, mined, embedder).name]
         if self.accelerator.num_processes > 1:
             broadcast_object_list(told)
         assert told[0] is not None
@@ -93,8 +95,8 @@ class Refresher:
             *(step, new.name, seconds, 100 * changed, new.mean_score),
         )
 
-    def _mine(self, step: int, mined: Mined) -> Generation:
-        encoder = CheckpointEncoder(self.embedder, self.tokenizer, batch_tokens=self.batch_tokens)
+    def _mine(self, step: int, mined: Mined, embedder: Embedder) -> Generation:
+        encoder = CheckpointEncoder(embedder, self.tokenizer, batch_tokens=self.batch_tokens)
         data, arrays = mined.task.pairs.data, mined.task.pairs.arrays
         pools = mine_pools(
             encoder,

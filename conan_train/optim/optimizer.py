@@ -41,18 +41,26 @@ class MuonBesideAdamW(torch.optim.Optimizer):
             fused = {item.device.type for group in other for item in group["params"]} <= {"cpu", "cuda"}
             self.parts.append(torch.optim.AdamW(other, lr=config.lr, betas=config.betas, fused=fused))
         super().__init__([group for part in self.parts for group in part.param_groups], {})
-        # The parts see what is set here, such as a learning rate or a restored state.
-        start = 0
-        for part in self.parts:
-            part.state = self.state
-            part.param_groups = self.param_groups[start : start + len(part.param_groups)]
-            start += len(part.param_groups)
+        self._share()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """After `load_state_dict`, which accelerate calls as well, groups and state are other objects."""
+        super().__setstate__(state)
+        self._share()
 
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """One step of both."""
         assert closure is None, "the gradients are there already"
         for part in self.parts:
             part.step()
+
+    def _share(self) -> None:
+        """The parts see what is set here, such as a learning rate or a restored state."""
+        start = 0
+        for part in self.parts:
+            part.state = self.state
+            part.param_groups = self.param_groups[start : start + len(part.param_groups)]
+            start += len(part.param_groups)
 
 
 def _split(

@@ -78,6 +78,9 @@ class NextToken:
     def figures(self, step: int) -> Mapping[str, float]:
         return {}
 
+    def warnings(self, event: Mapping[str, Any]) -> list[str]:
+        return []
+
     def batch_ids(self, step: int) -> list[str]:
         first = step * self.config.batch_rows
         return [f"row {number}" for number in range(first, first + self.config.batch_rows)]

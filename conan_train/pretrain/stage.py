@@ -30,7 +30,8 @@ from conan_train.pretrain.objective import Grouping, NextToken
 from conan_train.pretrain.packing import PackedRows
 from conan_train.training.loop import Loop
 from conan_train.training.parallel import distribute, whole_state
-from conan_train.training.processes import build_together, from_main
+from conan_train.training.processes import build_together, by_main
+from conan_train.training.trackers import require_trackers
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ def run_stage(config: LanguageModelConfig, stage: Stage) -> Path:
     """Trains, or goes on with an interrupted run, and publishes `model/`, the log and `held_out.json`;
     returns the artifact's directory.
     """
+    require_trackers(config)
     if config.threads:
         torch.set_num_threads(config.threads)
     accelerator = make_accelerator(config.device, config.precision)
@@ -105,7 +107,6 @@ def run_stage(config: LanguageModelConfig, stage: Stage) -> Path:
         raise UserError(
             f"batch_tokens: {config.batch_rows} rows do not divide among {accelerator.num_processes} processes"
         )
-    inputs = [model_input(config.model), *stage.inputs()] if accelerator.is_main_process else []
 
     def publish(build: artifact.Build, outcome: _Outcome) -> Path:
         folder = model_folder(config.model)
@@ -120,7 +121,7 @@ def run_stage(config: LanguageModelConfig, stage: Stage) -> Path:
         accelerator,
         kind=KIND,
         command=f"conan-train {stage.name}",
-        inputs=inputs,
+        inputs=lambda: [model_input(config.model), *stage.inputs()],
         run=lambda directory: _run(config, stage, accelerator, directory),
         publish=publish,
     )
@@ -129,8 +130,7 @@ def run_stage(config: LanguageModelConfig, stage: Stage) -> Path:
 def _run(config: LanguageModelConfig, stage: Stage, accelerator: Accelerator, directory: Path) -> _Outcome:
     """Measures, trains, measures again; the main process saves the model and the measurements."""
     folder = model_folder(config.model)
-    written = stage.write(folder, directory / "work") if accelerator.is_main_process else []
-    (written,) = from_main([written], accelerator)
+    written = by_main(lambda: stage.write(folder, directory / "work"), accelerator)
     model = load_language_model(folder, config, vocab_size=len(load_tokenizer(folder)))
     data = stage.read(folder, written)
     num_steps = config.steps or math.ceil(config.epochs * data.rows.per_epoch / config.batch_rows)

@@ -69,6 +69,22 @@ def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
         {"accuracy": "accuracy"},
         ylabel="share",
     )
+    draw(
+        "Loss of each task",
+        {name.removesuffix("_loss"): name for name in training.task_losses(lines)},
+        ylabel="loss",
+    )
+    draw(
+        "Mean cosine of two random texts. Near 1 all texts lie in one narrow cone.",
+        {"mean cosine": "mean_cosine"},
+        ylabel="mean cosine",
+    )
+    draw(
+        "Effective rank: in how many directions texts differ",
+        {"effective rank": "effective_rank"},
+        ylabel="directions",
+    )
+    draw("Learned temperature", {"temperature": "temperature"}, ylabel="temperature", with_refreshes=False)
     draw("Soft mask: 0 is causal, 1 bidirectional", {"alpha": "alpha"}, ylabel="alpha", with_refreshes=False)
     draw(
         "Length of the gradient before it is clipped",
@@ -83,6 +99,8 @@ def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
         "figures": drawn,
         "refreshes": refreshes,
         "facts": _facts(lines, steps),
+        "warnings": training.warnings(lines),
+        "never_seen": item.manifest["extra"].get("never_seen", {}),
     }
 
 

@@ -5,6 +5,7 @@ would show noise as if it were signal. So a long series becomes the means of equ
 sums, turned into rates by the steps they cover.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,25 @@ def total_replaced(lines: Sequence[Mapping[str, Any]]) -> int:
     return sum(
         int(line["replaced"]) for line in step_lines(lines) if isinstance(line.get("replaced"), int | float)
     )
+
+
+def task_losses(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Fields that hold the losses of single tasks."""
+    names = {name for line in step_lines(lines) for name in line if name.endswith("_loss")}
+    return sorted(names - {"z_loss"} - {name for name in names if name.endswith("random_loss")})
+
+
+def warnings(lines: Sequence[Mapping[str, Any]]) -> list[tuple[int, int, str]]:
+    """First step, number of lines and words of what a log warns of; those that differ in their numbers only are
+    one, in the words of the last.
+    """
+    found: dict[str, tuple[int, int, str]] = {}
+    for line in step_lines(lines):
+        for words in line.get("warnings", ()):
+            key = re.sub(r"[0-9.]+", "", words)
+            first, count, _ = found.get(key, (line["step"], 0, ""))
+            found[key] = (first, count + 1, words)
+    return list(found.values())
 
 
 def step_lines(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -6,8 +6,9 @@ step; all ranks plan the same global batch without a word; and the queries of th
 whoever mines for them.
 """
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
@@ -40,14 +41,16 @@ class QueryPlan:
     seed: int
     cells: np.ndarray | None = None
     """int [Q]: the cell of each query."""
-    _epochs: dict[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    field: str = "batch_size"
+    """Name of the batch size in the config, for messages."""
+    _epochs: dict[int, np.ndarray] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.cells is not None and not self.num_batches:
             largest = int(np.bincount(self.cells).max(initial=0))
             raise UserError(
-                f"batch_size: {self.batch_size} is more than any part of a homogeneous plan has"
-                f" (the largest has {largest} queries); use a smaller one, or homogeneous none"
+                f"{self.field}: {self.batch_size} is more than any source or language of a homogeneous plan has"
+                f" (the largest has {largest}); use a smaller one, or leave homogeneous out"
             )
 
     @property

@@ -37,6 +37,7 @@ class RetrievalTask:
     num_negatives: int
     same_language: float
     seed: int
+    homogeneous: tuple[str, ...] = ()
 
     @classmethod
     def open(
@@ -54,11 +55,12 @@ class RetrievalTask:
         seed: int,
         same_language: float = 0.0,
         homogeneous: tuple[str, ...] = (),
+        field: str = "batch_size",
     ) -> "RetrievalTask":
         """With the tokens from, or made into, the folder `cache`. `homogeneous` names what a batch holds one of:
-        "source", "language". Raises `UserError` where no batch can be filled so.
+        "source", "language". Raises `UserError`, which names the config's `field`, where no batch can be filled so.
         """
-        codes = {"source": pairs.query_sources, "language": pairs.arrays.query_languages}
+        codes = {kind: _cells(pairs, kind)[0] for kind in homogeneous}
         return cls(
             name=name,
             pairs=pairs,
@@ -67,7 +69,8 @@ class RetrievalTask:
                 num_queries=pairs.num_queries,
                 batch_size=batch_size,
                 seed=seed,
-                cells=joint_cells(*(codes[kind] for kind in homogeneous)) if homogeneous else None,
+                cells=joint_cells(*codes.values()) if homogeneous else None,
+                field=field,
             ),
             query_tokens=open_tokens(
                 cache,
@@ -88,11 +91,25 @@ class RetrievalTask:
             num_negatives=num_negatives,
             same_language=same_language,
             seed=seed,
+            homogeneous=homogeneous,
         )
 
     def queries_at(self, step: int) -> np.ndarray:
         """Rows of the queries of the task's own step `step`, int64 [B]."""
         return self.plan.queries_at(step)
+
+    def never_seen(self) -> dict[str, int]:
+        """Queries of every source or language that fills no batch, by its name."""
+        assert self.plan.cells is not None or not self.plan.never_seen()
+        counts = {}
+        for cell, count in self.plan.never_seen().items():
+            query = int(np.argmax(self.plan.cells == cell))
+            parts = [
+                names[codes[query]]
+                for codes, names in (_cells(self.pairs, kind) for kind in self.homogeneous)
+            ]
+            counts["/".join(parts)] = count
+        return counts
 
     def query_ids(self, query_B: np.ndarray) -> list[str]:
         return self.pairs.data.queries.column("_id").take(query_B).to_pylist()
@@ -130,6 +147,13 @@ class RetrievalTask:
             owner_K=np.concatenate([owner_E, np.flatnonzero(has_own)]),
             groups=self.groups,
         )
+
+
+def _cells(pairs: PairSet, kind: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Of each query, the place of its source or language among these names."""
+    if kind == "source":
+        return pairs.query_sources, pairs.sources
+    return pairs.arrays.query_languages, pairs.arrays.languages
 
 
 def joint_groups(arrays: RetrievalArrays) -> np.ndarray:

@@ -55,6 +55,7 @@ class StsTask:
                 batch_size=batch_size,
                 seed=seed,
                 cells=pairs.pair_sources if homogeneous else None,
+                field="sts.batch_size",
             ),
             tokens=open_tokens(
                 cache, pairs.texts, ("text",), tokenizer, prompt=prompt, max_length=max_length
@@ -70,6 +71,10 @@ class StsTask:
             right_tokens=self.tokens(self.pairs.second[pair_P]),
             gold=self.gold[pair_P],
         )
+
+    def never_seen(self) -> dict[str, int]:
+        """Pairs of every file that fills no batch, by its name."""
+        return {self.pairs.sources[cell]: count for cell, count in self.plan.never_seen().items()}
 
     def pair_ids(self, step: int) -> list[str]:
         """Names of the pairs of a step: file and row of those that were read."""

@@ -47,8 +47,16 @@ class TrainingConfig(StageConfig):
     def __post_init__(self) -> None:
         for name in ("log_every", "checkpoint_every", "keep_checkpoints"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        for name in ("steps", "threads", "seed"):
+        for name in ("steps", "threads"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
+        require(0 <= self.seed < 1 << 32, "seed", self.seed, f"must be between 0 and {(1 << 32) - 1}")
+        warmup = self.optim.warmup_steps
+        require(
+            not self.steps or not warmup or warmup < self.steps,
+            "optim.warmup_steps",
+            warmup,
+            f"must be less than the {self.steps} steps of the run",
+        )
         require(self.device in DEVICES, "device", self.device, f"must be one of {', '.join(DEVICES)}")
         for tracker in self.track:
             require(tracker in TRACKERS, "track", tracker, f"must be of {', '.join(TRACKERS)}")

@@ -28,7 +28,7 @@ from conan_train.training.config import TrainingConfig
 from conan_train.training.objective import Objective, ObjectiveState
 from conan_train.training.parallel import any_process, clip_gradients
 from conan_train.training.refusal import not_finite, refuse
-from conan_train.training.trackers import require_trackers, start_trackers
+from conan_train.training.trackers import start_trackers
 from conan_train.training.window import Window
 from conan_train.trainlog import NAME, TrainLog
 
@@ -50,7 +50,8 @@ class Loop:
         num_steps: int,
         directory: Path,
     ) -> None:
-        require_trackers(config)
+        # Refuses a schedule that does not fit before anything is written.
+        lr_at(0, config.optim, num_steps=num_steps)
         self.config, self.objective, self.model = config, objective, model
         self.accelerator, self.num_steps, self.directory = accelerator, num_steps, directory
         self.bare_optimizer = make_optimizer(model, config.optim)
@@ -88,7 +89,8 @@ class Loop:
                 self._log_steps()
             if self.step % self.config.checkpoint_every == 0 or self.step == self.num_steps:
                 self.save()
-        self.accelerator.end_training()
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
 
     def save(self) -> None:
         """Writes a checkpoint of the steps that were taken."""
@@ -123,7 +125,7 @@ class Loop:
                 cause or "loss or gradient of another process is not finite",
                 step=step,
                 ids=self.objective.batch_ids(step),
-                is_main=self.accelerator.is_main_process,
+                accelerator=self.accelerator,
             )
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -146,9 +148,13 @@ class Loop:
         self.window = Window()
         if not self.accelerator.is_main_process:
             return
+        if words := self.objective.warnings(event):
+            event["warnings"] = words
         self.log.append(event)
         self.accelerator.log(dict(flat(event)), step=self.step)
         log.info("step %d of %d: %s", self.step, self.num_steps, _line(event))
+        for line in words:
+            log.warning("step %d: %s", self.step, line)
 
 
 def flat(event: Mapping[str, Any]) -> list[tuple[str, float]]:
@@ -157,7 +163,7 @@ def flat(event: Mapping[str, Any]) -> list[tuple[str, float]]:
     for name, value in event.items():
         if isinstance(value, Mapping):
             pairs += [(f"{name}/{group}", number) for group, number in value.items()]
-        elif not isinstance(value, str):
+        elif isinstance(value, int | float):
             pairs.append((name, value))
     return pairs
 

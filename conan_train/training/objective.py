@@ -60,6 +60,10 @@ class Objective(Protocol):
         """What the log says of step `step` beside its means, such as alpha."""
         ...
 
+    def warnings(self, event: Mapping[str, Any]) -> list[str]:
+        """What looks wrong in a line of the log, in plain words."""
+        ...
+
     def batch_ids(self, step: int) -> list[str]:
         """Names of the rows of a step, for the report of one that was refused."""
         ...

@@ -9,7 +9,9 @@ import json
 import math
 from pathlib import Path
 
-from conan_data.errors import UserError
+from accelerate import Accelerator
+
+from conan_data.errors import SaidElsewhereError, UserError
 from conan_data.files import written_aside
 
 FILE = "refused.json"
@@ -26,13 +28,19 @@ def not_finite(loss: float, norm: float, *, may_overflow: bool) -> str | None:
     return None
 
 
-def refuse(directory: Path, cause: str, *, step: int, ids: list[str], is_main: bool) -> UserError:
-    """Saves the ids of the batch to `refused.json` and returns the error to raise."""
+def refuse(directory: Path, cause: str, *, step: int, ids: list[str], accelerator: Accelerator) -> UserError:
+    """The main process saves the ids of the batch to `refused.json`; returns the error to raise, which one process
+    says for all. All of them have to call it.
+    """
     path = directory / FILE
-    if is_main:
+    if accelerator.is_main_process:
         with written_aside(path) as aside:
             record = {"step": step, "cause": cause, "ids": ids}
             aside.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    # A launcher stops all processes when the first one ends: not before the file is there.
+    accelerator.wait_for_everyone()
+    if not accelerator.is_main_process:
+        return SaidElsewhereError(f"{cause} at step {step + 1}")
     rows = f" ({', '.join(ids[:3])}, ...)" if ids else ""
     return UserError(
         f"{cause} at step {step + 1}{rows}; its batch is in {path}; try a lower optim.lr, a longer optim.warmup_steps, "

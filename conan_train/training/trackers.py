@@ -21,7 +21,7 @@ def require_trackers(config: TrainingConfig) -> None:
 
 
 def start_trackers(accelerator: Accelerator, config: TrainingConfig, directory: Path) -> None:
-    """Opens the trackers of a run; files go below `directory`/trackers."""
+    """Opens the trackers of a run; those of TensorBoard go below `directory`/trackers, others where they are used to."""
     if not config.track:
         return
     accelerator.project_configuration.set_directories(str(directory))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from conan_data.pairs.pair_set import PairSet
 from conan_data.pairs.rows import PairFields, pair_inputs
 from conan_data.pairs.weak import read_pairs
 from conan_train.embedding.objective import Tasks
@@ -20,13 +21,7 @@ def weak(config: WeakConfig) -> Path:
     """
 
     def read(run: Run) -> Read:
-        pairs = read_pairs(
-            config.data,
-            split=config.split,
-            fields=PairFields(query=config.query_field, document=config.document_field),
-            min_score=config.min_score,
-            group_regex=config.group_regex,
-        )
+        pairs = run.pairs("pairs", lambda: _read_pairs(config))
         task = RetrievalTask.open(
             "pairs",
             pairs,
@@ -53,7 +48,17 @@ def weak(config: WeakConfig) -> Path:
     return train_embedder(
         config,
         command="conan-train weak",
-        inputs=pair_inputs(config.data),
+        inputs=lambda: pair_inputs(config.data),
         description="weak training",
         read=read,
+    )
+
+
+def _read_pairs(config: WeakConfig) -> PairSet:
+    return read_pairs(
+        config.data,
+        split=config.split,
+        fields=PairFields(query=config.query_field, document=config.document_field),
+        min_score=config.min_score,
+        group_regex=config.group_regex,
     )

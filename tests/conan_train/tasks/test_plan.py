@@ -63,7 +63,7 @@ def test_the_rest_of_a_cell_changes_from_epoch_to_epoch() -> None:
 
 
 def test_no_cell_fills_a_batch() -> None:
-    with pytest.raises(UserError, match=r"batch_size: 5 .* \(the largest has 4 queries\)"):
+    with pytest.raises(UserError, match=r"batch_size: 5 .* \(the largest has 4\)"):
         QueryPlan(num_queries=12, batch_size=5, seed=0, cells=np.repeat([0, 1, 2], 4))
 
 
