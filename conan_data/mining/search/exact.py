@@ -24,7 +24,7 @@ candidates, D dimensions.
 
 import logging
 from collections.abc import Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -234,7 +234,7 @@ class ExactSearcher:
         rounded = list(pool.map(round_tile, tiles))
         num_blocks = -(-len(documents) // sizes.block)
         blocks = progress(documents.blocks(sizes.block), "searching", total=num_blocks, unit="block")
-        coming = pool.submit(make, *next(blocks))
+        coming: Future[Block] | None = pool.submit(make, *next(blocks))
         while coming is not None:
             block = coming.result()
 

@@ -87,9 +87,22 @@ def error_bounds(queries: Rounded, documents: Rounded) -> torch.Tensor:
 
 
 def least_products(cutoff_T: torch.Tensor, queries: Rounded, documents: Rounded) -> torch.Tensor:
-    """int32 [T, G]: a document whose integer product is below it has a score of at most the cutoff."""
-    least_TG = cutoff_T.double()[:, None] - error_bounds(queries, documents)
-    least_TG *= queries.scale.double().reciprocal()[:, None]
-    least_TG *= documents.scale.double().reciprocal()
+    """int32 [T, G]: a document whose integer product is below it has a score of at most the cutoff.
+
+    This is (cutoff - error bound) / (query's scale * group's scale), as one product of matrices.
+    """
+    own_T, other_G, per_T, per_G = (
+        values.double()
+        for values in (
+            queries.residual,
+            documents.residual,
+            queries.scale.double().reciprocal(),
+            documents.scale.double().reciprocal(),
+        )
+    )
+    left_T2 = torch.stack(
+        ((cutoff_T - _LENGTH * _SLACK * own_T - 1e-6) * per_T, -_SLACK * (_LENGTH + own_T) * per_T), dim=1
+    )
+    right_2G = torch.stack((per_G, other_G * per_G))
     # One below, for the rounding of the divisions; a pair more costs nothing.
-    return least_TG.floor_().sub_(1).clamp_(-_NEVER, _NEVER).int()
+    return (left_T2 @ right_2G).floor_().sub_(1).clamp_(-_NEVER, _NEVER).int()

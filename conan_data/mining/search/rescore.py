@@ -27,14 +27,14 @@ def score_rows(
         documents_TMD = to_tensor(documents.gather(rows_TM.numpy()), device).double()
         queries_TD1 = to_tensor(queries_TD, device).double().unsqueeze(2)
         return torch.bmm(documents_TMD, queries_TD1).squeeze(2).cpu()
+    documents_TMD = to_tensor(documents.gather(rows_TM.numpy()), "cpu")
+    queries_TD1 = to_tensor(queries_TD, "cpu").double().unsqueeze(2)
     exact_TM1 = torch.empty((*rows_TM.shape, 1), dtype=torch.float64)
     size = max(1, _CACHED // max(1, rows_TM.shape[1] * documents.dimension))
     for start in range(0, len(rows_TM), size):
         part = slice(start, start + size)
         # By float32, since float16 to float64 is slow.
-        documents_tMD = to_tensor(documents.gather(rows_TM[part].numpy()), "cpu").float().double()
-        queries_tD1 = to_tensor(queries_TD[part], "cpu").double().unsqueeze(2)
-        torch.bmm(documents_tMD, queries_tD1, out=exact_TM1[part])
+        torch.bmm(documents_TMD[part].float().double(), queries_TD1[part], out=exact_TM1[part])
     return exact_TM1.squeeze(2)
 
 
