@@ -40,6 +40,8 @@ _JUDGEMENTS = "judgements.jsonl"
 _GO, _DONE = 0, 1
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _QUERIES_A_ROW_GROUP = 8192
+_SCORES_LOOKED_AT = 2**22
+"""Scores of negatives of one language that quantiles are of; there may be a billion."""
 
 
 def mine(config: MineConfig) -> Path:
@@ -153,7 +155,7 @@ def report(pools: Pools, arrays: RetrievalArrays, data: RetrievalSplit) -> dict[
         by_language[language] = {
             "queries": int(own.sum()),
             "positive_scores": _quantiles(pools.positive_scores[own]),
-            "negative_scores": _quantiles(pools.scores[own]),
+            "negative_scores": _quantiles(_sample(pools.scores, own)),
         }
     return {
         "candidates": pools.counts,
@@ -199,6 +201,14 @@ def _reasons(pools: Pools, rows: np.ndarray) -> np.ndarray:
     if pools.reasons is None:
         return np.full(pools.rows[rows].size, REASONS[0])
     return np.array([*REASONS, *[""] * (256 - len(REASONS))])[pools.reasons[rows].ravel()]
+
+
+def _sample(scores_QP: np.ndarray, own_Q: np.ndarray) -> np.ndarray:
+    """The scores of the queries of `own_Q` (bool), or of evenly spread ones: all of a million would be copied
+    into a gigabyte for numbers of four places.
+    """
+    rows = np.flatnonzero(own_Q)
+    return scores_QP[rows[:: max(1, -(-rows.size * scores_QP.shape[1] // _SCORES_LOOKED_AT))]]
 
 
 def _quantiles(scores: np.ndarray) -> list[float] | None:

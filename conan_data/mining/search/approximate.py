@@ -20,9 +20,10 @@ import numpy as np
 from conan_data.errors import UserError
 from conan_data.mining.config import SearchConfig
 from conan_data.mining.embeddings import Embeddings
-from conan_data.mining.search.exact import SPARE, ExactSearcher
+from conan_data.mining.search.exact import ExactSearcher
 from conan_data.mining.search.faiss_library import has_gpu, load_faiss
 from conan_data.mining.search.hits import Hits
+from conan_data.mining.search.plan import SPARE
 from conan_data.mining.search.rescore import best_of_rows
 from conan_data.progress import progress
 

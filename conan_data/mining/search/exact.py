@@ -23,101 +23,28 @@ candidates, D dimensions.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 
-from conan_data.errors import UserError
 from conan_data.mining.embeddings import Embeddings
 from conan_data.mining.encoder import resolve_device
 from conan_data.mining.search import int8
+from conan_data.mining.search.candidates import Candidates
 from conan_data.mining.search.hits import Hits, decode_keys, encode_keys, hits_of_keys
+from conan_data.mining.search.plan import SPARE, Plan, Screening, plan
 from conan_data.mining.search.rescore import score_rows
 from conan_data.mining.search.rescore import to_tensor as _tensor
-from conan_data.mining.search.threads import Each, one_core_threads
+from conan_data.mining.search.screening import Block, guess_cutoffs, make_block, sample_rows, screen_block
+from conan_data.mining.search.threads import Inline, one_core_threads
 from conan_data.progress import progress
 
 log = logging.getLogger(__name__)
-
-SPARE = 32
-"""Candidates scored again beyond k."""
-Screening: TypeAlias = Literal["float32", "int8"]
-_MAX_BLOCK = {"int8": 2048, "cpu": 8192, "mps": 16384, "cuda": 65536}
-_MAX_TILE = {"int8": 1024, "cpu": 256, "mps": 1024, "cuda": 4096}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Sizes of the working arrays (see the legend), and an upper bound of the bytes that they take together."""
-
-    batch: int
-    tile: int
-    rescored: int
-    """Queries whose candidates are scored in float64 at a time."""
-    block: int
-    threads: int
-    bytes: int
-
-
-def plan(
-    memory: int,
-    *,
-    dimension: int,
-    num_candidates: int,
-    device: str,
-    screening: Screening,
-    threads: int = 1,
-) -> Plan:
-    """The largest sizes that keep the working arrays under `memory` bytes; raises `UserError` when the
-    smallest do not.
-
-    A block costs its float16, float32 and float64 forms; a tile its scores and the candidates of two steps; a
-    query of the pass its candidates and result. `threads` tiles are worked on at a time.
-    """
-    kind = "int8" if screening == "int8" else torch.device(device).type
-    block, tile = _MAX_BLOCK.get(kind, 8192), _MAX_TILE.get(kind, 256)
-    rescored = min(tile, 64) if kind in ("int8", "cpu") else tile
-
-    def block_bytes() -> int:
-        return block * dimension * (2 + 4 + 8)
-
-    def tile_bytes() -> int:
-        screened = 4 * block + 40 * (num_candidates + min(block, num_candidates))
-        exact = 64 * block
-        return threads * tile * (12 * dimension + max(screened, exact))
-
-    def rescored_bytes() -> int:
-        return threads * rescored * (num_candidates * (dimension * (2 + 2 + 8) + 60) + 12 * dimension)
-
-    def per_query() -> int:
-        buffer = 8 * int8.width_of(num_candidates, block) if screening == "int8" else 0
-        return 8 * dimension + 48 * num_candidates + buffer
-
-    while block_bytes() > memory // 4 and block > 256:
-        block //= 2
-    while max(tile_bytes(), rescored_bytes()) > memory // 2 and tile > 1:
-        tile //= 2
-        rescored = min(rescored, tile)
-    used = block_bytes() + max(tile_bytes(), rescored_bytes())
-    batch = (memory - used) // per_query()
-    if batch < 1:
-        needed = used + per_query()
-        raise UserError(
-            f"memory: {memory:,} bytes are not enough for {num_candidates} candidates of dimension {dimension}; give at least {needed:,}"
-        )
-    return Plan(
-        batch=batch,
-        tile=min(tile, batch),
-        rescored=min(rescored, batch),
-        block=block,
-        threads=threads,
-        bytes=used + batch * per_query(),
-    )
 
 
 class ExactSearcher:
@@ -135,6 +62,8 @@ class ExactSearcher:
         self.screening: Screening = screening or ("int8" if fast else "float32")
         self.report: dict[str, Any] = {"backend": self.backend}
         self._exact_device = "cpu" if self.device.startswith("mps") else self.device
+        self._streams = self.device == "cpu"
+        """Whether cutoffs rise from block to block, and threads of one core share the work."""
 
     def batch_size(self, *, dimension: int, k: int) -> int:
         """See `Searcher`."""
@@ -167,25 +96,23 @@ class ExactSearcher:
             dimension=dimension,
             num_candidates=num_candidates,
             device=self.device,
-            screening=self.screening,
-            threads=torch.get_num_threads() if self.screening == "int8" else 1,
+            threads=torch.get_num_threads() if self._streams else 1,
         )
 
     def _search_batch(self, queries_BD: np.ndarray, documents: Embeddings, *, k: int, sizes: Plan) -> Hits:
         num_candidates = min(k + SPARE, len(documents))
-        threads = one_core_threads() if self.screening == "int8" else nullcontext(_one_by_one)
-        with threads as each:
+        with one_core_threads() if self._streams else nullcontext(Inline()) as pool:
             search = partial(
                 self._screen_and_score,
                 documents=documents,
                 num_candidates=num_candidates,
                 k=k,
                 sizes=sizes,
-                each=each,
+                pool=pool,
             )
             guesses_B = (
-                self._guess(queries_BD, documents, k=num_candidates, sizes=sizes, each=each)
-                if self.screening == "int8"
+                self._guess(queries_BD, documents, k=num_candidates, sizes=sizes, pool=pool)
+                if self._streams
                 else None
             )
             keys_Bk, complete_B = search(queries_BD, guesses_B=guesses_B)
@@ -214,12 +141,12 @@ class ExactSearcher:
         num_candidates: int,
         k: int,
         sizes: Plan,
-        each: Each,
+        pool: Executor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """int64 [B, k] keys, and bool [B]: whether no document can be missing among them."""
-        if self.screening == "int8":
-            scores_BM, rows_BM, cutoffs_B = self._screen_in_int8(
-                queries_BD, documents, guesses_B, num_candidates=num_candidates, sizes=sizes, each=each
+        if self._streams:
+            scores_BM, rows_BM, cutoffs_B = self._stream(
+                queries_BD, documents, guesses_B, num_candidates=num_candidates, sizes=sizes, pool=pool
             )
         else:
             scores_BM, rows_BM = self._screen(
@@ -231,7 +158,7 @@ class ExactSearcher:
         complete_B = torch.empty(len(queries_BD), dtype=torch.bool)
 
         def rescore(tile: slice) -> None:
-            screened_TM, rows_TM = scores_BM[tile].cpu(), rows_BM[tile].cpu()
+            screened_TM, rows_TM = _not_out(scores_BM[tile].cpu(), rows_BM[tile].cpu(), k=k, bound=bound)
             missing_TM = screened_TM == -torch.inf
             exact_TM = score_rows(queries_BD[tile], documents, rows_TM, device=self._exact_device)
             exact_TM = exact_TM.masked_fill(missing_TM, -torch.inf)
@@ -241,7 +168,8 @@ class ExactSearcher:
             as_promised_TM = missing_TM | ((screened_TM.double() - exact_TM).abs() <= bound)
             complete_B[tile] = as_promised_TM.all(dim=1) & (kth_T > cutoffs_B[tile].cpu().double() + bound)
 
-        each(rescore, list(_tiles(len(queries_BD), sizes.rescored)))
+        for _ in pool.map(rescore, _tiles(len(queries_BD), sizes.rescored)):
+            pass
         return keys_Bk, complete_B
 
     def _screen(
@@ -267,23 +195,24 @@ class ExactSearcher:
         return scores_BM, rows_BM
 
     def _guess(
-        self, queries_BD: np.ndarray, documents: Embeddings, *, k: int, sizes: Plan, each: Each
+        self, queries_BD: np.ndarray, documents: Embeddings, *, k: int, sizes: Plan, pool: Executor
     ) -> torch.Tensor | None:
         """float32 [B]: a score that most likely `k` documents reach, from a sample; None for few documents."""
-        rank = int8.guess_rank(k)
-        rows = np.arange(0, len(documents), int8.SAMPLED)
-        if len(rows) < 4 * rank:
+        sample = sample_rows(len(documents), k)
+        if sample is None:
             return None
-        best_BR = torch.full((len(queries_BD), rank), -torch.inf)
-        for part in _tiles(len(rows), sizes.block):
-            documents_CD = _tensor(documents.gather(rows[part]), "cpu").float()
-            for tile in _tiles(len(queries_BD), sizes.tile):
-                scores_TC = _tensor(queries_BD[tile], "cpu").float() @ documents_CD.T
-                best = scores_TC.topk(min(rank, scores_TC.shape[1]), dim=1, sorted=False).values
-                best_BR[tile] = torch.cat((best_BR[tile], best), dim=1).topk(rank, dim=1, sorted=False).values
-        return best_BR.amin(dim=1)
+        rows, rank = sample
+        sample_SD = _tensor(documents.gather(rows), "cpu").float()
+        guesses_B = torch.empty(len(queries_BD))
 
-    def _screen_in_int8(
+        def guess(tile: slice) -> None:
+            guesses_B[tile] = guess_cutoffs(_tensor(queries_BD[tile], "cpu").float(), sample_SD, rank)
+
+        for _ in pool.map(guess, _shared_tiles(len(queries_BD), sizes)):
+            pass
+        return guesses_B
+
+    def _stream(
         self,
         queries_BD: np.ndarray,
         documents: Embeddings,
@@ -291,40 +220,35 @@ class ExactSearcher:
         *,
         num_candidates: int,
         sizes: Plan,
-        each: Each,
+        pool: Executor,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """As `_screen`, and float32 [B]: the cutoffs. Where fewer are over a guess, the scores end in -inf."""
-        found = int8.Candidates(len(queries_BD), keep=num_candidates, block=sizes.block)
-        if guesses_B is not None:
-            found.cutoff_B[:] = guesses_B
+        found = Candidates(len(queries_BD), keep=num_candidates, cutoff_B=guesses_B)
         tiles = _shared_tiles(len(queries_BD), sizes)
-        rounded_queries = [int8.round_rows(_tensor(queries_BD[tile], "cpu").float()) for tile in tiles]
+        in_int8 = self.screening == "int8"
+        make = partial(make_block, rounded=in_int8)
+
+        def round_tile(tile: slice) -> int8.Rounded | None:
+            return int8.round_rows(_tensor(queries_BD[tile], "cpu").float()) if in_int8 else None
+
+        rounded = list(pool.map(round_tile, tiles))
         num_blocks = -(-len(documents) // sizes.block)
-        for start, block in progress(
-            documents.blocks(sizes.block), "searching", total=num_blocks, unit="block"
-        ):
-            documents_CD = _tensor(block, "cpu").float()
-            rounded = int8.round_block(documents_CD)
+        blocks = progress(documents.blocks(sizes.block), "searching", total=num_blocks, unit="block")
+        coming: Future[Block] | None = pool.submit(make, *next(blocks))
+        while coming is not None:
+            block = coming.result()
 
-            def add(
-                number: int,
-                start: int = start,
-                documents_CD: torch.Tensor = documents_CD,
-                rounded: int8.Rounded = rounded,
-            ) -> None:
+            def screen(number: int, block: Block = block) -> None:
                 queries_TD = _tensor(queries_BD[tiles[number]], "cpu").float()
-                int8.screen_block(
-                    found,
-                    tiles[number],
-                    queries_TD,
-                    rounded_queries[number],
-                    documents_CD,
-                    rounded,
-                    first_row=start,
-                )
+                screen_block(found, tiles[number], queries_TD, rounded[number], block)
 
-            each(add, range(len(tiles)))
-        each(found.compact, tiles)
+            # The next block is made meanwhile, so that no thread waits for it.
+            following = next(blocks, None)
+            coming = pool.submit(make, *following) if following is not None else None
+            for _ in pool.map(screen, range(len(tiles))):
+                pass
+        for _ in pool.map(found.compact, tiles):
+            pass
         return found.scores_BW[:, :num_candidates], found.rows_BW[:, :num_candidates], found.cutoff_B
 
     def _search_exactly(
@@ -363,6 +287,11 @@ def _shared_tiles(num_rows: int, sizes: Plan) -> list[slice]:
     return list(_tiles(num_rows, min(sizes.tile, -(-num_rows // sizes.threads))))
 
 
-def _one_by_one(work: Callable[[Any], None], items: Iterable[Any]) -> None:
-    for item in items:
-        work(item)
+def _not_out(
+    scores_TM: torch.Tensor, rows_TM: torch.Tensor, *, k: int, bound: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The candidates [T, m] without those that `k` others are better than, for certain."""
+    kth_T = scores_TM.topk(k, dim=1, sorted=False).values.amin(dim=1)
+    width = int((scores_TM.double() >= kth_T.double()[:, None] - 2 * bound).sum(dim=1).amax())
+    best_Tm, places_Tm = scores_TM.topk(width, dim=1, sorted=False)
+    return best_Tm, rows_TM.gather(1, places_Tm)

@@ -9,9 +9,10 @@ import torch
 
 from conan_data.errors import UserError
 from conan_data.mining.embeddings import Embeddings
-from conan_data.mining.search.exact import ExactSearcher, Plan
+from conan_data.mining.search.exact import ExactSearcher
 from conan_data.mining.search.faiss_library import has_gpu, load_faiss
 from conan_data.mining.search.hits import Hits, merge
+from conan_data.mining.search.plan import Plan
 from conan_data.progress import progress
 
 _GPU_WIDTH = 2048
@@ -25,6 +26,7 @@ class FaissFlatSearcher(ExactSearcher):
 
     def __init__(self, *, memory: int, device: str = "cpu") -> None:
         super().__init__(memory=memory, device=device, screening="float32")
+        self._streams = False
         self._faiss = load_faiss()
         self._resources = None
         if self.device.startswith("cuda"):

@@ -15,15 +15,27 @@ from conan_data.mining.search.hits import Hits, encode_keys, hits_of_keys
 
 _ELEMENTS = 2**23
 """Values of candidates in float64 at a time."""
+_CACHED = 2**16
+"""The same on a CPU, where they should stay in its cache."""
 
 
 def score_rows(
     queries_TD: np.ndarray, documents: Embeddings, rows_TM: torch.Tensor, *, device: str = "cpu"
 ) -> torch.Tensor:
     """float64 [T, M] on the CPU: the exact scores of chosen rows."""
-    documents_TMD = to_tensor(documents.gather(rows_TM.numpy()), device).double()
-    queries_TD1 = to_tensor(queries_TD, device).double().unsqueeze(2)
-    return torch.bmm(documents_TMD, queries_TD1).squeeze(2).cpu()
+    if device != "cpu":
+        documents_TMD = to_tensor(documents.gather(rows_TM.numpy()), device).double()
+        queries_TD1 = to_tensor(queries_TD, device).double().unsqueeze(2)
+        return torch.bmm(documents_TMD, queries_TD1).squeeze(2).cpu()
+    documents_TMD = to_tensor(documents.gather(rows_TM.numpy()), "cpu")
+    queries_TD1 = to_tensor(queries_TD, "cpu").double().unsqueeze(2)
+    exact_TM1 = torch.empty((*rows_TM.shape, 1), dtype=torch.float64)
+    size = max(1, _CACHED // max(1, rows_TM.shape[1] * documents.dimension))
+    for start in range(0, len(rows_TM), size):
+        part = slice(start, start + size)
+        # By float32, since float16 to float64 is slow.
+        torch.bmm(documents_TMD[part].float().double(), queries_TD1[part], out=exact_TM1[part])
+    return exact_TM1.squeeze(2)
 
 
 def best_of_rows(queries_QD: np.ndarray, documents: Embeddings, rows_QM: np.ndarray, *, k: int) -> Hits:

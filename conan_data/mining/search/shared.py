@@ -14,8 +14,8 @@ import torch.distributed as dist
 
 from conan_data.mining.embeddings import Embeddings
 from conan_data.mining.ranks import Ranks
-from conan_data.mining.search.exact import SPARE, plan
 from conan_data.mining.search.hits import Hits, Searcher, hit_keys, hits_of_keys
+from conan_data.mining.search.plan import SPARE, plan
 
 
 class SharedSearcher:
@@ -37,9 +37,7 @@ class SharedSearcher:
         """See `Searcher`; the same on all ranks, whatever hardware they have, and so that the hits of all take
         a quarter of rank 0's memory at most.
         """
-        sizes = plan(
-            self.memory, dimension=dimension, num_candidates=k + SPARE, device="cpu", screening="int8"
-        )
+        sizes = plan(self.memory, dimension=dimension, num_candidates=k + SPARE, device="cpu")
         gathered = self.memory // 4 // (24 * k + 2 * dimension)
         return max(self.ranks.world_size, min(self.ranks.world_size * sizes.batch, gathered))
 

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from conan_data.errors import UserError
 from conan_data.mining.embeddings import Embeddings
-from conan_data.mining.search import int8
-from conan_data.mining.search.exact import SPARE, ExactSearcher, error_bound, plan
+from conan_data.mining.search import int8, screening
+from conan_data.mining.search.candidates import Candidates
+from conan_data.mining.search.exact import ExactSearcher, error_bound
 from conan_data.mining.search.hits import decode_keys, encode_keys
+from conan_data.mining.search.plan import SPARE, plan
 from conan_data.mining.search.rescore import pair_scores
 
 DIMENSION = 48
@@ -138,15 +140,13 @@ def test_a_coarser_product_of_the_machine_changes_nothing() -> None:
 def test_a_screening_that_breaks_its_promise_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     queries, documents = unit(rng, 20), unit(rng, 900)
-    screen = ExactSearcher._screen
+    stream = ExactSearcher._stream
 
-    def blind(
-        self: ExactSearcher, queries_BD: np.ndarray, *args: object, **options: object
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        scores, _ = screen(self, queries_BD, *args, **options)
-        return scores, torch.arange(scores.shape[1], dtype=torch.int32).expand(scores.shape)
+    def blind(self: ExactSearcher, *args: object, **options: object) -> tuple[torch.Tensor, ...]:
+        scores, _, cutoffs = stream(self, *args, **options)
+        return scores, torch.arange(scores.shape[1], dtype=torch.int32).expand(scores.shape), cutoffs
 
-    monkeypatch.setattr(ExactSearcher, "_screen", blind)
+    monkeypatch.setattr(ExactSearcher, "_stream", blind)
     hits = ExactSearcher(memory=10**8, screening="float32").search(queries, split(documents, []), k=12)
     np.testing.assert_array_equal(hits.rows, fast_brute_force(queries, documents, 12)[1])
 
@@ -200,14 +200,12 @@ def test_float32_products_stay_within_the_bound_and_use_some_of_it() -> None:
 
 @pytest.mark.parametrize("memory", [2_000_000, 20_000_000, 2_000_000_000])
 @pytest.mark.parametrize("dimension", [32, 384, 1024])
-@pytest.mark.parametrize("screening", ["float32", "int8"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_a_plan_stays_below_its_memory_or_says_what_it_needs(
-    memory: int, dimension: int, screening: str
+    memory: int, dimension: int, device: str
 ) -> None:
     try:
-        sizes = plan(
-            memory, dimension=dimension, num_candidates=100 + SPARE, device="cpu", screening=screening
-        )
+        sizes = plan(memory, dimension=dimension, num_candidates=100 + SPARE, device=device)
     except UserError as error:
         assert "memory" in str(error)
         needed = int(str(error).split("at least ")[1].replace(",", ""))
@@ -216,12 +214,12 @@ def test_a_plan_stays_below_its_memory_or_says_what_it_needs(
         assert sizes.bytes <= memory and min(sizes.batch, sizes.tile, sizes.block) >= 1
 
 
-@pytest.mark.parametrize("screening", ["float32", "int8"])
-def test_what_too_little_memory_asks_for_is_enough(screening: str) -> None:
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_too_little_memory_asks_for_is_enough(device: str) -> None:
     with pytest.raises(UserError, match="give at least") as refused:
-        plan(100_000, dimension=384, num_candidates=132, device="cpu", screening=screening)
+        plan(100_000, dimension=384, num_candidates=132, device=device)
     needed = int(str(refused.value).split("at least ")[1].replace(",", ""))
-    assert plan(needed, dimension=384, num_candidates=132, device="cpu", screening=screening).bytes <= needed
+    assert plan(needed, dimension=384, num_candidates=132, device=device).bytes <= needed
 
 
 needs_int8 = pytest.mark.skipif(not int8.available(), reason="no fast 8-bit products")
@@ -233,8 +231,8 @@ def test_integers_that_break_their_promise_are_noticed(monkeypatch: pytest.Monke
     rng = np.random.default_rng(8)
     queries, documents = unit(rng, 40), unit(rng, 9000)
     expected = fast_brute_force(queries, documents, 12)[1]
-    products = int8.pair_products
-    monkeypatch.setattr(int8, "pair_products", lambda *args: products(*args) + 0.01)
+    products = screening.pair_products
+    monkeypatch.setattr(screening, "pair_products", lambda *args: products(*args) + 0.01)
     searcher = ExactSearcher(memory=10**8, screening="int8")
     np.testing.assert_array_equal(searcher.search(queries, split(documents, []), k=12).rows, expected)
     monkeypatch.undo()
@@ -250,13 +248,47 @@ def test_a_product_of_rounded_vectors_is_within_its_bound(outlier: float) -> Non
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
     exact = vectors[:100].astype(np.float64) @ vectors[100:].astype(np.float64).T
     queries = int8.round_rows(torch.from_numpy(vectors[:100]).float())
-    documents = int8.round_block(torch.from_numpy(vectors[100:]).float())
-    assert len(documents.integers) % int8.GROUP == 0
-    products = torch._int_mm(queries.integers, documents.integers.T)[:, :200].double()
-    rounded = products * queries.scale[:, None].double() * documents.scale.double()
-    error = (rounded - torch.from_numpy(exact)).abs().amax(dim=1)
-    bound = int8.error_bounds(queries, documents).double()
+    documents = int8.round_groups(torch.from_numpy(vectors[100:292]).float())
+    products = torch._int_mm(queries.integers, documents.integers.T).double()
+    scale = documents.scale.double().repeat_interleave(int8.GROUP)
+    rounded = products * queries.scale[:, None].double() * scale
+    error = (rounded - torch.from_numpy(exact[:, :192])).abs()
+    bound = int8.error_bounds(queries, documents).repeat_interleave(int8.GROUP, dim=1)
     assert (error <= bound).all() and error.max() > 0.1 * bound.min()
+    # Every document over the cutoff has a product that reaches the least one, and hardly others do.
+    cutoff = torch.from_numpy(np.quantile(exact, 0.9, axis=1)).float()
+    least = int8.least_products(cutoff, queries, documents).repeat_interleave(int8.GROUP, dim=1)
+    over = torch.from_numpy(exact[:, :192]) > cutoff[:, None]
+    assert (products >= least)[over].all()
+    assert ((rounded + bound > cutoff[:, None]) | (products < least + 2)).all()
+    assert (products < least).any()
+
+
+@pytest.mark.parametrize("keep", [3, 8])
+def test_candidates_are_the_best_whatever_the_order_they_come_in(keep: int) -> None:
+    """Few finds at first, and then more than a buffer takes."""
+    rng = np.random.default_rng(keep)
+    scores = rng.permutation(400).reshape(4, 100).astype(np.float32)
+    found = Candidates(4, keep=keep)
+    left = 0
+    for step in range(100):
+        width = min(1 + step % keep, 100 - left)
+        queries, columns = np.divmod(np.arange(4 * width), width)
+        chosen = torch.from_numpy(scores[queries, columns + left])
+        over = chosen > found.cutoff_B[queries]
+        found.add(
+            slice(0, 4),
+            torch.from_numpy(queries)[over],
+            torch.from_numpy(columns + left)[over].int(),
+            chosen[over],
+        )
+        if step == 1:
+            found.compact(slice(0, 4))
+        left += width
+    found.compact(slice(0, 4))
+    best = np.argsort(-scores, axis=1)[:, :keep]
+    np.testing.assert_array_equal(np.sort(found.rows_BW[:, :keep].numpy()), np.sort(best))
+    np.testing.assert_array_equal(found.cutoff_B.numpy(), np.sort(scores)[:, -keep])
 
 
 _PEAK = """
