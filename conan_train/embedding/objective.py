@@ -5,6 +5,7 @@ cursors. The last two are in every checkpoint, so a run that was killed and resu
 negatives, meets the same ones.
 """
 
+import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from conan_train.step.collapse import collapse, warning
 from conan_train.step.contrastive import Contrastive, ContrastiveLoss
 from conan_train.step.sts import Sts
 from conan_train.step.task import StepResult, Task, TaskLoss, numbers, take_step
-from conan_train.tasks.plan import turn_at
+from conan_train.tasks.plan import turn_at, turns_before
 from conan_train.tasks.sts import StsTask
 from conan_train.training.objective import ObjectiveState, Outcome
 
@@ -64,6 +65,13 @@ class Tasks:
         place, own_step = turn_at(step, [task.weight for task in self.all])
         return [(self.all[place], own_step, 1.0)]
 
+    def queries_between(self, mined: Mined, first: int, last: int) -> np.ndarray:
+        """Rows of the queries of `mined` in the steps `first` to `last - 1` of the run."""
+        if self.mix == "in-turns":
+            place, weights = list(self.all).index(mined), [task.weight for task in self.all]
+            first, last = (int(turns_before(step, weights)[place]) for step in (first, last))
+        return mined.task.plan.queries_between(first, last)
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -100,7 +108,14 @@ class EmbeddingObjective:
         self.trained.embedder.mask.alpha = alpha(step, self.config)
         if self.refresher is not None:
             for mined in self.tasks.mined:
-                self.refresher.run_if_due(step, mined, seconds_trained=self.seconds)
+                self.refresher.run_if_due(
+                    step,
+                    mined,
+                    seconds_trained=self.seconds,
+                    window=functools.partial(
+                        self.tasks.queries_between, mined, step, step + self.refresher.every
+                    ),
+                )
 
     def backward(self, step: int) -> Outcome:
         start = time.monotonic()
@@ -135,9 +150,11 @@ class EmbeddingObjective:
         return {"replaced": replaced}
 
     def figures(self, step: int) -> Mapping[str, float]:
-        figures = {"alpha": alpha(step, self.config)}
+        figures: dict[str, float] = {"alpha": alpha(step, self.config)}
         if self.trained.temperature is not None:
             figures["temperature"] = float(self.trained.temperature().detach())
+        if self.refresher is not None and self.tasks.mined:
+            figures |= self.refresher.figures(step, self.tasks.mined[0], seconds_trained=self.seconds)
         return figures
 
     def batch_ids(self, step: int) -> list[str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from conan_data import artifact
-from conan_data.config import parse_memory
 from conan_data.pairs.labelled import read_labelled
 from conan_data.pairs.pair_set import PairSet, read_retrieval_sets
 from conan_data.pairs.scored import read_scored
@@ -15,6 +14,7 @@ from conan_data.sources import expand, resolve
 from conan_train.embedding.objective import ScoredTask, Tasks
 from conan_train.embedding.train import Read, Run, train_embedder
 from conan_train.finetune.config import FinetuneConfig
+from conan_train.finetune.mining import make_miner
 from conan_train.negatives.mined import Mined
 from conan_train.negatives.refresh import Refresher
 from conan_train.tasks.random_negatives import random_negatives
@@ -134,9 +134,12 @@ def _refresher(config: FinetuneConfig, run: Run) -> Refresher | None:
         tokenizer=run.base.tokenizer,
         accelerator=run.accelerator,
         every=config.mine_every,
-        selection=config.select,
-        memory=parse_memory(config.memory),
+        miner_of=lambda mined: make_miner(
+            config,
+            mined.task.pairs,
+            folder=run.directory / "work" / "refresh" / mined.name,
+            device=str(run.accelerator.device),
+        ),
         batch_tokens=config.bucket_tokens,
-        scratch=run.directory / "work" / "refresh",
         log=TrainLog(run.directory / NAME),
     )

@@ -53,9 +53,7 @@ class Mining:
 class Miner(Protocol):
     """Chooses pools of negatives with an encoder's vectors."""
 
-    def mine(
-        self, encoder: Encoder, *, step: int, window: np.ndarray | None, previous: Generation
-    ) -> Mining:
+    def mine(self, encoder: Encoder, *, step: int, window: np.ndarray | None, previous: Generation) -> Mining:
         """`encoder` stands for the weights after `step` steps, `window` are the rows of the queries of the steps
         from there to the next refresh (None where nobody knows), `previous` is the generation in use. One that
         was killed is called again with the same arguments, or with those of a later step.
@@ -76,9 +74,7 @@ class FullMiner:
     folder: Path
     """Vectors lie here while they are used; a mining that was killed goes on with them."""
 
-    def mine(
-        self, encoder: Encoder, *, step: int, window: np.ndarray | None, previous: Generation
-    ) -> Mining:
+    def mine(self, encoder: Encoder, *, step: int, window: np.ndarray | None, previous: Generation) -> Mining:
         data = self.pairs.data
         texts, ids = document_texts(data.corpus), data.corpus.column("_id")
         queries = encode_to_shards(
