@@ -141,7 +141,7 @@ def building(
         log.info("%s: done already (%s)", out, command)
         yield Build(out=out, dir=out, done=True, header=header)
         return
-    partial = out.with_name(out.name + ".partial")
+    partial = partial_path(out)
     created = not partial.exists()
     partial.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(partial / LOCK)
@@ -163,6 +163,11 @@ def building(
         lock.release()
 
 
+def partial_path(out: Path) -> Path:
+    """Where an artifact is built before it is published."""
+    return out.with_name(out.name + ".partial")
+
+
 def open_artifact(path: str | Path, *, kind: str | None = None) -> Artifact:
     """The artifact at `path`, after its files were compared with its manifest (names, sizes, SHA-256).
 
@@ -171,7 +176,7 @@ def open_artifact(path: str | Path, *, kind: str | None = None) -> Artifact:
     """
     directory = Path(path)
     if not directory.is_dir():
-        unfinished = directory.with_name(directory.name + ".partial")
+        unfinished = partial_path(directory)
         hint = f"; {unfinished.name} is unfinished: run its command again" if unfinished.exists() else ""
         raise UserError(f"{directory}: no such directory{hint}")
     manifest = read_manifest(directory)

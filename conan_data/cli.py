@@ -18,6 +18,12 @@ COMMANDS = (
         help="Draws the report of a corpus again: funnel, languages, examples of every drop.",
     ),
     Command(
+        name="tokenize",
+        config="conan_data.tokens.config:TokenizeConfig",
+        run="conan_data.tokens.tokenize:tokenize",
+        help="Tokenizes a corpus once, in parallel, into shards that training maps into memory.",
+    ),
+    Command(
         name="build-xlr",
         config="conan_data.xlr.config:BuildXlrConfig",
         run="conan_data.xlr.build:build_xlr",
@@ -28,6 +34,24 @@ COMMANDS = (
         config="conan_data.mining.config:MineConfig",
         run="conan_data.mining.mine:mine",
         help="Mines hard negatives for a retrieval set with a model.",
+    ),
+    Command(
+        name="audit",
+        config="conan_data.audit.config:AuditConfig",
+        run="conan_data.audit.audit:audit",
+        help="Shows what is in mined negatives: scores, filters, false negatives, leaks, triples to read.",
+    ),
+    Command(
+        name="export-negatives",
+        config="conan_data.training_files.config:ExportNegativesConfig",
+        run="conan_data.training_files.export:export_negatives",
+        help="Writes negatives for sentence-transformers, FlagEmbedding or BEIR.",
+    ),
+    Command(
+        name="import-negatives",
+        config="conan_data.training_files.config:ImportNegativesConfig",
+        run="conan_data.training_files.imports:import_negatives",
+        help="Reads training files of sentence-transformers or FlagEmbedding as a set with negatives.",
     ),
     Command(
         name="train-classifier",

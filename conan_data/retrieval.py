@@ -67,7 +67,9 @@ def read_retrieval(path: str | Path, split: str, *, group_regex: str = "") -> Re
         if not Path(name).is_dir():
             raise UserError(f"{path}: no such retrieval set (a directory with corpus, queries and qrels)")
         if artifact.is_artifact(name):
-            return _read_artifact(Path(name), split)
+            if not (Path(name) / "corpus.jsonl").is_file():
+                return _read_artifact(Path(name), split)
+            artifact.open_artifact(name)
     return _Reader(name, split, find_files(name, split), _group_finder(group_regex)).read()
 
 
@@ -86,7 +88,9 @@ def dataset_configs() -> dict[str, Any]:
 
 
 def _read_artifact(root: Path, split: str) -> RetrievalSplit:
-    opened = artifact.open_artifact(root, kind=KIND)
+    # Negatives that were imported lie beside the set that they are of.
+    has_set = (root / "corpus").is_dir()
+    opened = artifact.open_artifact(root, kind=None if has_set else KIND)
     splits = sorted(file.stem for file in opened.files(".parquet") if file.parent.name == "qrels")
     if split not in splits:
         raise UserError(f"{root}: has no split {split!r}; it has {', '.join(splits)}")

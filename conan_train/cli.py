@@ -24,6 +24,12 @@ COMMANDS = (
         help="Trains a language model on packed text, next token by next token.",
     ),
     Command(
+        name="sft",
+        config="conan_train.sft.config:SftConfig",
+        run="conan_train.sft.train:sft",
+        help="Trains a language model to answer instructions, with the loss on the answers only.",
+    ),
+    Command(
         name="weak",
         config="conan_train.weak.config:WeakConfig",
         run="conan_train.weak.train:weak",

@@ -1,110 +1,14 @@
-"""Documents of a corpus, with their languages, for whatever trains on plain text.
+"""Documents of a corpus, as tokenizer and language model read them (see `conan_data.plain_text`)."""
 
-Tokenizer and language model must read the same corpus in the same way, or the fertility of the one says
-nothing about the other. A row that cannot be used is counted by its reason, never skipped in silence. Which
-documents are held out follows from a hash of their content alone: not of their file, their place or the
-number of workers.
-"""
+from conan_data.plain_text import (
+    UNKNOWN,
+    Document,
+    Tally,
+    documents,
+    hash_place,
+    inputs,
+    language,
+    require_some,
+)
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-
-from conan_data import artifact, readers, sources
-from conan_data.errors import UserError
-
-UNKNOWN = "und"
-"""Language of a document that names none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A text that can be trained on."""
-
-    text: str
-    lang: str
-    place: float
-    """A hash in [0, 1), evenly spread, the same for documents that say the same thing."""
-
-
-@dataclass
-class Tally:
-    """What was read, and what could not be used."""
-
-    read: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def kept(self) -> int:
-        return self.read - self.dropped.total()
-
-
-def inputs(paths: Sequence[str]) -> list[Path]:
-    """What the manifest names as inputs: artifacts as they are, and the files behind everything else."""
-    artifacts = [Path(path) for path in paths if artifact.is_artifact(path)]
-    others = [path for path in paths if not artifact.is_artifact(path)]
-    return artifacts + (sources.expand(others) if others else [])
-
-
-def documents(paths: Sequence[str], tally: Tally) -> Iterator[Document]:
-    """The documents of corpus artifacts, files, folders, globs or `sample`, in the order of their files;
-    `tally` counts along.
-
-    A row needs a `text`; its language is `lang` or `metadata.lang`. Raises `UserError` for an input that
-    holds nothing readable.
-    """
-    for file in sources.expand(list(paths)):
-        for row in readers.read_rows(file):
-            tally.read += 1
-            if isinstance(row, readers.Broken):
-                tally.dropped[row.reason] += 1
-                continue
-            text = row.values.get("text")
-            if problem := _problem(text):
-                tally.dropped[problem] += 1
-                continue
-            assert isinstance(text, str)
-            group = row.values.get("group")
-            yield Document(
-                text, language(row), hash_place(group if isinstance(group, str) and group else text)
-            )
-
-
-def require_some(tally: Tally, paths: Sequence[str]) -> None:
-    """Raises `UserError` when not one document could be used."""
-    if not tally.kept:
-        reasons = (
-            ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common(3)) or "no rows"
-        )
-        raise UserError(
-            f"corpus: no usable document in {', '.join(map(str, paths))} ({reasons}); documents need a field 'text'"
-        )
-
-
-def language(row: readers.Row) -> str:
-    """The language that a row names in `lang` or `metadata.lang`."""
-    metadata = row.values.get("metadata")
-    named = row.values.get("lang") or (metadata.get("lang") if isinstance(metadata, dict) else None)
-    return named if isinstance(named, str) else UNKNOWN
-
-
-def hash_place(name: str) -> float:
-    """`name` hashed to [0, 1), in steps of 2^-53 so that every value is a float exactly."""
-    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
-    return (int.from_bytes(digest, "big") >> 11) / 2**53
-
-
-def _problem(text: object) -> str | None:
-    if text is None:
-        return "no-text"
-    if not isinstance(text, str):
-        return "text-is-no-string"
-    if not text.strip():
-        return "empty-text"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "invalid-utf8"
-    return None
+__all__ = ["UNKNOWN", "Document", "Tally", "documents", "hash_place", "inputs", "language", "require_some"]

@@ -37,6 +37,8 @@ class RetrievalArrays:
     query_languages: np.ndarray
     """int32 [Q]: places in `languages`."""
     languages: tuple[str, ...]
+    query_keys: np.ndarray | None = None
+    """uint64 [Q]: what stands for a query in a draw, a hash of its id; only a draw needs it."""
 
     @property
     def num_queries(self) -> int:
@@ -72,6 +74,7 @@ class RetrievalArrays:
             texts=self.texts,
             query_languages=self.query_languages[rows],
             languages=self.languages,
+            query_keys=None if self.query_keys is None else self.query_keys[rows],
         )
 
 
@@ -88,6 +91,7 @@ def retrieval_arrays(data: RetrievalSplit) -> RetrievalArrays:
         texts=text_codes(document_texts(data.corpus)),
         query_languages=languages.indices.to_numpy(zero_copy_only=False).astype(np.int32),
         languages=tuple(languages.dictionary.to_pylist()),
+        query_keys=id_keys(data.queries.column("_id")),
     )
 
 
@@ -122,6 +126,15 @@ def is_answer(arrays: RetrievalArrays, query_C: np.ndarray, row_CD: np.ndarray) 
 
 def _among(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.isin(values, np.unique(known))
+
+
+def id_keys(ids: pa.ChunkedArray) -> np.ndarray:
+    """uint64 [n]: hashes of ids."""
+    hashes = (
+        hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        for name in ids.to_pylist()
+    )
+    return np.frombuffer(b"".join(hashes), np.uint64)
 
 
 def text_codes(texts: Iterator[str]) -> np.ndarray:

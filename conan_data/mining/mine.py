@@ -18,11 +18,15 @@ import pyarrow.parquet as pq
 
 from conan_data import artifact, hub, tables
 from conan_data.config import parse_memory
+from conan_data.judging.judge import judge_inputs, open_judge, verdicts_of
 from conan_data.mining.arrays import RetrievalArrays, document_texts, retrieval_arrays
 from conan_data.mining.config import MineConfig
-from conan_data.mining.encoder import Encoder, Kind, load_encoder, resolve_device
-from conan_data.mining.pools import mine_pools
-from conan_data.mining.search import ExactSearcher
+from conan_data.mining.encoder import Encoder, Kind, load_encoder
+from conan_data.mining.pools import mine_pools, search_for_rank_0
+from conan_data.mining.ranks import Ranks, ranks
+from conan_data.mining.search.hits import Searcher
+from conan_data.mining.search.open import open_searcher
+from conan_data.mining.search.shared import SharedSearcher
 from conan_data.mining.selection import REASONS, Pools
 from conan_data.retrieval import RetrievalSplit, read_retrieval
 from conan_data.sources import resolve
@@ -32,26 +36,42 @@ log = logging.getLogger(__name__)
 KIND = "negatives"
 NEGATIVES_FILE = "negatives.parquet"
 _EMBEDDINGS = "embeddings"
+_JUDGEMENTS = "judgements.jsonl"
+_GO, _DONE = 0, 1
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _QUERIES_A_ROW_GROUP = 8192
 
 
 def mine(config: MineConfig) -> Path:
-    """Mines and publishes; returns the artifact's directory. Only queries with a pool are in it."""
+    """Mines and publishes; returns the artifact's directory. Only queries with a pool are in it.
+
+    Under torchrun the search is shared by all ranks, and rank 0 publishes; the result is the same.
+    """
+    with ranks() as own:
+        if own.rank == 0:
+            return _mine(config, own)
+        if own.announce(_GO) == _GO:
+            _search_for_rank_0(config, own)
+        return Path(config.out)
+
+
+def _mine(config: MineConfig, own: Ranks) -> Path:
     with artifact.building(
         config,
         kind=KIND,
         command="conan-data mine",
-        inputs=[resolve(config.data, "retrieval"), _model_input(config.model)],
+        inputs=[resolve(config.data, "retrieval"), _model_input(config.model), *judge_inputs(config.judge)],
         resume=True,
     ) as build:
         if build.done:
+            own.announce(_DONE)
             return build.out
+        own.announce(_GO)
         data = read_retrieval(config.data, config.split, group_regex=config.group_regex)
         arrays = retrieval_arrays(data)
-        device = resolve_device(config.device)
-        encoder = _open_encoder(config, device)
-        searcher = ExactSearcher(memory=parse_memory(config.memory), device=device)
+        encoder = _open_encoder(config, own.device(config.device))
+        searcher = _open_searcher(config, own)
+        judge = open_judge(config.judge, build.work / _JUDGEMENTS, device=own.device(config.device))
         # Asked before hours of encoding: this raises where the memory cannot do.
         searcher.batch_size(
             dimension=encoder.dimension, k=config.select.depth + int(arrays.num_answers().max(initial=0))
@@ -69,11 +89,35 @@ def mine(config: MineConfig) -> Path:
             shard_size=config.shard_size,
             storage=config.storage,
             cache=Path(config.cache) if config.cache else None,
+            verdicts=verdicts_of(judge, data, positive_over=config.judge.positive_over) if judge else None,
+            ranks=own,
         )
+        if failed := pools.counts["judge-failed"]:
+            log.warning("%d candidates were dropped because %s gave no verdict", failed, config.judge.kind)
         write_negatives(build.dir / NEGATIVES_FILE, pools, data, checkpoint=encoder.fingerprint, step=0)
         if not config.keep_embeddings:
             shutil.rmtree(build.dir / _EMBEDDINGS)
-        return build.publish(rows=_rows(pools), extra=report(pools, arrays, data))
+        return build.publish(
+            rows=_rows(pools), extra={**report(pools, arrays, data), "search": searcher.report}
+        )
+
+
+def _search_for_rank_0(config: MineConfig, own: Ranks) -> None:
+    data = read_retrieval(config.data, config.split, group_regex=config.group_regex)
+    search_for_rank_0(
+        retrieval_arrays(data),
+        config.select,
+        fingerprint=_open_encoder(config, own.device(config.device)).fingerprint,
+        directory=artifact.partial_path(Path(config.out)) / _EMBEDDINGS,
+        searcher=_open_searcher(config, own),
+        ranks=own,
+    )
+
+
+def _open_searcher(config: MineConfig, own: Ranks) -> Searcher:
+    memory = parse_memory(config.memory)
+    searcher = open_searcher(config.search, memory=memory, device=own.device(config.device))
+    return searcher if own.world_size == 1 else SharedSearcher(searcher, own, memory=memory)
 
 
 def write_negatives(path: Path, pools: Pools, data: RetrievalSplit, *, checkpoint: str, step: int) -> None:
@@ -143,11 +187,18 @@ def _pool_column(pools: Pools, rows: np.ndarray, document_ids: pa.Array) -> pa.A
             document_ids.take(pa.array(pools.rows[rows][taken])),
             pa.array(pools.scores[rows][taken]),
             pa.array(pools.ranks[rows][taken]),
-            pa.repeat(REASONS[0], int(offsets[-1])),
+            _reasons(pools, rows)[taken.ravel()],
         ],
         fields=list(pool.value_type),
     )
     return pa.ListArray.from_arrays(pa.array(offsets), items, type=pool)
+
+
+def _reasons(pools: Pools, rows: np.ndarray) -> np.ndarray:
+    """Why each place of the pools at `rows` is filled, one pool after the other."""
+    if pools.reasons is None:
+        return np.full(pools.rows[rows].size, REASONS[0])
+    return np.array([*REASONS, *[""] * (256 - len(REASONS))])[pools.reasons[rows].ravel()]
 
 
 def _quantiles(scores: np.ndarray) -> list[float] | None:

@@ -11,18 +11,24 @@ with whom.
 """
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from conan_data.errors import UserError
 from conan_data.mining.arrays import RetrievalArrays
 from conan_data.mining.config import SelectionConfig
 from conan_data.mining.embeddings import Embeddings, Texts, encode_to_shards
 from conan_data.mining.encoder import Encoder
-from conan_data.mining.search import Searcher, pair_scores
-from conan_data.mining.selection import REASONS, Pools, add_counts, reduce_positive_scores, select, thresholds
+from conan_data.mining.ranks import ALONE, Ranks
+from conan_data.mining.search.hits import Hits, Searcher
+from conan_data.mining.search.rescore import pair_scores
+from conan_data.mining.selection import REASONS, Pools, add_counts, reduce_positive_scores, select
+from conan_data.mining.selection.select import Verdicts
 from conan_data.mining.shards import Storage
 
+_QUERIES, _DOCUMENTS = "queries", "corpus"
 _CANDIDATES_A_BLOCK = 2**18
 """Candidates that are filtered at a time; the arrays for one take about 100 bytes."""
 
@@ -41,17 +47,45 @@ def mine_pools(
     shard_size: int = 16384,
     storage: Storage = "float16",
     cache: Path | None = None,
+    verdicts: Verdicts | None = None,
+    ranks: Ranks = ALONE,
 ) -> Pools:
     """Encodes queries and documents into `directory/queries` and `directory/corpus` and mines a pool for each
     query of `arrays`.
 
     Texts and ids are in the order of the rows of `arrays`. An interrupted run goes on where it stopped; see
-    `embeddings` for what is used again.
+    `embeddings` for what is used again. This is rank 0's part; other `ranks` call `search_for_rank_0` meanwhile.
     """
     encode = functools.partial(encode_to_shards, encoder, shard_size=shard_size, storage=storage, cache=cache)
-    queries = encode(query_texts, query_ids, directory / "queries", kind="query")
-    documents = encode(document_texts, document_ids, directory / "corpus", kind="document")
-    return pools_of_vectors(queries, documents, arrays, selection, searcher=searcher)
+    queries = encode(query_texts, query_ids, directory / _QUERIES, kind="query")
+    documents = encode(document_texts, document_ids, directory / _DOCUMENTS, kind="document")
+    ranks.wait()
+    return pools_of_vectors(
+        queries,
+        documents,
+        arrays,
+        selection,
+        searcher=searcher,
+        verdicts=verdicts,
+        directory=directory,
+    )
+
+
+def search_for_rank_0(
+    arrays: RetrievalArrays,
+    selection: SelectionConfig,
+    *,
+    fingerprint: str,
+    directory: Path,
+    searcher: Searcher,
+    ranks: Ranks,
+) -> None:
+    """What a rank over 0 does while rank 0 is in `mine_pools` with the same arguments."""
+    ranks.wait()
+    queries = Embeddings.open(directory / _QUERIES, fingerprint=fingerprint)
+    documents = Embeddings.open(directory / _DOCUMENTS, fingerprint=fingerprint)
+    for _ in _searches(queries, documents, arrays, selection, searcher=searcher):
+        pass
 
 
 def pools_of_vectors(
@@ -61,8 +95,16 @@ def pools_of_vectors(
     selection: SelectionConfig,
     *,
     searcher: Searcher,
+    verdicts: Verdicts | None = None,
+    directory: Path | None = None,
 ) -> Pools:
-    """A pool for each query, in the order of `queries`; see `selection` for what is in it."""
+    """A pool for each query, in the order of `queries`; see `selection` for what is in it.
+
+    Large pools are mapped to files without a name in `directory`, where one is given: for a million queries
+    they would take a gigabyte of memory. Raises `UserError` where a band has no judge (`verdicts`).
+    """
+    if selection.has_band and verdicts is None:
+        raise UserError("select.band_above, band_below: name a judge (judge.kind), or leave the band out")
     assert (len(queries), len(documents)) == (arrays.num_queries, arrays.num_documents), (
         "the vectors are not those of the arrays"
     )
@@ -71,40 +113,49 @@ def pools_of_vectors(
         arrays.positive_offsets,
         reference=selection.reference,
     )
-    thresholds_Q = thresholds(positive_scores_Q, _margins(arrays, selection))
-    pools = Pools(
-        rows=np.full((arrays.num_queries, selection.pool_size), -1, np.int32),
-        scores=np.full((arrays.num_queries, selection.pool_size), np.nan, np.float32),
-        ranks=np.full((arrays.num_queries, selection.pool_size), -1, np.int32),
-        positive_scores=positive_scores_Q,
+    pools = Pools.empty(
+        positive_scores_Q,
+        pool_size=selection.pool_size,
         counts=dict.fromkeys(REASONS, 0),
+        directory=directory,
     )
+    assert pools.reasons is not None
+    for block, hits in _searches(queries, documents, arrays, selection, searcher=searcher):
+        k = hits.rows.shape[1]
+        for part in _slices(len(block), max(1, _CANDIDATES_A_BLOCK // max(1, k))):
+            rows = block[part]
+            chosen = select(
+                hits.rows[part],
+                hits.scores[part],
+                arrays=arrays.take_queries(rows),
+                selection=selection,
+                positive_scores_Q=positive_scores_Q[rows],
+                vectors=documents.gather,
+                verdicts=verdicts and _of_rows(verdicts, rows),
+            )
+            pools.rows[rows], pools.scores[rows], pools.ranks[rows] = chosen.rows, chosen.scores, chosen.ranks
+            pools.reasons[rows] = chosen.reasons
+            add_counts(pools.counts, chosen.counts)
+    return pools
+
+
+def _searches(
+    queries: Embeddings,
+    documents: Embeddings,
+    arrays: RetrievalArrays,
+    selection: SelectionConfig,
+    *,
+    searcher: Searcher,
+) -> Iterator[tuple[np.ndarray, Hits]]:
+    """(query rows, their hits), a pass of the searcher at a time, for all queries with a positive."""
+    searcher.prepare(queries, documents, k=selection.depth)
     num_answers_Q = arrays.num_answers()
     answerable = np.flatnonzero(np.diff(arrays.positive_offsets) > 0)
     order = answerable[np.argsort(num_answers_Q[answerable], kind="stable")]
     for block, k in _query_blocks(
         order, selection.depth + num_answers_Q, searcher, dimension=documents.dimension
     ):
-        hits = searcher.search(queries.gather(block), documents, k=k)
-        for part in _slices(len(block), max(1, _CANDIDATES_A_BLOCK // k)):
-            rows = block[part]
-            found = arrays.take_queries(rows)
-            chosen = select(
-                hits.rows[part],
-                hits.scores[part],
-                positive_offsets=found.positive_offsets,
-                positive_rows=found.positive_rows,
-                positive_scores_Q=positive_scores_Q[rows],
-                groups_N=arrays.groups,
-                texts_N=arrays.texts,
-                thresholds_Q=thresholds_Q[rows],
-                pool_size=selection.pool_size,
-                depth=selection.depth,
-                skip=selection.skip,
-            )
-            pools.rows[rows], pools.scores[rows], pools.ranks[rows] = chosen.rows, chosen.scores, chosen.ranks
-            add_counts(pools.counts, chosen.counts)
-    return pools
+        yield block, searcher.search(queries.gather(block), documents, k=k)
 
 
 def _query_blocks(
@@ -131,13 +182,9 @@ def _query_blocks(
     return blocks
 
 
-def _margins(arrays: RetrievalArrays, selection: SelectionConfig) -> np.ndarray:
-    """float64 [Q]: the margin for each query's language."""
-    by_language = np.array(
-        [selection.margin_by_language.get(language, selection.margin) for language in arrays.languages],
-        np.float64,
-    )
-    return by_language[arrays.query_languages]
+def _of_rows(verdicts: Verdicts, rows: np.ndarray) -> Verdicts:
+    """`verdicts` on the queries at `rows`."""
+    return lambda queries, documents: verdicts(rows[queries], documents)
 
 
 def _slices(num_rows: int, size: int) -> list[slice]:

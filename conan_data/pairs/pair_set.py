@@ -46,6 +46,10 @@ class PairSet:
     sources: tuple[str, ...]
     document_languages: np.ndarray
     """int32 [N]: places in `arrays.languages`, -1 for a language that no query has."""
+    own_rows: np.ndarray
+    """int32 [Q]: the document whose text is that of the query, -1 where there is none. In data that go both ways
+    (a is drawn to b, and b to a) it is the positive of another query, and must not become a negative.
+    """
     given_negative_row_QP: np.ndarray
     """int32: documents that the data name as negatives of a query, `NO_NEGATIVE` after the last; P is 0 where
     they name none.
@@ -115,7 +119,8 @@ def from_pairs(
         arrays=arrays,
         query_sources=query_sources.astype(np.int32),
         sources=sources,
-        document_languages=_places(corpus.column("lang"), arrays.languages),
+        document_languages=_places(corpus.column("lang"), pa.array(arrays.languages, pa.string())),
+        own_rows=_places(queries.column("_id"), documents.column("_id").combine_chunks()),
         given_negative_row_QP=_given_negatives(negatives, pair_E, num_queries, num_documents),
         num_read=num_read,
         dropped=dropped,
@@ -131,7 +136,10 @@ def from_retrieval(data: RetrievalSplit, source: str) -> PairSet:
         arrays=arrays,
         query_sources=np.zeros(arrays.num_queries, np.int32),
         sources=(source,),
-        document_languages=_places(data.corpus.column("lang"), arrays.languages),
+        document_languages=_places(data.corpus.column("lang"), pa.array(arrays.languages, pa.string())),
+        own_rows=_places(
+            data.queries.column("text"), pa.array(document_texts(data.corpus), pa.large_string())
+        ),
         given_negative_row_QP=np.zeros((arrays.num_queries, 0), np.int32),
         num_read=data.num_query_rows,
         dropped=Counter({"refused-by-reader": lost} if lost else {}),
@@ -206,7 +214,8 @@ def join(sets: Sequence[PairSet]) -> PairSet:
         arrays=arrays,
         query_sources=_stack([(s.query_sources, start) for s, start in zip(sets, source_starts)]),
         sources=sources,
-        document_languages=_places(corpus.column("lang"), languages),
+        document_languages=_places(corpus.column("lang"), pa.array(languages, pa.string())),
+        own_rows=_stack([(s.own_rows, start) for s, start in zip(sets, row_starts)]),
         given_negative_row_QP=_stack(
             [
                 (
@@ -236,8 +245,9 @@ def _named(row_E: np.ndarray, ids: pa.ChunkedArray) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(row_E, pa.int32()), ids.combine_chunks())
 
 
-def _places(names: pa.ChunkedArray, known: tuple[str, ...]) -> np.ndarray:
-    found = pc.index_in(names, value_set=pa.array(known, pa.string()))
+def _places(names: pa.ChunkedArray, known: pa.Array) -> np.ndarray:
+    """int32: where each name is among those known, -1 where it is not."""
+    found = pc.index_in(names.cast(known.type), value_set=known)
     return pc.fill_null(found, -1).to_numpy().astype(np.int32)
 
 

@@ -28,7 +28,7 @@ from conan_data.sources import expand, resolve
 
 _QUERY = ("query", "anchor", "question")
 _DOCUMENT = ("document", "positive", "pos", "passage", "answer")
-_NEGATIVE = ("neg", "negative", *(f"negative_{number}" for number in range(1, 17)))
+_NEGATIVE = frozenset({"neg", "negative", *(f"negative_{number}" for number in range(1, 17))})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,11 +222,10 @@ class _Collector:
         group = _text(lookup(values, self.fields.group))
         for text in documents:
             self._pairs.add(own, self._document(text, document_lang, group))
-        for name in _NEGATIVE:
-            if name in values:
-                for part in _many(values[name]):
-                    if text := _text(part):
-                        self._negatives.add(own, self._document(text, document_lang))
+        for name in [name for name in values if name in _NEGATIVE]:
+            for part in _many(values[name]):
+                if text := _text(part):
+                    self._negatives.add(own, self._document(text, document_lang))
         return ""
 
     def _query(self, text: str, lang: str, source: str) -> int:

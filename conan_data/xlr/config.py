@@ -32,7 +32,7 @@ class TableConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EndpointConfig:
+class ServerConfig:
     """A server with the OpenAI-compatible call `POST BASE_URL/chat/completions`; asked at temperature 0."""
 
     base_url: str = execution("")
@@ -41,8 +41,6 @@ class EndpointConfig:
     """Name of the model as the server knows it."""
     api_key_env: str = execution("")
     """NAME of the environment variable that holds the key; empty: no key is sent."""
-    prompt: str = PROMPT
-    """What is asked; {language} and {text} are filled in."""
     max_tokens: int = 512
     """Longest answer in tokens; a longer one is cut off, and dropped."""
     concurrency: int = execution(8)
@@ -67,19 +65,24 @@ class EndpointConfig:
             self.base_url.rsplit("@", 1)[-1].split("?")[0],
             "must look like http://host:8000/v1, without user, password or parameters",
         )
-        fields = _placeholders(self.prompt)
-        require(
-            fields == {"language", "text"},
-            "endpoint.prompt",
-            sorted(fields),
-            "must hold {language} and {text} and no other field in braces",
-        )
         require(self.max_tokens >= 1, "endpoint.max_tokens", self.max_tokens, "must be at least 1")
         require(self.concurrency >= 1, "endpoint.concurrency", self.concurrency, "must be at least 1")
         require(0 < self.timeout < math.inf, "endpoint.timeout", self.timeout, "must be above 0")
         require(self.max_retries >= 0, "endpoint.max_retries", self.max_retries, "must not be negative")
         require(0 <= self.backoff < math.inf, "endpoint.backoff", self.backoff, "must not be negative")
         require(self.max_failures >= 0, "endpoint.max_failures", self.max_failures, "must not be negative")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EndpointConfig(ServerConfig):
+    """The server that translates, and how it is asked to."""
+
+    prompt: str = PROMPT
+    """What is asked; {language} and {text} are filled in."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_placeholders(self.prompt, {"language", "text"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -200,6 +203,17 @@ class BuildXlrConfig(StageConfig):
     @property
     def written_split(self) -> str:
         return self.out_split or self.split
+
+
+def require_placeholders(prompt: str, wanted: set[str]) -> None:
+    """Raises `UserError` unless the fields in braces of `prompt` are those that are `wanted`."""
+    fields = _placeholders(prompt)
+    require(
+        fields == wanted,
+        "endpoint.prompt",
+        sorted(fields),
+        f"must hold {' and '.join(f'{{{name}}}' for name in sorted(wanted))} and no other field in braces",
+    )
 
 
 def _placeholders(prompt: str) -> set[str]:

@@ -88,6 +88,7 @@ class EmbeddingObjective:
     """`model` is the embedder to call, wrapped or not; without `refresher` pools stay what they are."""
 
     unit = "queries"
+    flops_per_unit: int | None = None
 
     def __init__(
         self,

@@ -24,10 +24,10 @@ from conan_data import artifact, hub
 from conan_data.errors import UserError
 from conan_data.mining.embeddings import Embeddings, encode_part, encode_to_shards
 from conan_data.mining.encoder import Encoder, Kind, load_encoder
+from conan_data.mining.ranks import Ranks, ranks
 from conan_data.mining.shards import HEADER
 from conan_data.mining.truncated import TruncatedEncoder
 from conan_train.encoding.config import EncodeConfig
-from conan_train.encoding.ranks import Ranks, ranks
 from conan_train.encoding.texts import Tally, input_paths, named_texts
 
 log = logging.getLogger(__name__)

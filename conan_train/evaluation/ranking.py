@@ -15,7 +15,7 @@ import numpy as np
 from conan_data import artifact
 from conan_data.mining.embeddings import Embeddings, encode_to_shards
 from conan_data.mining.encoder import CONTRACT, Encoder, Kind, load_encoder, resolve_device
-from conan_data.mining.search import ExactSearcher
+from conan_data.mining.search.exact import ExactSearcher
 from conan_train.evaluation.config import BM25, EvaluateConfig
 from conan_train.evaluation.evaluation_set import EvaluationSet
 from conan_train.model.folder import hub_model, model_folder

@@ -22,7 +22,7 @@ from conan_data.mining.config import SelectionConfig
 from conan_data.mining.embeddings import Embeddings, encode_to_shards
 from conan_data.mining.encoder import Encoder
 from conan_data.mining.pools import pools_of_vectors
-from conan_data.mining.search import ExactSearcher
+from conan_data.mining.search.exact import ExactSearcher
 from conan_data.mining.selection import Pools
 from conan_data.pairs.pair_set import PairSet
 from conan_train.negatives.generation import Generation

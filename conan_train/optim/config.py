@@ -1,17 +1,22 @@
-"""How weights are updated: AdamW, its learning-rate schedule, and the bound on the gradient."""
+"""How weights are updated: AdamW or Muon, the learning-rate schedule, and the bound on the gradient."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from conan_data.config import require
 
+KINDS = ("adamw", "muon")
 SCHEDULES = ("cosine", "wsd", "linear", "constant")
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """AdamW with a warmed-up schedule."""
+    """AdamW, or Muon beside it, with a warmed-up schedule."""
 
+    kind: Literal["adamw", "muon"] = "adamw"
+    """adamw, or muon for the matrices between hidden states with adamw for all else; both with the same
+    learning rate and weight decay.
+    """
     lr: float = 1e-3
     """Highest learning rate, reached at the end of the warm-up."""
     warmup_steps: int = 0
@@ -28,10 +33,14 @@ class OptimConfig:
     """Decoupled weight decay of matrices; norms, biases and embeddings have none."""
     betas: tuple[float, float] = (0.9, 0.95)
     """Decay rates of AdamW's two moments."""
+    muon_momentum: float = 0.95
+    """Decay rate of Muon's momentum."""
     grad_clip: float = 1.0
     """Largest norm of the gradient; it is scaled down to it. 0 for no bound."""
 
     def __post_init__(self) -> None:
+        require(self.kind in KINDS, "optim.kind", self.kind, f"must be one of {', '.join(KINDS)}")
+        require(0 <= self.muon_momentum < 1, "optim.muon_momentum", self.muon_momentum, "must be in [0, 1)")
         require(self.lr > 0, "optim.lr", self.lr, "must be over 0")
         require(self.warmup_steps >= 0, "optim.warmup_steps", self.warmup_steps, "must not be negative")
         require(

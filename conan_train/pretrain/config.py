@@ -1,44 +1,47 @@
-"""What pretraining is told."""
+"""What training a language model is told: what all of it has in common, and pretraining."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from conan_data.config import require
+from conan_data.config import execution, require
 from conan_train.training.config import TrainingConfig
+
+REST = "*"
+"""In a mixture, every source or language that is not named."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig(TrainingConfig):
-    """Train a language model on packed documents, next token by next token."""
+class LanguageModelConfig(TrainingConfig):
+    """Train a language model on packed rows, next token by next token."""
 
     model: str
     """Model to start from: a language-model artifact, or any model folder of transformers with its tokenizer.
     """
-    corpus: tuple[str, ...]
-    """Corpus artifacts, files, folders or globs of documents with a `text`, or `sample` for the texts that
-    come with the package.
-    """
     steps: int = 0
     """Optimiser steps; give this or epochs."""
     epochs: float = 0.0
-    """Passes over the corpus, in place of steps."""
+    """Passes over the data, in place of steps."""
     batch_tokens: int = 16384
     """Tokens of an optimiser step, over all devices."""
     micro_batch_tokens: int = 8192
     """Tokens of one forward pass on a device; a step is cut into as many as it needs."""
     sequence_length: int = 512
-    """Tokens of a packed row; longer documents continue in another row."""
-    held_out: float = 0.01
-    """Share of the documents, chosen by their hashes, that is kept for measuring and not trained on."""
+    """Tokens of a packed row."""
+    z_loss: float = 0.0
+    """Weight of the squared logarithm of the softmax's normaliser, which keeps logits from drifting; 1e-4 is
+    usual, 0 is none.
+    """
     precision: Literal["no", "bf16"] = "no"
     """Mixed precision of the forward and backward passes; weights and their updates are float32."""
+    compile: bool = False
+    """Compile the model with torch.compile: minutes at the start, for fewer and larger kernels on a GPU."""
 
     def __post_init__(self) -> None:
-        require(len(self.corpus) > 0, "corpus", self.corpus, "name at least one artifact, file or folder")
         super().__post_init__()
         for name in ("batch_tokens", "micro_batch_tokens"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        require(self.epochs >= 0, "epochs", self.epochs, "must not be negative")
+        for name in ("epochs", "z_loss"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
         require(
             (self.steps > 0) != (self.epochs > 0),
             "steps",
@@ -48,9 +51,49 @@ class PretrainConfig(TrainingConfig):
         require(self.sequence_length >= 2, "sequence_length", self.sequence_length, "must be at least 2")
         rule = f"must be a multiple of sequence_length ({self.sequence_length})"
         require(self.batch_tokens % self.sequence_length == 0, "batch_tokens", self.batch_tokens, rule)
-        require(0 < self.held_out < 0.5, "held_out", self.held_out, "must be over 0 and under 0.5")
 
     @property
     def batch_rows(self) -> int:
         """Packed rows of an optimiser step."""
         return self.batch_tokens // self.sequence_length
+
+    @property
+    def micro_batch_rows(self) -> int:
+        """Packed rows of one forward pass."""
+        return max(1, self.micro_batch_tokens // self.sequence_length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(LanguageModelConfig):
+    """Train a language model on packed documents, next token by next token."""
+
+    corpus: tuple[str, ...] = ()
+    """Token artifacts, corpus artifacts, files, folders or globs of documents with a `text`, or `sample` for
+    the texts that come with the package. Token artifacts must come from the model's tokenizer.
+    """
+    pairs: tuple[str, ...] = ()
+    """Retrieval sets, or files of rows with a `query` and a `document`, each pair as one more document; their
+    source is the name of the set or folder.
+    """
+    mixture: dict[str, float] = field(default_factory=dict)
+    """Share of each source, as weights: {news: 2, web: 1}; `*` stands for each one that is not named, 0
+    leaves one out. Without it, all documents once an epoch.
+    """
+    language_mixture: dict[str, float] = field(default_factory=dict)
+    """Share of each language within its source, in the same way."""
+    held_out: float = 0.01
+    """Share of the documents, chosen by their hashes, that is kept for measuring and not trained on."""
+    tokenize_workers: int = execution(1)
+    """Processes that tokenise what is no token artifact; one uses all cores by itself."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        named = len(self.corpus) + len(self.pairs) > 0
+        require(named, "corpus", self.corpus, "name at least one artifact, file or folder, or pairs")
+        require(0 < self.held_out < 0.5, "held_out", self.held_out, "must be over 0 and under 0.5")
+        require(self.tokenize_workers >= 1, "tokenize_workers", self.tokenize_workers, "must be at least 1")
+        for name in ("mixture", "language_mixture"):
+            weights: dict[str, float] = getattr(self, name)
+            for key, weight in weights.items():
+                require(weight >= 0, f"{name}.{key}", weight, "must not be negative")
+            require(not weights or sum(weights.values()) > 0, name, weights, "needs a weight over 0")

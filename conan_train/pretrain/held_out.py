@@ -1,4 +1,4 @@
-"""What a model predicts of documents that it was not trained on, by language.
+"""What a model predicts of documents that it was not trained on, by language and by source.
 
 A loss a token compares nothing across tokenizers: more text a token makes it larger. So it is given a
 character and a byte of the text that was predicted. The first token of a document has nothing before it and
@@ -6,14 +6,14 @@ is not predicted; its characters are not counted either. EOS is predicted, and h
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from conan_train.pretrain.borders import packed_logits
-from conan_train.pretrain.packing import NO_LABEL, Batch, Stream
+from conan_train.pretrain.losses import batch_losses
+from conan_train.pretrain.packing import Batch, Row, Stream, stack
 from conan_train.pretrain.tokens import Tokens
 
 FEW, MOST = 4, 50
@@ -22,16 +22,17 @@ measured at most.
 """
 
 
-def choose_held_out(places: np.ndarray, languages: np.ndarray, *, share: float) -> np.ndarray:
-    """bool [N]: the documents whose hash is below `share`, and of a language with fewer than `FEW` of them
-    those with the smallest.
+def choose_held_out(places: np.ndarray, *groupings: np.ndarray, share: float) -> np.ndarray:
+    """bool [N]: the documents whose hash is below `share`, and of a group (of each grouping, int [N]) with
+    fewer than `FEW` of them those with the smallest.
     """
     mask = places < share
-    for language in np.unique(languages):
-        members = np.flatnonzero(languages == language)
-        wanted = min(FEW, len(members) // 2)
-        if mask[members].sum() < wanted:
-            mask[members[np.argsort(places[members], kind="stable")[:wanted]]] = True
+    for groups in groupings:
+        for group in np.unique(groups):
+            members = np.flatnonzero(groups == group)
+            wanted = min(FEW, len(members) // 2)
+            if mask[members].sum() < wanted:
+                mask[members[np.argsort(places[members], kind="stable")[:wanted]]] = True
     return mask
 
 
@@ -41,17 +42,19 @@ def measure(
     mask: np.ndarray,
     tokenizer: Tokenizer,
     *,
+    groups: np.ndarray,
+    names: Sequence[str],
     length: int,
     batch_rows: int,
 ) -> dict[str, dict[str, float]]:
-    """Loss a token (nats), perplexity a character and bits a byte for each language of the documents in
-    `mask`, in rows of `length`.
+    """Loss a token (nats), perplexity a character and bits a byte for each group (int [N], places in `names`)
+    of the documents in `mask`, in rows of `length`.
     """
     was_training = model.training
     model.eval()
     result = {}
-    for language, name in sorted(enumerate(tokens.names), key=lambda item: item[1]):
-        members = np.flatnonzero(mask & (tokens.languages == language))
+    for group, name in sorted(enumerate(names), key=lambda item: item[1]):
+        members = np.flatnonzero(mask & (groups == group))
         members = members[np.argsort(tokens.places[members], kind="stable")[:MOST]]
         if len(members):
             result[name] = _measure_one(
@@ -76,7 +79,7 @@ def _measure_one(
     for batch in _batches(
         Stream.of(tokens.ids, tokens.starts, members), length=length, batch_rows=batch_rows
     ):
-        loss += float(summed_loss(model, batch, device).double())
+        loss += float(batch_losses(model, batch, device).total.double())
         num_labels += batch.num_labels
     texts = tokenizer.decode_batch(
         [tokens.document(member)[1:-1].tolist() for member in members], skip_special_tokens=False
@@ -91,25 +94,12 @@ def _measure_one(
     }
 
 
-def summed_loss(model: torch.nn.Module, batch: Batch, device: torch.device) -> torch.Tensor:
-    """Cross-entropy of the labels of a batch, in nats, summed in float32."""
-    ids, positions, labels = (
-        torch.from_numpy(column).to(device) for column in (batch.ids, batch.positions, batch.labels)
-    )
-    logits = packed_logits(model, ids, positions)
-    return torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), labels.flatten(), ignore_index=NO_LABEL, reduction="sum"
-    )
-
-
 def _batches(stream: Stream, *, length: int, batch_rows: int) -> Iterator[Batch]:
     """The stream in rows of `length`; the last row is shorter and comes alone."""
     num_whole = len(stream) // length
     for first in range(0, num_whole, batch_rows):
-        rows = [
-            stream.row(number * length, length) for number in range(first, min(first + batch_rows, num_whole))
-        ]
-        yield Batch(*(np.stack(column) for column in zip(*rows, strict=True)))
+        numbers = range(first, min(first + batch_rows, num_whole))
+        yield stack([stream.row(number * length, length) for number in numbers])
     if len(stream) > num_whole * length:
-        ids, positions, labels = stream.row(num_whole * length, length)
-        yield Batch(ids[None], positions[None], labels[None])
+        last: Row = stream.row(num_whole * length, length)
+        yield stack([last])

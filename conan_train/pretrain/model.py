@@ -9,10 +9,10 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from conan_data.errors import UserError
 from conan_train.pretrain.borders import check_borders
-from conan_train.pretrain.config import PretrainConfig
+from conan_train.pretrain.config import LanguageModelConfig
 
 
-def load_language_model(folder: Path, config: PretrainConfig, *, vocab_size: int) -> PreTrainedModel:
+def load_language_model(folder: Path, config: LanguageModelConfig, *, vocab_size: int) -> PreTrainedModel:
     """The causal language model in `folder`, on the CPU.
 
     Raises `UserError` when it does not load whole, has fewer tokens than its tokenizer or fewer positions

@@ -4,17 +4,30 @@ Which rows a step has follows from its number. With several processes each takes
 losses are divided by the labels of all of them, so that the sum of gradients is that of one process.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
-from conan_train.pretrain.config import PretrainConfig
-from conan_train.pretrain.held_out import summed_loss
-from conan_train.pretrain.packing import Batch, Rows
+from conan_train.pretrain.config import LanguageModelConfig
+from conan_train.pretrain.losses import GroupedLoss, batch_losses
+from conan_train.pretrain.packing import Batch, PackedRows
 from conan_train.training.objective import ObjectiveState, Outcome
 from conan_train.training.parallel import held
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Groups of documents whose losses are logged."""
+
+    field: str
+    """Name of the log's field."""
+    of: np.ndarray
+    """int [N]: the group of every document."""
+    names: Sequence[str]
 
 
 class NextToken:
@@ -23,9 +36,18 @@ class NextToken:
     unit = "tokens"
 
     def __init__(
-        self, config: PretrainConfig, rows: Rows, *, model: torch.nn.Module, accelerator: Accelerator
+        self,
+        config: LanguageModelConfig,
+        rows: PackedRows,
+        *,
+        model: torch.nn.Module,
+        accelerator: Accelerator,
+        flops_per_token: int,
+        groupings: Sequence[Grouping] = (),
     ) -> None:
         self.config, self.rows, self.model, self.accelerator = config, rows, model, accelerator
+        self.flops_per_unit: int | None = flops_per_token
+        self.groupings = groupings
         self.extra: dict[str, Any] = {}
 
     def prepare(self, step: int) -> None:
@@ -36,15 +58,19 @@ class NextToken:
         batches = list(self._batches(step))
         counted = torch.tensor(sum(batch.num_labels for batch in batches), device=device)
         num_labels = max(int(self.accelerator.reduce(counted, reduction="sum")), 1)
-        total = torch.zeros((), device=device)
+        total = torch.zeros(2, device=device)
+        groups = self._groups(step)
         for number, batch in enumerate(batches, start=1):
             with held(self.model, hold=number < len(batches)), self.accelerator.autocast():
-                loss = summed_loss(self.model, batch, device)
+                losses = batch_losses(self.model, batch, device, z_loss=self.config.z_loss)
                 # The average over processes takes `world` out again.
-                self.accelerator.backward(loss * (world / num_labels))
-            total += loss.detach()
-        loss_value = float(self.accelerator.reduce(total, reduction="sum")) / num_labels
-        return Outcome(loss=loss_value, size=self.config.batch_tokens)
+                self.accelerator.backward(losses.total * (world / num_labels))
+            total += torch.stack([losses.cross_entropy_BL.sum(), losses.z_loss])
+            for group in groups:
+                group.add(batch, losses.cross_entropy_BL)
+        loss, z_loss = (self.accelerator.reduce(total, reduction="sum") / num_labels).tolist()
+        means = {"z_loss": (z_loss, 1.0)} if self.config.z_loss else {}
+        return Outcome(loss=loss, size=self.config.batch_tokens, means={**means, **self._group_means(groups)})
 
     def commit(self, step: int, outcome: Outcome) -> Mapping[str, int]:
         return {}
@@ -62,11 +88,29 @@ class NextToken:
     def restore(self, state: ObjectiveState) -> None:
         self.extra = state.extra
 
+    def _groups(self, step: int) -> list[GroupedLoss]:
+        """Sums for the groupings, in a step that the log will show."""
+        if (step + 1) % self.config.log_every:
+            return []
+        device = self.accelerator.device
+        return [GroupedLoss(grouping.of, len(grouping.names), device) for grouping in self.groupings]
+
+    def _group_means(self, groups: Sequence[GroupedLoss]) -> dict[str, tuple[float, float]]:
+        means: dict[str, tuple[float, float]] = {}
+        for grouping, group in zip(self.groupings, groups):
+            losses, counts = self.accelerator.reduce(group.sums, reduction="sum").tolist()
+            means |= {
+                f"{grouping.field}/{name}": (loss, count)
+                for name, loss, count in zip(grouping.names, losses, counts, strict=True)
+                if count
+            }
+        return means
+
     def _batches(self, step: int) -> Iterator[Batch]:
         """This process's rows of a step, in micro batches; all processes have the same number of both."""
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         mine = self.config.batch_rows // world
         first = step * self.config.batch_rows + rank * mine
-        size = max(1, self.config.micro_batch_tokens // self.config.sequence_length)
+        size = self.config.micro_batch_rows
         for start in range(0, mine, size):
             yield self.rows.batch(first + start, min(size, mine - start))

@@ -1,34 +1,51 @@
-"""The corpus as one array of token ids on disk, made once.
+"""Token shards as training sees them: documents by number, whatever shard they lie in.
 
-Tokenising while training would make the order of the data depend on workers and queues. Here it is an array,
-a document is a slice of it, and any row of any epoch can be computed from the step alone. Special tokens
-spelled out in a text are text: only the end of a document is EOS.
+Tokenising while training would make the order of the data depend on workers and queues. The ids are there
+before, on disk (see `conan_data.tokens`), a document is a slice of them, and any row of any epoch can be
+computed from the step alone. Nothing but starts, hashes and names is read into memory.
 """
 
-import json
-import shutil
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-from tokenizers import Tokenizer
 
-from conan_data.progress import progress
-from conan_train import corpus
+from conan_data.artifact import is_artifact, open_artifact
+from conan_data.errors import UserError
+from conan_data.manifest import read_manifest
+from conan_data.plain_text import Tally
+from conan_data.tokens.config import TokenizeConfig
+from conan_data.tokens.shards import INDEX, read_index, write_shards
+from conan_data.tokens.tokenizer import Vocabulary
 
-BATCH = 512
-_META = "tokens.json"
+KIND = "tokens"
+
+
+class ShardedIds:
+    """Arrays one behind the other, of which a slice that lies in one of them is taken like that of an array."""
+
+    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
+        self.arrays = list(arrays)
+        self.bounds = np.cumsum([0, *map(len, arrays)])
+        """int64 [arrays + 1]"""
+
+    def __len__(self) -> int:
+        return int(self.bounds[-1])
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        number = min(int(np.searchsorted(self.bounds, part.start, side="right")), len(self.arrays)) - 1
+        start = int(self.bounds[number])
+        found = self.arrays[number][part.start - start : part.stop - start]
+        assert len(found) == part.stop - part.start, "a document never lies in two shards"
+        return found
 
 
 @dataclass(frozen=True)
 class Tokens:
     """`ids[starts[i] : starts[i + 1]]` is document i, its EOS included."""
 
-    ids: np.ndarray
+    ids: ShardedIds
     starts: np.ndarray
     """int64 [N + 1]"""
     places: np.ndarray
@@ -36,7 +53,10 @@ class Tokens:
     languages: np.ndarray
     """int32 [N]: places in `names`."""
     names: tuple[str, ...]
-    tally: corpus.Tally
+    sources: np.ndarray
+    """int32 [N]: places in `source_names`."""
+    source_names: tuple[str, ...]
+    tally: Tally
 
     @property
     def lengths(self) -> np.ndarray:
@@ -46,87 +66,72 @@ class Tokens:
         return self.ids[self.starts[index] : self.starts[index + 1]]
 
 
-def tokenize(
-    paths: tuple[str, ...], tokenizer: Tokenizer, folder: Path, *, eos_id: int, vocab_size: int
-) -> Tokens:
-    """The documents of a corpus as token ids in `folder`; what is there already from an interrupted run is
-    used again.
-    """
-    if not (folder / _META).exists():
-        partial = folder.with_name(folder.name + ".partial")
-        for old in (partial, folder):
-            shutil.rmtree(old, ignore_errors=True)
-        partial.mkdir(parents=True)
-        _write(
-            paths, tokenizer, partial, eos_id=eos_id, dtype=np.uint16 if vocab_size <= 1 << 16 else np.uint32
+def split_inputs(paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The token artifacts among `paths`, and the rest."""
+    tokens = tuple(path for path in paths if is_artifact(path) and read_manifest(Path(path))["kind"] == KIND)
+    return tokens, tuple(path for path in paths if path not in tokens)
+
+
+def check_tokens(path: str, vocabulary: Vocabulary, *, model: str) -> Path:
+    """The folder of a token artifact. Raises `UserError` when another tokenizer made it."""
+    folder = open_artifact(path, kind=KIND).dir
+    index = read_index(folder)
+    if index.fingerprint != vocabulary.fingerprint:
+        raise UserError(
+            f"{path}: made with another tokenizer ({index.vocab_size:,} tokens, {index.fingerprint[:12]}) than that of {model} "
+            f"({vocabulary.size:,} tokens, {vocabulary.fingerprint[:12]}); run conan-data tokenize with the model's tokenizer"
         )
-        partial.rename(folder)
-    return read_tokens(folder)
+    return folder
 
 
-def read_tokens(folder: Path) -> Tokens:
-    """What `tokenize` wrote; the ids stay on disk."""
-    meta = json.loads((folder / _META).read_text(encoding="utf-8"))
-    return Tokens(
-        ids=np.load(folder / "ids.npy", mmap_mode="r") if meta["tokens"] else np.zeros(0, np.uint16),
-        starts=np.load(folder / "starts.npy"),
-        places=np.load(folder / "places.npy"),
-        languages=np.load(folder / "languages.npy"),
-        names=tuple(meta["languages"]),
-        tally=corpus.Tally(read=meta["read"], dropped=Counter(meta["dropped"])),
-    )
-
-
-def _write(
-    paths: tuple[str, ...],
-    tokenizer: Tokenizer,
+def tokenize(
+    corpus: Sequence[str],
     folder: Path,
+    vocabulary: Vocabulary,
     *,
-    eos_id: int,
-    dtype: type[np.unsignedinteger],
-) -> None:
-    tally = corpus.Tally()
-    names: dict[str, int] = {}
-    lengths, places, languages = [], [], []
-    tokenizer.encode_special_tokens = True
-    with open(folder / "ids.npy", "wb") as file:
-        _write_header(file, dtype, 0)
-        documents = progress(corpus.documents(paths, tally), "tokenizing", unit="document")
-        for batch in _batches(documents):
-            for document, ids in zip(batch, _encode(tokenizer, batch, eos_id=eos_id), strict=True):
-                file.write(np.asarray(ids, dtype=dtype).tobytes())
-                lengths.append(len(ids))
-                places.append(document.place)
-                languages.append(names.setdefault(document.lang, len(names)))
-        file.seek(0)
-        _write_header(file, dtype, sum(lengths))
-    tokenizer.encode_special_tokens = False
-    np.save(folder / "starts.npy", np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64))
-    np.save(folder / "places.npy", np.asarray(places, dtype=np.float64))
-    np.save(folder / "languages.npy", np.asarray(languages, dtype=np.int32))
-    meta = {
-        "tokens": sum(lengths),
-        "languages": list(names),
-        "read": tally.read,
-        "dropped": dict(tally.dropped),
-    }
-    (folder / _META).write_text(json.dumps(meta), encoding="utf-8")
+    pairs: Sequence[str] = (),
+    split: str = "train",
+    workers: int = 1,
+) -> Path:
+    """Tokenises in place; what is there already from an interrupted run is used again."""
+    config = TokenizeConfig(
+        out=folder, tokenizer=str(vocabulary.file), corpus=tuple(corpus), pairs=tuple(pairs), split=split
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = folder.with_name(folder.name + ".parts")
+    write_shards(config, vocabulary, folder, parts, workers=workers)
+    return folder
 
 
-def _batches(documents: Iterator[corpus.Document]) -> Iterator[tuple[corpus.Document, ...]]:
-    while batch := tuple(islice(documents, BATCH)):
-        yield batch
-
-
-def _encode(tokenizer: Tokenizer, batch: tuple[corpus.Document, ...], *, eos_id: int) -> Iterator[list[int]]:
-    encodings = tokenizer.encode_batch_fast([document.text for document in batch], add_special_tokens=False)
-    return ([*encoding.ids, eos_id] for encoding in encodings)
-
-
-def _write_header(file: BinaryIO, dtype: type[np.unsignedinteger], length: int) -> None:
-    """The header of a one-dimensional .npy file; numpy leaves room in it, so that a longer length takes no
-    more bytes.
-    """
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (length,)}
+def read_tokens(folders: Sequence[Path]) -> Tokens:
+    """The documents of all folders, in order; the ids stay on disk."""
+    shards = [
+        (folder / shard.name, shard)
+        for folder in folders
+        if (folder / INDEX).exists()
+        for shard in read_index(folder).shards
+    ]
+    languages = sorted({shard.language for _, shard in shards})
+    sources = sorted({shard.source for _, shard in shards})
+    ids = ShardedIds([np.load(f"{path}.ids.npy", mmap_mode="r") for path, _ in shards])
+    starts = [
+        np.load(f"{path}.starts.npy")[:-1] + bound for (path, _), bound in zip(shards, ids.bounds.tolist())
+    ]
+    counts = [shard.documents for _, shard in shards]
+    tally = Tally()
+    for folder in folders:
+        part = read_index(folder).tally
+        tally.read += part.read
+        tally.dropped.update(part.dropped)
+    return Tokens(
+        ids=ids,
+        starts=np.concatenate([*starts, [len(ids)]]).astype(np.int64),
+        places=np.concatenate([np.zeros(0), *(np.load(f"{path}.places.npy") for path, _ in shards)]),
+        languages=np.repeat(
+            np.array([languages.index(shard.language) for _, shard in shards], np.int32), counts
+        ),
+        names=tuple(languages),
+        sources=np.repeat(np.array([sources.index(shard.source) for _, shard in shards], np.int32), counts),
+        source_names=tuple(sources),
+        tally=tally,
     )

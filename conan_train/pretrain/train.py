@@ -1,194 +1,144 @@
 """`conan-train pretrain`: from a model and a corpus to a language model, with its log and what it predicts of
 documents that it never saw.
-
-Of a distributed run the main process reads the corpus and publishes; the others read the token ids that it
-wrote and take their rows.
 """
 
-import json
 import logging
-import math
-import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
-from transformers import PreTrainedTokenizerFast
+from tokenizers import Tokenizer
 
 from conan_data import artifact
 from conan_data.errors import UserError
+from conan_data.tokens import pairs
+from conan_data.tokens.tokenizer import read_vocabulary
 from conan_train import corpus
-from conan_train.device import make_accelerator
-from conan_train.model.folder import model_folder, model_input
 from conan_train.model.tokenization import load_tokenizer
-from conan_train.optim.schedule import lr_at
+from conan_train.pretrain import mixture
 from conan_train.pretrain.config import PretrainConfig
 from conan_train.pretrain.held_out import choose_held_out, measure
-from conan_train.pretrain.model import load_language_model
-from conan_train.pretrain.objective import NextToken
-from conan_train.pretrain.packing import Rows
-from conan_train.pretrain.tokens import Tokens, read_tokens, tokenize
-from conan_train.training.loop import Loop
-from conan_train.training.parallel import distribute
+from conan_train.pretrain.objective import Grouping
+from conan_train.pretrain.stage import Measured, Stage, run_stage
+from conan_train.pretrain.tokens import Tokens, check_tokens, read_tokens, split_inputs, tokenize
 
 log = logging.getLogger(__name__)
-
-KIND = "language-model"
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What the main process tells the others."""
-
-    directory: str
-    tokens: str
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    num_steps: int
-    held_out: np.ndarray
-    """bool [N]: the documents that were not trained on."""
-    before: dict[str, dict[str, float]]
-    after: dict[str, dict[str, float]]
+BY_SOURCE = "by source"
+"""Key of the measurements by source; the others are languages."""
 
 
 def pretrain(config: PretrainConfig) -> Path:
-    """Trains, or goes on with an interrupted run, and publishes `model/`, the log and `held_out.json`;
-    returns the artifact's directory.
-    """
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    accelerator = make_accelerator(config.device, config.precision)
-    if config.batch_rows % accelerator.num_processes:
-        raise UserError(
-            f"batch_tokens: {config.batch_rows} rows do not divide among {accelerator.num_processes} processes"
+    """Trains, or goes on with an interrupted run, and publishes; returns the artifact's directory."""
+
+    def inputs() -> list[str | Path]:
+        made, others = split_inputs(config.corpus)
+        plain = corpus.inputs(others) if others else []
+        return [*made, *plain, *pairs.inputs(config.pairs)]
+
+    def write(folder: Path, work: Path) -> list[str]:
+        return _write(config, folder, work)
+
+    def read(folder: Path, data: list[str]) -> PretrainData:
+        return PretrainData(config, read_tokens([Path(path) for path in data]), folder)
+
+    return run_stage(config, Stage("pretrain", inputs, write, read))
+
+
+class PretrainData:
+    """Documents as packed rows, less those that are held out."""
+
+    def __init__(self, config: PretrainConfig, tokens: Tokens, folder: Path) -> None:
+        self.config, self.tokens = config, tokens
+        self.tokenizer: Tokenizer = load_tokenizer(folder).backend_tokenizer
+        self.held_out = choose_held_out(
+            tokens.places, tokens.languages, tokens.sources, share=config.held_out
         )
-    if not accelerator.is_main_process:
-        return _follow(config, accelerator)
-    inputs: list[str | Path] = [model_input(config.model), *corpus.inputs(config.corpus)]
-    with artifact.building(
-        config, kind=KIND, command="conan-train pretrain", inputs=inputs, resume=True
-    ) as build:
-        if build.done:
-            broadcast_object_list([None])
-            return build.out
-        folder = model_folder(config.model)
-        tokens = _tokens(config, load_tokenizer(folder), build.work / "tokens")
-        task = _Task(str(build.dir), str(build.work / "tokens"))
-        broadcast_object_list([asdict(task)])
-        outcome = _run(config, accelerator, tokens, task)
-        _finish(build.dir, folder, outcome)
-        rows = artifact.Rows(
-            read=tokens.tally.read,
-            kept=int((~outcome.held_out).sum()),
-            dropped={**tokens.tally.dropped, "held-out": int(outcome.held_out.sum())},
+        documents = np.flatnonzero(~self.held_out)
+        self.strata = mixture.make_strata(
+            tokens, documents, by_source=config.mixture, by_language=config.language_mixture
         )
-        return build.publish(
-            rows=rows,
-            extra={"steps": outcome.num_steps, "trained_tokens": outcome.num_steps * config.batch_tokens},
-        )
+        self.rows = mixture.make_rows(tokens, self.strata, length=config.sequence_length, seed=config.seed)
+        if not self.rows.per_epoch:
+            raise UserError(
+                f"corpus: {int(tokens.starts[-1]):,} tokens in all are too few for one row of {config.sequence_length}; "
+                "lower sequence_length"
+            )
+        self.used = np.zeros(len(tokens.places), dtype=bool)
+        for stratum in self.strata:
+            self.used[stratum.documents] = True
+        self.groupings = [
+            Grouping(field, of, names)
+            for field, of, names in (
+                ("loss_by_language", tokens.languages, tokens.names),
+                ("loss_by_source", tokens.sources, tokens.source_names),
+            )
+            if len(names) > 1
+        ]
 
+    def measure(self, model: torch.nn.Module) -> Measured:
+        tokens = self.tokens
+        found: Measured = self._measure(model, tokens.languages, tokens.names)
+        if len(tokens.source_names) > 1:
+            found[BY_SOURCE] = self._measure(model, tokens.sources, tokens.source_names)
+        return found
 
-def _follow(config: PretrainConfig, accelerator: Accelerator) -> Path:
-    """The part of every process but the main one."""
-    told = [None]
-    broadcast_object_list(told)
-    if told[0] is not None:
-        task = _Task(**told[0])
-        _run(config, accelerator, read_tokens(Path(task.tokens)), task)
-    return Path(config.out)
-
-
-def _run(config: PretrainConfig, accelerator: Accelerator, tokens: Tokens, task: _Task) -> _Outcome:
-    """Measures, trains, measures again; the main process saves the model."""
-    folder = model_folder(config.model)
-    tokenizer = load_tokenizer(folder)
-    model = load_language_model(folder, config, vocab_size=len(tokenizer))
-    held_out = choose_held_out(tokens.places, tokens.languages, share=config.held_out)
-    rows = Rows(
-        tokens.ids, tokens.starts, np.flatnonzero(~held_out), length=config.sequence_length, seed=config.seed
-    )
-    if not rows.per_epoch:
-        raise UserError(
-            f"corpus: {int(tokens.starts[-1]):,} tokens in all are too few for one row of {config.sequence_length}; lower sequence_length"
-        )
-    num_steps = config.steps or math.ceil(config.epochs * rows.per_epoch / config.batch_rows)
-    lr_at(
-        0, config.optim, num_steps=num_steps
-    )  # refuses a schedule that does not fit, before anything is written
-    log.info(
-        "%s documents, %s tokens; %d steps are %.2f epochs",
-        *(
-            f"{(~held_out).sum():,}",
-            f"{int(tokens.lengths[~held_out].sum()):,}",
-            num_steps,
-            num_steps * config.batch_rows / rows.per_epoch,
-        ),
-    )
-    called = distribute(model, accelerator, parallel=config.parallel)
-    objective = NextToken(config, rows, model=called, accelerator=accelerator)
-    loop = Loop(
-        config,
-        objective,
-        model=model,
-        accelerator=accelerator,
-        num_steps=num_steps,
-        directory=Path(task.directory),
-    )
-    loop.resume()
-
-    def measured() -> dict[str, dict[str, float]]:
-        batch_rows = max(1, config.micro_batch_tokens // config.sequence_length)
-        length = config.sequence_length
+    def _measure(
+        self, model: torch.nn.Module, groups: np.ndarray, names: Sequence[str]
+    ) -> dict[str, dict[str, float]]:
         return measure(
-            called, tokens, held_out, tokenizer.backend_tokenizer, length=length, batch_rows=batch_rows
+            model,
+            self.tokens,
+            self.held_out,
+            self.tokenizer,
+            groups=groups,
+            names=names,
+            length=self.config.sequence_length,
+            batch_rows=self.config.micro_batch_rows,
         )
 
-    before = objective.extra.get("held_out_before") or measured()
-    objective.extra["held_out_before"] = before
-    loop.train("pretraining")
-    after = measured()
-    if accelerator.is_main_process:
-        model.save_pretrained(Path(task.directory) / "model")
-    return _Outcome(num_steps, held_out, before, after)
+    def describe(self, measured: Measured, before: Measured) -> None:
+        for name, row, was in _pairs(measured, before):
+            log.info(
+                "%s: held out, %.3f bits a byte (before %.3f), perplexity a character %.3f (before %.3f)",
+                *(name, row["bits_per_byte"], was["bits_per_byte"]),
+                *(row["perplexity_per_character"], was["perplexity_per_character"]),
+            )
 
+    def account(self, num_rows: int) -> dict[str, Any]:
+        found = mixture.account(self.rows, self.strata, self.tokens, num_rows)
+        mixture.report(found)
+        return {"sources": found}
 
-def _tokens(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast, folder: Path) -> Tokens:
-    backend, eos_id = tokenizer.backend_tokenizer, tokenizer.eos_token_id
-    tokens = tokenize(config.corpus, backend, folder, eos_id=eos_id, vocab_size=len(tokenizer))
-    corpus.require_some(tokens.tally, config.corpus)
-    return tokens
-
-
-def _finish(directory: Path, folder: Path, outcome: _Outcome) -> None:
-    """Puts the tokenizer beside the model, and the measurements into a file and on the screen."""
-    for name in TOKENIZER_FILES:
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, directory / "model" / name)
-    measured = {"before": outcome.before, "after": outcome.after}
-    (directory / "held_out.json").write_text(
-        json.dumps(measured, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    for lang, row in outcome.after.items():
-        was = outcome.before[lang]
-        log.info(
-            "%s: held out, %.3f bits a byte (before %.3f), perplexity a character %.3f (before %.3f)",
-            *(
-                lang,
-                row["bits_per_byte"],
-                was["bits_per_byte"],
-                row["perplexity_per_character"],
-                was["perplexity_per_character"],
-            ),
+    def counts(self) -> artifact.Rows:
+        left_out = int((~self.held_out & ~self.used).sum())
+        dropped = {**self.tokens.tally.dropped, "held-out": int(self.held_out.sum())}
+        return artifact.Rows(
+            read=self.tokens.tally.read,
+            kept=int(self.used.sum()),
+            dropped=dropped | ({"weight-0": left_out} if left_out else {}),
         )
-    shutil.rmtree(directory / "checkpoints", ignore_errors=True)
+
+
+def _pairs(measured: Measured, before: Measured) -> list[tuple[str, dict[str, float], dict[str, float]]]:
+    """Name, new and old measurement of every language and source."""
+    found = [(name, row, before[name]) for name, row in measured.items() if name != BY_SOURCE]
+    found += [
+        (f"source {name}", row, before[BY_SOURCE][name]) for name, row in measured.get(BY_SOURCE, {}).items()
+    ]
+    return found
+
+
+def _write(config: PretrainConfig, folder: Path, work: Path) -> list[str]:
+    """The folders of all tokens: artifacts as they are, and what is tokenised here."""
+    vocabulary = read_vocabulary(str(folder), eos_id=load_tokenizer(folder).eos_token_id)
+    made, others = split_inputs(config.corpus)
+    folders = [check_tokens(path, vocabulary, model=config.model) for path in made]
+    if others or config.pairs:
+        here = tokenize(
+            others, work / "tokens", vocabulary, pairs=config.pairs, workers=config.tokenize_workers
+        )
+        corpus.require_some(read_tokens([here]).tally, [*others, *config.pairs])
+        folders.append(here)
+    return [str(path) for path in folders]

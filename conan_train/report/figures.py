@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from conan_train.report.svg import BLUE, GREEN, INK, ORANGE, RED, VIOLET, figure, style, tidy, to_svg
+from conan_data.svg import BLUE, GREEN, INK, ORANGE, RED, VIOLET, figure, style, tidy, to_svg
 from conan_train.report.training import Series
 
 WIDTH, HALF_WIDTH = 7.6, 5.2

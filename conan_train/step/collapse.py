@@ -46,7 +46,7 @@ def collapse(vectors_ND: torch.Tensor) -> Collapse:
     """Figures of vectors, which are scaled to unit length first. Exact for the cosine; the rank is of at most
     `MAX_ROWS` vectors, evenly spaced.
     """
-    unit_ND = F.normalize(vectors_ND.double(), dim=-1)
+    unit_ND = F.normalize(vectors_ND.to(torch.promote_types(vectors_ND.dtype, torch.float32)), dim=-1)
     num = len(unit_ND)
     # The squared norm of the sum holds every ordered pair once, and the N pairs of a vector with itself.
     sum_of_all = float(unit_ND.sum(0).square().sum() - unit_ND.square().sum())
@@ -59,7 +59,7 @@ def collapse(vectors_ND: torch.Tensor) -> Collapse:
 def effective_rank(vectors_ND: torch.Tensor) -> float:
     """Of the vectors less their mean."""
     singular = torch.linalg.svdvals(vectors_ND - vectors_ND.mean(0))
-    singular = singular[singular > singular.new_tensor(1e-9) * max(vectors_ND.shape)]
+    singular = singular[singular > torch.finfo(singular.dtype).eps * vectors_ND.norm()]
     share = singular / singular.sum()
     return float((-(share * share.log()).sum()).exp()) if len(singular) else 0.0
 

@@ -107,11 +107,12 @@ def embed_and_backward(
     own = plan.buckets[accelerator.process_index]
     random_states: list[list[torch.Tensor]] = []
     parts = []
-    for place, bucket in enumerate(own):
-        random_states.append(_random_state(embedder.device) if grad_cache else [])
-        is_last = place == len(own) - 1 and not grad_cache
-        with torch.set_grad_enabled(not grad_cache), held(model, hold=not is_last):
-            parts.append(_forward(model, embedder, plan, bucket, accelerator))
+    # One autocast for all buckets: they share its low-precision copies of the weights, which a graph keeps.
+    with torch.set_grad_enabled(not grad_cache), accelerator.autocast():
+        for place, bucket in enumerate(own):
+            random_states.append(_random_state(embedder.device) if grad_cache else [])
+            with held(model, hold=grad_cache or place < len(own) - 1):
+                parts.append(_forward(model, embedder, plan, bucket))
     leaf_RD = _gathered([part.detach() for part in parts], plan.num_rows, accelerator).requires_grad_()
     row_N = torch.from_numpy(plan.row_N).to(leaf_RD.device)
     with torch.autocast(leaf_RD.device.type, enabled=False):
@@ -123,21 +124,18 @@ def embed_and_backward(
     if grad_cache:
         for place, (bucket, state, gradient) in enumerate(zip(own, random_states, gradients, strict=True)):
             with held(model, hold=place < len(own) - 1), _random_state_of(state, embedder.device):
-                torch.autograd.backward(_forward(model, embedder, plan, bucket, accelerator), gradient)
+                with accelerator.autocast():
+                    part = _forward(model, embedder, plan, bucket)
+                torch.autograd.backward(part, gradient)
     else:
         # One backward for all: DDP counts a parameter as ready the first time that its gradient arrives.
         torch.autograd.backward(parts, gradients)
     return Embedded(loss=loss.detach(), extra=extra, vectors=vectors_ND.detach())
 
 
-def _forward(
-    model: torch.nn.Module, embedder: Embedder, plan: Plan, bucket: np.ndarray, accelerator: Accelerator
-) -> torch.Tensor:
-    ids_BL, mask_BL = pad_tokens(
-        [plan.distinct[place] for place in bucket], pad_id=embedder.pad_id, device=embedder.device
-    )
-    with accelerator.autocast():
-        return model(ids_BL, mask_BL)
+def _forward(model: torch.nn.Module, embedder: Embedder, plan: Plan, bucket: np.ndarray) -> torch.Tensor:
+    tokens = [plan.distinct[place] for place in bucket]
+    return model(*pad_tokens(tokens, pad_id=embedder.pad_id, device=embedder.device))
 
 
 def _gathered(parts: list[torch.Tensor], num_rows: int, accelerator: Accelerator) -> torch.Tensor:

@@ -56,7 +56,7 @@ class Sts:
 
     def loss(self, vectors_ND: torch.Tensor) -> StsLoss:
         num_pairs = len(self.batch.gold)
-        gold_P = torch.as_tensor(self.batch.gold, device=vectors_ND.device)
+        gold_P = torch.as_tensor(self.batch.gold, dtype=torch.float32, device=vectors_ND.device)
 
         def loss_of(vectors_ND: torch.Tensor) -> tuple[torch.Tensor, CoSENT]:
             result = cosent(

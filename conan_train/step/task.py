@@ -92,6 +92,6 @@ def numbers(sums: Sums) -> dict[str, tuple[float, float]]:
     flat = [value for pair in sums.values() for value in pair]
     device = next((value.device for value in flat if isinstance(value, torch.Tensor)), torch.device("cpu"))
     read = torch.stack(
-        [torch.as_tensor(value, dtype=torch.float64, device=device) for value in flat]
+        [torch.as_tensor(value, dtype=torch.float32, device=device) for value in flat]
     ).tolist()
     return dict(zip(sums, zip(read[::2], read[1::2]), strict=True))

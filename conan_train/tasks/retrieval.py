@@ -2,15 +2,18 @@
 
 Training data are row numbers; texts are token ids on disk. Which documents are positives, which share a group
 and what was mined is all in integer arrays, so the false negatives of a batch are excluded by comparing
-numbers.
+numbers. Excluded for a query are its known positives, whatever is of the group of one or has its text, and the
+query's own text where that is a document too.
 """
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
+from conan_data.mining.arrays import RetrievalArrays
 from conan_data.pairs.pair_set import PairSet
 from conan_train.negatives.cursors import EMPTY
 from conan_train.step.contrastive import NO_NEGATIVE, QueryBatch
@@ -26,6 +29,8 @@ class RetrievalTask:
 
     name: str
     pairs: PairSet
+    groups: np.ndarray
+    """int32 [N], from `joint_groups`."""
     plan: QueryPlan
     query_tokens: TokenRows
     document_tokens: TokenRows
@@ -57,6 +62,7 @@ class RetrievalTask:
         return cls(
             name=name,
             pairs=pairs,
+            groups=joint_groups(pairs.arrays),
             plan=QueryPlan(
                 num_queries=pairs.num_queries,
                 batch_size=batch_size,
@@ -109,19 +115,39 @@ class RetrievalTask:
         )
         positive_row_B = row_E[offsets[:-1] + place_B]
         row_U = np.unique(np.concatenate([positive_row_B, negative_row_BN[negative_row_BN != EMPTY]]))
+        own_row_B = self.pairs.own_rows[query_B]
+        has_own = own_row_B >= 0
         return _query_batch(
             query_tokens=self.query_tokens(query_B),
             document_tokens=self.document_tokens(row_U),
             row_U=row_U.astype(np.int64),
-            group_U=arrays.groups[row_U].astype(np.int64),
+            group_U=self.groups[row_U].astype(np.int64),
             positives=np.searchsorted(row_U, positive_row_B),
             negatives=np.where(
                 negative_row_BN == EMPTY, NO_NEGATIVE, np.searchsorted(row_U, negative_row_BN)
             ),
-            known_row_E=row_E,
-            known_group_E=arrays.groups[row_E],
-            owner_E=owner_E,
+            known_row_K=np.concatenate([row_E, own_row_B[has_own]]),
+            owner_K=np.concatenate([owner_E, np.flatnonzero(has_own)]),
+            groups=self.groups,
         )
+
+
+def joint_groups(arrays: RetrievalArrays) -> np.ndarray:
+    """int32 [N]: equal for documents that are of one group or of one text (up to case and white space), or
+    linked by others that are; -1 for a document that is alone and has no group.
+    """
+    num_documents, num_groups = arrays.num_documents, int(arrays.groups.max(initial=-1)) + 1
+    alone = arrays.groups < 0
+    group_N = np.where(alone, num_groups + np.arange(num_documents), arrays.groups)
+    label_N, before = group_N, None
+    while before is None or (label_N != before).any():
+        before = label_N
+        for code_N in (arrays.texts, group_N):
+            least = np.full(num_groups + num_documents, num_groups + num_documents, np.int64)
+            np.minimum.at(least, code_N, label_N)
+            label_N = least[code_N]
+    is_only = np.bincount(label_N, minlength=1)[label_N] == 1
+    return np.where(alone & is_only, -1, label_N).astype(np.int32)
 
 
 def _query_batch(
@@ -132,13 +158,15 @@ def _query_batch(
     group_U: np.ndarray,
     positives: np.ndarray,
     negatives: np.ndarray,
-    known_row_E: np.ndarray,
-    known_group_E: np.ndarray,
-    owner_E: np.ndarray,
+    known_row_K: np.ndarray,
+    owner_K: np.ndarray,
+    groups: np.ndarray,
 ) -> QueryBatch:
     """The only place that knows how the step wants its known positives."""
-    num_queries = len(query_tokens)
-    has_group = known_group_E >= 0
+    order = np.argsort(owner_K, kind="stable")
+    row_K, owner_K = known_row_K[order], owner_K[order]
+    group_K = groups[row_K]
+    num_queries, has_group = len(query_tokens), group_K >= 0
     return QueryBatch(
         query_tokens=query_tokens,
         document_tokens=document_tokens,
@@ -146,8 +174,8 @@ def _query_batch(
         document_groups=group_U,
         positives=positives,
         negatives=negatives,
-        known_rows=_split(known_row_E, owner_E, num_queries),
-        known_groups=_split(known_group_E[has_group], owner_E[has_group], num_queries),
+        known_rows=_split(row_K, owner_K, num_queries),
+        known_groups=_split(group_K[has_group], owner_K[has_group], num_queries),
     )
 
 
@@ -160,4 +188,6 @@ def _taken(offsets: np.ndarray, values: np.ndarray, row_B: np.ndarray) -> tuple[
 
 def _split(values: np.ndarray, owners: np.ndarray, num_rows: int) -> list[np.ndarray]:
     """The values of each owner; `owners` ascend."""
-    return np.split(values.astype(np.int64), np.searchsorted(owners, np.arange(1, num_rows)))
+    values = values.astype(np.int64)
+    bounds = np.searchsorted(owners, np.arange(num_rows + 1)).tolist()
+    return [values[start:end] for start, end in itertools.pairwise(bounds)]

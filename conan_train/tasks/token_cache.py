@@ -73,14 +73,16 @@ class TokenRows:
         size_R = np.minimum(whole_R, self.max_length)
         end_R = np.cumsum(size_R)
         flat = np.empty(int(end_R[-1]) if len(rows) else 0, np.int64)
-        begin_R = end_R - size_R
         ids = np.asarray(self.ids)
-        for begin, end, start, size in zip(
-            begin_R.tolist(), end_R.tolist(), start_R.tolist(), size_R.tolist(), strict=True
-        ):
-            flat[begin:end] = ids[start : start + size]
+        found = []
+        begin = 0
+        for end, start, size in zip(end_R.tolist(), start_R.tolist(), size_R.tolist(), strict=True):
+            view = flat[begin:end]
+            view[:] = ids[start : start + size]
+            found.append(view)
+            begin = end
         flat[end_R[whole_R > size_R] - 1] = self.eos_id
-        return np.split(flat, end_R[:-1]) if len(rows) else []
+        return found
 
 
 def open_tokens(

@@ -13,13 +13,16 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 
 from conan_data.progress import progress
 from conan_train.checkpoint.state import Process, latest_checkpoint, load_checkpoint, save_checkpoint
-from conan_train.optim.groups import adamw, set_lr
+from conan_train.model.peak import peak_flops
+from conan_train.optim.groups import set_lr
+from conan_train.optim.optimizer import make_optimizer
 from conan_train.optim.schedule import lr_at
 from conan_train.training.config import TrainingConfig
 from conan_train.training.objective import Objective, ObjectiveState
@@ -50,10 +53,11 @@ class Loop:
         require_trackers(config)
         self.config, self.objective, self.model = config, objective, model
         self.accelerator, self.num_steps, self.directory = accelerator, num_steps, directory
-        self.bare_optimizer = adamw(model, config.optim)
+        self.bare_optimizer = make_optimizer(model, config.optim)
         self.optimizer = accelerator.prepare_optimizer(self.bare_optimizer)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.log = TrainLog(directory / NAME)
+        self.peak = peak_flops(accelerator.device) if config.precision == "bf16" else None
         self.window = Window()
         self.step = 0
 
@@ -129,28 +133,39 @@ class Loop:
 
     def _log_steps(self) -> None:
         """Writes the means of the window and begins a new one."""
-        event = {
+        event: dict[str, Any] = {
             "event": "step",
             "step": self.step,
             "lr": lr_at(self.step - 1, self.config.optim, num_steps=self.num_steps),
             **self.objective.figures(self.step - 1),
             **self.window.figures(self.objective.unit),
         }
+        if self.peak and self.objective.flops_per_unit:
+            rate = event[f"{self.objective.unit}_per_second"] * self.objective.flops_per_unit
+            event["mfu"] = rate / (self.peak * self.accelerator.num_processes)
         self.window = Window()
         if not self.accelerator.is_main_process:
             return
         self.log.append(event)
-        self.accelerator.log({key: value for key, value in event.items() if key != "event"}, step=self.step)
+        self.accelerator.log(dict(flat(event)), step=self.step)
         log.info("step %d of %d: %s", self.step, self.num_steps, _line(event))
 
 
-def _line(event: Mapping[str, object]) -> str:
-    """A log event in a line for a person."""
-    skipped = {"event", "step"}
+def flat(event: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The numbers of a log event, those of groups under `field/group`."""
+    pairs = []
+    for name, value in event.items():
+        if isinstance(value, Mapping):
+            pairs += [(f"{name}/{group}", number) for group, number in value.items()]
+        elif not isinstance(value, str):
+            pairs.append((name, value))
+    return pairs
+
+
+def _line(event: Mapping[str, Any]) -> str:
+    """A log event in a line for a person, without what it says of groups."""
     return ", ".join(
         f"{name.replace('_', ' ')} {value:.4g}"
-        if isinstance(value, float)
-        else f"{name.replace('_', ' ')} {value}"
         for name, value in event.items()
-        if name not in skipped
+        if isinstance(value, int | float) and name != "step"
     )

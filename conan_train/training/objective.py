@@ -20,7 +20,7 @@ class Outcome:
     size: int
     """Units of the batch, such as queries or tokens: the log gives them a second."""
     means: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """(sum, count) by name: the log gives the mean over a window of steps."""
+    """(sum, count) by name, or by `field/group`: the log gives the mean over a window of steps."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Sums by name over a window."""
     byproduct: Any = None
@@ -41,6 +41,8 @@ class Objective(Protocol):
 
     unit: str
     """What is counted a second: queries, tokens."""
+    flops_per_unit: int | None
+    """Floating point operations of one, forward and backward, where that is known."""
 
     def prepare(self, step: int) -> None:
         """Before the step, outside of its clock: alpha, a refresh of negatives."""

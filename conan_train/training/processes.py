@@ -7,7 +7,7 @@ launcher stops the others, and the same command goes on from the last checkpoint
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
@@ -33,13 +33,20 @@ def build_together(
     Where the artifact is there already, neither is called.
     """
     if not accelerator.is_main_process:
-        told: list[str | None] = [None]
-        broadcast_object_list(told)
-        if told[0] is not None:
-            run(Path(told[0]))
+        (directory,) = from_main([None], accelerator)
+        if directory is not None:
+            run(Path(directory))
         return Path(config.out)
     with artifact.building(config, kind=kind, command=command, inputs=inputs, resume=True) as build:
-        broadcast_object_list([None if build.done else str(build.dir)])
+        from_main([None if build.done else str(build.dir)], accelerator)
         if build.done:
             return build.out
         return publish(build, run(build.dir))
+
+
+def from_main(values: list[Any], accelerator: Accelerator) -> list[Any]:
+    """`values` of the main process in every process; all have to ask, with as many."""
+    told = list(values)
+    if accelerator.num_processes > 1:
+        broadcast_object_list(told)
+    return told

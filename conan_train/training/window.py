@@ -1,7 +1,9 @@
 """What happened in the steps since the last line of the log, as sums that a checkpoint can hold."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from conan_train.training.objective import Outcome
 
@@ -31,11 +33,21 @@ class Window:
         for name, count in (*outcome.counts.items(), *more.items()):
             self.counts[name] = self.counts.get(name, 0) + count
 
-    def figures(self, unit: str) -> dict[str, float | int]:
-        """The line of the log: means (NaN where nothing was counted), counts, and units a second."""
+    def figures(self, unit: str) -> dict[str, Any]:
+        """The line of the log: means (NaN where nothing was counted; those of `field/group` in a dictionary by
+        field), counts, and units a second.
+        """
+        means: dict[str, Any] = {}
+        for name, (total, count) in self.means.items():
+            field_name, _, group = name.partition("/")
+            mean = total / count if count else math.nan
+            if group:
+                means.setdefault(field_name, {})[group] = mean
+            else:
+                means[name] = mean
         return {
             "loss": self.loss / self.num_steps,
-            **{name: total / count if count else float("nan") for name, (total, count) in self.means.items()},
+            **means,
             **self.counts,
             f"{unit}_per_second": self.size / self.seconds,
         }

@@ -18,6 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import orjson
 import tenacity
 
 from conan_data.errors import UserError
-from conan_data.xlr.config import EndpointConfig
+from conan_data.xlr.config import EndpointConfig, ServerConfig
 from conan_data.xlr.languages import english_name
 from conan_data.xlr.translators import Failure, Request, Translation
 from conan_data.xlr.translators.answers import Answers, key_of
@@ -55,12 +56,20 @@ class _RefusedError(Exception):
     """This request will not be answered, others may be."""
 
 
-class EndpointTranslator:
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One prompt; `name` says in messages what it is about, `key` decides whether it was asked before."""
+
+    key: str
+    prompt: str
+    name: str
+
+
+class EndpointClient:
     """Asks an endpoint, and remembers its answers in the file `answers`."""
 
-    def __init__(self, config: EndpointConfig, answers: Path) -> None:
+    def __init__(self, config: ServerConfig, answers: Path) -> None:
         """Raises `UserError` when the key's environment variable is not set, or the address is none."""
-        self.name = f"the model {config.model}"
         self._config = config
         self._key = read_key(config.api_key_env)
         self._url = _read_url(config.base_url)
@@ -71,11 +80,8 @@ class EndpointTranslator:
         if len(self._answers):
             log.info("%s answers are there from an earlier run", f"{len(self._answers):,}")
 
-    def available(self, query_id: str) -> None:
-        return None
-
-    def translate(self, requests: Iterable[Request]) -> Generator[Translation | Failure]:
-        """One answer a request, in their order; raises `UserError` where going on makes no sense, keeping
+    def ask(self, questions: Iterable[Question]) -> Generator[Translation | Failure]:
+        """One answer a question, in their order; raises `UserError` where going on makes no sense, keeping
         what was answered.
         """
         # Texts repeat in query sets; a question that is in flight already is not asked a second time.
@@ -89,18 +95,10 @@ class EndpointTranslator:
         with httpx2.Client(headers=headers, timeout=self._config.timeout, limits=limits) as client:
             threads = ThreadPoolExecutor(self._config.concurrency, thread_name_prefix="translate")
             try:
-                for request in requests:
-                    body = self._question(request)
-                    key = key_of(
-                        self._config.model,
-                        str(self._config.max_tokens),
-                        self._config.prompt,
-                        request.text,
-                        request.language,
-                    )
-                    if key not in pending:
-                        pending[key] = threads.submit(self._answer, client, key, body, request)
-                    window.append((key, pending[key]))
+                for question in questions:
+                    if question.key not in pending:
+                        pending[question.key] = threads.submit(self._answer, client, question)
+                    window.append((question.key, pending[question.key]))
                     if len(window) >= AHEAD * self._config.concurrency:
                         yield _next(window, pending)
                 while window:
@@ -109,35 +107,32 @@ class EndpointTranslator:
                 self._stop.set()
                 threads.shutdown(wait=True, cancel_futures=True)
 
-    def _question(self, request: Request) -> bytes:
-        prompt = self._config.prompt.format(language=english_name(request.language), text=request.text)
+    def _body(self, question: Question) -> bytes:
         return orjson.dumps(
             {
                 "model": self._config.model,
-                "messages": [{"role": "user", "content": prompt}],
+                "messages": [{"role": "user", "content": question.prompt}],
                 "temperature": 0,
                 "max_tokens": self._config.max_tokens,
             }
         )
 
-    def _answer(
-        self, client: httpx2.Client, key: str, body: bytes, request: Request
-    ) -> Translation | Failure:
-        known = self._answers.get(key)
+    def _answer(self, client: httpx2.Client, question: Question) -> Translation | Failure:
+        known = self._answers.get(question.key)
         if known is None:
             if self._stop.is_set():
                 return Failure(
                     UNANSWERED
                 )  # nobody sees it: the error that set the event is raised in its turn
             try:
-                known = self._retrying()(self._ask, client, body)
+                known = self._retrying()(self._send, client, self._body(question))
             except (_TransientError, _RefusedError) as error:
-                self._count_failure(request, str(error))
+                self._count_failure(question, str(error))
                 return Failure(UNANSWERED)
             except UserError:
                 self._stop.set()
                 raise
-            self._answers.put(key, *known)
+            self._answers.put(question.key, *known)
         text, failure = known
         return Failure(failure) if failure else Translation(text, self._config.model)
 
@@ -159,7 +154,7 @@ class EndpointTranslator:
             reraise=True,
         )
 
-    def _ask(self, client: httpx2.Client, body: bytes) -> tuple[str, str]:
+    def _send(self, client: httpx2.Client, body: bytes) -> tuple[str, str]:
         """One request: the text and "", or "" and the reason why the model's answer is none."""
         try:
             response = client.post(self._url, content=body, headers={"Content-Type": "application/json"})
@@ -195,18 +190,18 @@ class EndpointTranslator:
             raise _TransientError(f"status {status}: {said}", retry_after=_retry_after(response))
         raise _RefusedError(f"status {status}: {said}")
 
-    def _count_failure(self, request: Request, reason: str) -> None:
+    def _count_failure(self, question: Question, reason: str) -> None:
         """Raises `UserError` when more requests failed for good than are allowed."""
         with self._lock:
             self._num_failures += 1
             too_many = self._num_failures > self._config.max_failures
         if self._stop.is_set():
             return
-        log.warning("query %s in %s: %s", request.query_id, request.language, reason)
+        log.warning("%s: %s", question.name, reason)
         if too_many:
             self._stop.set()
             raise UserError(
-                f"endpoint: {self._config.base_url} gives no usable answer to query {request.query_id!r} in {request.language!r} "
+                f"endpoint: {self._config.base_url} gives no usable answer to {question.name} "
                 f"({reason}); what was answered is kept: run the same command again to go on, "
                 f"or allow it with endpoint.max_failures (now {self._config.max_failures})"
             )
@@ -214,6 +209,34 @@ class EndpointTranslator:
     def _shown(self, text: str) -> str:
         """The beginning of a server's message on one line, without the key."""
         return " ".join((text.replace(self._key, "***") if self._key else text)[:SHOWN].split())
+
+
+class EndpointTranslator(EndpointClient):
+    """Translates by an endpoint."""
+
+    def __init__(self, config: EndpointConfig, answers: Path) -> None:
+        """Raises `UserError` when the key's environment variable is not set, or the address is none."""
+        super().__init__(config, answers)
+        self.name = f"the model {config.model}"
+        self._prompt = config.prompt
+
+    def available(self, query_id: str) -> None:
+        return None
+
+    def translate(self, requests: Iterable[Request]) -> Generator[Translation | Failure]:
+        """One answer a request, in their order; raises `UserError` where going on makes no sense, keeping
+        what was answered.
+        """
+        return self.ask(self._question(request) for request in requests)
+
+    def _question(self, request: Request) -> Question:
+        return Question(
+            key=key_of(
+                self._config.model, str(self._config.max_tokens), self._prompt, request.text, request.language
+            ),
+            prompt=self._prompt.format(language=english_name(request.language), text=request.text),
+            name=f"query {request.query_id!r} in {request.language!r}",
+        )
 
 
 def read_key(variable: str) -> str:

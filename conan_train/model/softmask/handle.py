@@ -30,12 +30,12 @@ from transformers.masking_utils import (
 )
 
 from conan_data.errors import UserError
-from conan_train.model.softmask.bias import future_weights, packed_bias, segments_of, soft_bias
+from conan_train.model.softmask.bias import packed_bias, segments_of, soft_bias, weight_on_future
 from conan_train.model.softmask.flash import varlen_attention
 from conan_train.model.softmask.form import AttentionForm, uses_flash
 from conan_train.model.softmask.rows import VarlenRows, rows_of_batch, rows_of_lengths
 
-# B batch, L positions (padding included). A segment is one text in a row; padding has segment -1.
+# B batch, L positions (padding included), H heads, G heads of keys and values, D head size, T real tokens
 
 _INSTALLATIONS = itertools.count()
 
@@ -127,10 +127,9 @@ class SoftMask:
         assert past_B1LL is not None and both_B1LL is not None
         past_BLL, both_BLL = past_B1LL[:, 0], both_B1LL[:, 0]
         if attention_mask is None:
-            segment_BL = torch.zeros(past_BLL.shape[:2], dtype=torch.long, device=past_BLL.device)
-        else:
-            segment_BL = attention_mask.long() - 1
-        weight_BL = future_weights(segment_BL, self.alpha, wide)
+            attention_mask = torch.ones(past_BLL.shape[:2], dtype=torch.bool, device=past_BLL.device)
+        position_BL = attention_mask.cumsum(-1).clamp(min=1)  # padding before the text has none
+        weight_BL = weight_on_future(position_BL, position_BL[:, -1:], self.alpha, wide)
         return soft_bias(past_BLL, both_BLL, weight_BL, dtype)[:, None]
 
     def _build_packed(

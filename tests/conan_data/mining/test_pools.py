@@ -15,7 +15,7 @@ from conan_data.mining.config import SelectionConfig
 from conan_data.mining.embeddings import Embeddings
 from conan_data.mining.hash_encoder import HashEncoder
 from conan_data.mining.pools import mine_pools, pools_of_vectors
-from conan_data.mining.search import ExactSearcher
+from conan_data.mining.search.exact import ExactSearcher
 from conan_data.mining.selection import Pools
 from conan_data.retrieval import RetrievalSplit
 
@@ -100,7 +100,7 @@ def test_pools_equal_a_search_of_everything(case: tuple) -> None:
             if arrays.groups[row] != arrays.groups[positive]
         ][:30]
         limit = np.float32(0.95 * float(scores[query, positive]))
-        seen, expected = {arrays.texts[positive]}, []
+        seen, groups, expected = {arrays.texts[positive]}, set(), []
         others = np.flatnonzero(arrays.groups == arrays.groups[positive])
         for rank, row in enumerate(order):
             better = [
@@ -109,10 +109,12 @@ def test_pools_equal_a_search_of_everything(case: tuple) -> None:
             if (
                 scores[query, row] <= limit
                 and rank >= 2
+                and arrays.groups[row] not in groups
                 and arrays.texts[row] not in seen | {arrays.texts[other] for other in better}
             ):
                 expected.append(row)
             seen.add(arrays.texts[row])
+            groups.add(arrays.groups[row])
         assert pools.rows[query][: len(expected[:10])].tolist() == expected[:10]
 
 

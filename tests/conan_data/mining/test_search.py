@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from conan_data.errors import UserError
 from conan_data.mining.embeddings import Embeddings
-from conan_data.mining.search import SPARE, ExactSearcher, _decode, _keys, error_bound, pair_scores, plan
+from conan_data.mining.search import int8
+from conan_data.mining.search.exact import SPARE, ExactSearcher, error_bound, plan
+from conan_data.mining.search.hits import decode_keys, encode_keys
+from conan_data.mining.search.rescore import pair_scores
 
 DIMENSION = 48
 
@@ -60,8 +63,15 @@ def split(documents: np.ndarray, sizes: list[int]) -> Embeddings:
     return Embeddings(np.split(documents, np.cumsum(sizes)), dimension=documents.shape[1])
 
 
+SCREENINGS = [
+    "float32",
+    pytest.param("int8", marks=pytest.mark.skipif(not int8.available(), reason="no fast 8-bit products")),
+]
+
+
+@pytest.mark.parametrize("screening", SCREENINGS)
 @pytest.mark.parametrize("k", [1, 5, 40, 500])
-def test_ids_order_and_scores_equal_brute_force_whatever_the_memory(k: int) -> None:
+def test_ids_order_and_scores_equal_brute_force_whatever_the_memory(k: int, screening: str) -> None:
     rng = np.random.default_rng(k)
     queries = unit(rng, 30)
     documents = hard_documents(rng, queries, 1500)
@@ -69,9 +79,11 @@ def test_ids_order_and_scores_equal_brute_force_whatever_the_memory(k: int) -> N
     small, slow_rows = brute_force(queries[:2], documents[:100], min(k, 100))
     np.testing.assert_array_equal(fast_brute_force(queries[:2], documents[:100], min(k, 100))[1], slow_rows)
     assert small.dtype == np.float32
-    for memory in (1_500_000, 4_000_000, 50_000_000):
+    for memory in (1_600_000, 4_000_000, 50_000_000):
         for shards in ([], [1], [700, 3, 300]):
-            hits = ExactSearcher(memory=memory).search(queries, split(documents, shards), k=k)
+            hits = ExactSearcher(memory=memory, screening=screening).search(
+                queries, split(documents, shards), k=k
+            )
             np.testing.assert_array_equal(hits.rows, rows)
             np.testing.assert_array_equal(hits.scores.view(np.int32), scores.view(np.int32))
 
@@ -135,7 +147,7 @@ def test_a_screening_that_breaks_its_promise_is_noticed(monkeypatch: pytest.Monk
         return scores, torch.arange(scores.shape[1], dtype=torch.int32).expand(scores.shape)
 
     monkeypatch.setattr(ExactSearcher, "_screen", blind)
-    hits = ExactSearcher(memory=10**8).search(queries, split(documents, []), k=12)
+    hits = ExactSearcher(memory=10**8, screening="float32").search(queries, split(documents, []), k=12)
     np.testing.assert_array_equal(hits.rows, fast_brute_force(queries, documents, 12)[1])
 
 
@@ -154,9 +166,9 @@ def test_fewer_documents_than_asked_for(num_documents: int) -> None:
 def test_keys_order_like_scores_then_rows(values: list[float]) -> None:
     scores = torch.tensor([*values, *values, 0.0, -0.0])
     rows = torch.arange(len(scores)).flip(0)
-    order = _keys(scores, rows).sort(descending=True).indices.tolist()
+    order = encode_keys(scores, rows).sort(descending=True).indices.tolist()
     assert order == sorted(range(len(scores)), key=lambda place: (-scores[place].item(), rows[place].item()))
-    decoded_scores, decoded_rows = _decode(_keys(scores, rows))
+    decoded_scores, decoded_rows = decode_keys(encode_keys(scores, rows))
     assert torch.equal(decoded_scores, scores) and torch.equal(decoded_rows, rows.int())
 
 
@@ -188,9 +200,14 @@ def test_float32_products_stay_within_the_bound_and_use_some_of_it() -> None:
 
 @pytest.mark.parametrize("memory", [2_000_000, 20_000_000, 2_000_000_000])
 @pytest.mark.parametrize("dimension", [32, 384, 1024])
-def test_a_plan_stays_below_its_memory_or_says_what_it_needs(memory: int, dimension: int) -> None:
+@pytest.mark.parametrize("screening", ["float32", "int8"])
+def test_a_plan_stays_below_its_memory_or_says_what_it_needs(
+    memory: int, dimension: int, screening: str
+) -> None:
     try:
-        sizes = plan(memory, dimension=dimension, num_candidates=100 + SPARE, device="cpu")
+        sizes = plan(
+            memory, dimension=dimension, num_candidates=100 + SPARE, device="cpu", screening=screening
+        )
     except UserError as error:
         assert "memory" in str(error)
         needed = int(str(error).split("at least ")[1].replace(",", ""))
@@ -199,11 +216,47 @@ def test_a_plan_stays_below_its_memory_or_says_what_it_needs(memory: int, dimens
         assert sizes.bytes <= memory and min(sizes.batch, sizes.tile, sizes.block) >= 1
 
 
-def test_what_too_little_memory_asks_for_is_enough() -> None:
+@pytest.mark.parametrize("screening", ["float32", "int8"])
+def test_what_too_little_memory_asks_for_is_enough(screening: str) -> None:
     with pytest.raises(UserError, match="give at least") as refused:
-        plan(100_000, dimension=384, num_candidates=132, device="cpu")
+        plan(100_000, dimension=384, num_candidates=132, device="cpu", screening=screening)
     needed = int(str(refused.value).split("at least ")[1].replace(",", ""))
-    assert plan(needed, dimension=384, num_candidates=132, device="cpu").bytes <= needed
+    assert plan(needed, dimension=384, num_candidates=132, device="cpu", screening=screening).bytes <= needed
+
+
+needs_int8 = pytest.mark.skipif(not int8.available(), reason="no fast 8-bit products")
+
+
+@needs_int8
+def test_integers_that_break_their_promise_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs whose float32 score is wrong, and a guess that is far too high, lead to another search."""
+    rng = np.random.default_rng(8)
+    queries, documents = unit(rng, 40), unit(rng, 9000)
+    expected = fast_brute_force(queries, documents, 12)[1]
+    products = int8.pair_products
+    monkeypatch.setattr(int8, "pair_products", lambda *args: products(*args) + 0.01)
+    searcher = ExactSearcher(memory=10**8, screening="int8")
+    np.testing.assert_array_equal(searcher.search(queries, split(documents, []), k=12).rows, expected)
+    monkeypatch.undo()
+    monkeypatch.setattr(ExactSearcher, "_guess", lambda self, queries, *args, **rest: torch.full((40,), 0.95))
+    np.testing.assert_array_equal(searcher.search(queries, split(documents, []), k=12).rows, expected)
+
+
+@needs_int8
+@pytest.mark.parametrize("outlier", [0.0, 3.0])
+def test_a_product_of_rounded_vectors_is_within_its_bound(outlier: float) -> None:
+    rng = np.random.default_rng(9)
+    vectors = rng.standard_normal((300, 384)) + outlier * (np.arange(384) == 7)
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    exact = vectors[:100].astype(np.float64) @ vectors[100:].astype(np.float64).T
+    queries = int8.round_rows(torch.from_numpy(vectors[:100]).float())
+    documents = int8.round_block(torch.from_numpy(vectors[100:]).float())
+    assert len(documents.integers) % int8.GROUP == 0
+    products = torch._int_mm(queries.integers, documents.integers.T)[:, :200].double()
+    rounded = products * queries.scale[:, None].double() * documents.scale.double()
+    error = (rounded - torch.from_numpy(exact)).abs().amax(dim=1)
+    bound = int8.error_bounds(queries, documents).double()
+    assert (error <= bound).all() and error.max() > 0.1 * bound.min()
 
 
 _PEAK = """
@@ -211,7 +264,7 @@ import resource, sys
 import numpy as np, torch
 torch.set_num_threads(1)
 from conan_data.mining.embeddings import Embeddings
-from conan_data.mining.search import ExactSearcher
+from conan_data.mining.search.exact import ExactSearcher
 rng = np.random.default_rng(0)
 vectors = rng.standard_normal((24000, 64)).astype(np.float32)
 vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -9,7 +9,7 @@ import pytest
 from conan_data.errors import UserError
 from conan_data.mining.embeddings import Embeddings, encode_part, encode_to_shards
 from conan_data.mining.hash_encoder import HashEncoder, PlantedError
-from conan_data.mining.search import ExactSearcher
+from conan_data.mining.search.exact import ExactSearcher
 from conan_data.mining.shards import Codes, quantise
 
 TEXTS = [f"text {number} about {number % 7}" for number in range(23)]

@@ -52,3 +52,20 @@ def test_finds_a_mask_that_does_not_arrive(llama: LlamaModel, monkeypatch: pytes
     monkeypatch.setattr(handle, "_attend", maskless)
     with pytest.raises(UserError, match="not causal at alpha 0"):
         check_directions(llama, install(llama, alpha=0.5))
+
+
+@pytest.mark.parametrize(("causal", "message"), [(True, "is causal"), (False, "not causal at alpha 0")])
+def test_finds_a_flash_call_that_looks_one_way_only(
+    llama: LlamaModel, monkeypatch: pytest.MonkeyPatch, causal: bool, message: str
+) -> None:
+    check_directions(llama, install(llama, alpha=0.5, attention="flash"))
+    stock = handle.varlen_attention
+
+    def one_way(*tensors: torch.Tensor, scale: float) -> torch.Tensor:
+        *inputs, rows = tensors
+        rows.causal = causal
+        return stock(*inputs, rows, scale=scale)
+
+    monkeypatch.setattr(handle, "varlen_attention", one_way)
+    with pytest.raises(UserError, match=message):
+        check_directions(llama, install(llama, alpha=0.5, attention="flash"))

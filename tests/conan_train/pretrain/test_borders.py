@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from conan_data.errors import UserError
 from conan_train.pretrain.borders import check_borders, packed_logits
-from conan_train.pretrain.held_out import summed_loss
+from conan_train.pretrain.losses import batch_losses
 from conan_train.pretrain.packing import Batch, Rows
 
 
@@ -58,7 +58,7 @@ def test_loss_equals_a_loop_over_documents() -> None:
     model = llama().double()
     rows, _, _ = rows_of([5, 1, 9, 13, 2, 30, 7, 20, 9], 24)
     batch = rows.batch(0, rows.per_epoch)
-    loss = summed_loss(model, batch, torch.device("cpu"))
+    loss = batch_losses(model, batch, torch.device("cpu")).total
     loss.backward()
     found = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
     model.zero_grad()
@@ -100,5 +100,5 @@ def test_a_leaking_model_is_refused() -> None:
 
 
 def test_batch_counts_its_labels() -> None:
-    batch = Batch(*(np.asarray([row]) for row in ([1, 2, 3], [0, 1, 0], [2, -100, -100])))
+    batch = Batch(*(np.asarray([row]) for row in ([1, 2, 3], [0, 1, 0], [2, -100, -100], [0, 0, 1])))
     assert batch.num_labels == 1

@@ -6,9 +6,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from conan_data.tokens.tokenizer import read_vocabulary
 from conan_train.model.tokenization import load_tokenizer
 from conan_train.pretrain.held_out import FEW, choose_held_out, measure
-from conan_train.pretrain.tokens import tokenize
+from conan_train.pretrain.tokens import read_tokens, tokenize
 
 
 def test_choice() -> None:
@@ -32,11 +33,14 @@ def test_measure_equals_a_loop_over_documents(corpus_file: Path, model_dir: Path
     model = AutoModelForCausalLM.from_pretrained(model_dir).double()
     model.train()
     tokenizer = load_tokenizer(model_dir)
-    tokens = tokenize(
-        (str(corpus_file),), tokenizer.backend_tokenizer, tmp_path / "tokens", eos_id=1, vocab_size=320
+    tokens = read_tokens(
+        [tokenize((str(corpus_file),), tmp_path / "tokens", read_vocabulary(str(model_dir)))]
     )
     mask = (tokens.places < 0.08) & (tokens.lengths < 90)
-    found = measure(model, tokens, mask, tokenizer.backend_tokenizer, length=128, batch_rows=2)
+    shape = {"length": 128, "batch_rows": 2}
+    found = measure(
+        model, tokens, mask, tokenizer.backend_tokenizer, groups=tokens.languages, names=tokens.names, **shape
+    )
     assert model.training
     assert set(found) == {"en", "de", "zh"}
     model.eval()

@@ -13,9 +13,7 @@ def make(seed: int, num_documents: int = 30) -> tuple[np.ndarray, np.ndarray]:
     return generator.permutation(starts[-1]).astype(np.uint16), starts  # every token is another one
 
 
-def naive(
-    ids: np.ndarray, starts: np.ndarray, order: np.ndarray, length: int
-) -> list[tuple[list[int], list[int], list[int]]]:
+def naive(ids: np.ndarray, starts: np.ndarray, order: np.ndarray, length: int) -> list[tuple[list[int], ...]]:
     """(document, token) pairs one by one, then cut."""
     stream = [
         (document, int(token)) for document in order for token in ids[starts[document] : starts[document + 1]]
@@ -28,7 +26,9 @@ def naive(
             positions.append(positions[-1] + 1 if place and part[place - 1][0] == document else 0)
             following = stream[first + place + 1] if first + place + 1 < len(stream) else (None, 0)
             labels.append(following[1] if following[0] == document else NO_LABEL)
-        rows.append(([token for _, token in part], positions, labels))
+        rows.append(
+            ([token for _, token in part], positions, labels, [int(document) for document, _ in part])
+        )
     return rows
 
 

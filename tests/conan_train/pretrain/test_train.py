@@ -13,16 +13,18 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from conan_data.artifact import open_artifact
 from conan_data.errors import UserError
+from conan_data.tokens.config import TokenizeConfig
+from conan_data.tokens.tokenize import tokenize as tokenize_command
+from conan_data.tokens.tokenizer import read_vocabulary
 from conan_train.checkpoint.state import latest_checkpoint
 from conan_train.optim.config import OptimConfig
 from conan_train.pretrain.config import PretrainConfig
 from conan_train.pretrain.held_out import choose_held_out
-from conan_train.pretrain.tokens import tokenize
+from conan_train.pretrain.tokens import read_tokens, tokenize
 from conan_train.pretrain.train import pretrain
 from conan_train.training.loop import Loop
 
@@ -73,7 +75,7 @@ def test_it_learns_and_publishes(undisturbed: Path, model_dir: Path, corpus_file
     assert rows.kept == 361 - rows.dropped["held-out"] and rows.dropped["held-out"] >= 12
     log = events(undisturbed)
     assert [event["step"] for event in log] == [2, 4, 6, 8, 10, 12]
-    assert set(log[0]) == {"event", "step", "loss", "lr", "grad_norm"}
+    assert set(log[0]) == {"event", "step", "loss", "lr", "grad_norm", "loss_by_language"}
     assert log[-1]["loss"] < 0.8 * log[0]["loss"]
     assert not (undisturbed / "checkpoints").exists() and not (undisturbed / "work").exists()
     model = AutoModelForCausalLM.from_pretrained(undisturbed / "model", local_files_only=True)
@@ -188,8 +190,8 @@ def test_epochs(model_dir: Path, corpus_file: Path, tmp_path: Path) -> None:
         "gradient_checkpointing": True,
     }  # what else may be switched on must not fail
     out = pretrain(config(tmp_path / "run", model_dir, corpus_file, steps=0, epochs=1.5, **fields))
-    tokenizer = Tokenizer.from_file(str(model_dir / "tokenizer.json"))
-    tokens = tokenize((str(corpus_file),), tokenizer, tmp_path / "tokens", eos_id=1, vocab_size=320)
+    folder = tokenize((str(corpus_file),), tmp_path / "tokens", read_vocabulary(str(model_dir)))
+    tokens = read_tokens([folder])
     trained = int(tokens.lengths[~choose_held_out(tokens.places, tokens.languages, share=0.05)].sum())
     extra = open_artifact(out).manifest["extra"]
     assert extra["steps"] == events(out)[-1]["step"] == math.ceil(1.5 * (trained // 64) / 16)
@@ -279,3 +281,46 @@ def test_two_processes_take_the_same_steps(model_dir: Path, corpus_file: Path, t
     for mine, theirs in zip(events(one), events(tmp_path / "two"), strict=True):
         assert mine["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
         assert mine["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=1e-2)
+
+
+def test_token_artifacts_train_as_the_corpus_does(
+    undisturbed: Path, model_dir: Path, corpus_file: Path, tmp_path: Path
+) -> None:
+    made = tokenize_command(
+        TokenizeConfig(
+            out=tmp_path / "tokens", tokenizer=str(model_dir), corpus=(str(corpus_file),), workers=2
+        )
+    )
+    out = pretrain(config(tmp_path / "run", model_dir, made))
+    assert same(undisturbed, out) and events(undisturbed) == events(out)
+    assert open_artifact(out).rows == open_artifact(undisturbed).rows
+
+
+def test_a_mixture_with_pairs_by_muon(model_dir: Path, corpus_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "faq").mkdir()
+    pairs = [
+        {"query": f"what is {number}?", "document": f"the text {number}", "lang": "en"}
+        for number in range(90)
+    ]
+    (tmp_path / "faq" / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    shape = {"optim": OptimConfig(kind="muon", lr=1e-2, warmup_steps=2), "z_loss": 1e-3, "steps": 40}
+    texts = corpus_file.parent.name
+    run = config(
+        tmp_path / "run",
+        model_dir,
+        corpus_file,
+        pairs=(str(tmp_path / "faq"),),
+        mixture={"faq": 1, texts: 3},
+        **shape,
+    )
+    out = pretrain(run)
+    sources = open_artifact(out).manifest["extra"]["sources"]
+    assert {name: row["stated_share"] for name, row in sources.items()} == {"faq": 0.25, texts: 0.75}
+    assert sources["faq"]["share"] == pytest.approx(0.25, abs=0.01) and sources["faq"]["epochs"] > 4
+    log = events(out)
+    assert set(log[-1]["loss_by_source"]) == {"faq", texts} and log[-1]["z_loss"] > 0
+    assert log[-1]["loss"] < 0.7 * log[0]["loss"]
+    held_out = json.loads((out / "held_out.json").read_text())
+    for name, row in held_out["after"]["by source"].items():
+        assert row["bits_per_byte"] < held_out["before"]["by source"][name]["bits_per_byte"]
+    assert len(held_out["after"]["by source"]) == 2

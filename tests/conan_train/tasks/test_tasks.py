@@ -8,6 +8,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from conan_data.errors import UserError
+from conan_data.mining.arrays import RetrievalArrays
 from conan_data.pairs.labelled import read_labelled
 from conan_data.pairs.pair_set import PairSet
 from conan_data.pairs.scored import read_scored
@@ -15,7 +16,7 @@ from conan_data.pairs.weak import read_pairs
 from conan_train.model.tokenization import encode_texts
 from conan_train.step.exclusion import excluded_documents
 from conan_train.tasks.random_negatives import random_negatives
-from conan_train.tasks.retrieval import RetrievalTask
+from conan_train.tasks.retrieval import RetrievalTask, joint_groups
 from conan_train.tasks.sts import StsTask
 
 
@@ -88,6 +89,59 @@ def test_a_batch_is_what_the_tables_say(
         wanted = {*batch.document_rows[batch.positives], *negative_BN[negative_BN >= 0]}
         assert set(batch.document_rows) == wanted
         assert task.query_ids(query_B) == [queries[row]["_id"] for row in query_B]
+
+
+def test_documents_of_one_text_or_group_are_joined() -> None:
+    rng = np.random.default_rng(0)
+    for num_groups in (1, 12, 40):
+        groups, texts = rng.integers(-1, num_groups, 60), rng.integers(0, 50, 60)
+        arrays = RetrievalArrays(
+            positive_offsets=np.array([0, 1]),
+            positive_rows=np.array([0], np.int32),
+            groups=groups.astype(np.int32),
+            texts=texts.astype(np.int32),
+            query_languages=np.array([0], np.int32),
+            languages=("en",),
+        )
+        linked = (texts[:, None] == texts) | ((groups[:, None] == groups) & (groups >= 0))
+        for _ in range(60):
+            linked = linked @ linked
+        found = joint_groups(arrays)
+        assert ((found == -1) == ((linked.sum(1) == 1) & (groups < 0))).all()
+        same = (found[:, None] == found) & (found >= 0)
+        assert (same | np.eye(60, dtype=bool) == linked).all()
+
+
+@pytest.mark.parametrize("chain", [True, False])
+def test_a_text_is_never_its_own_negative(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, chain: bool
+) -> None:
+    """In a chain the document of one pair is the query of the next; else every other text is written twice."""
+    path = tmp_path / "pairs.jsonl"
+    rows = [
+        {"anchor": f"t{n}", "positive": f"T{n} " if n % 2 and not chain else f"t{n + 1}"} for n in range(40)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pairs = read_pairs([str(path)])
+    task = open_task(pairs, tokenizer, tmp_path / "cache", batch_size=40)
+    query_B = task.queries_at(0)
+    batch = task.batch(0, query_B)
+    excluded_BU = excluded_documents(
+        batch.document_rows,
+        batch.document_groups,
+        known_rows=batch.known_rows,
+        known_groups=batch.known_groups,
+    )
+    queries = [pairs.data.queries.column("text")[int(row)].as_py() for row in query_B]
+    documents = [pairs.data.corpus.column("text")[int(row)].as_py() for row in batch.document_rows]
+    for place, query in enumerate(queries):
+        excluded = {text.lower() for text, out in zip(documents, excluded_BU[place]) if out}
+        number = int(query[1:])
+        following = f"t{number + 1}"
+        if chain:
+            assert excluded == ({query, following} if number else {following})
+        else:
+            assert excluded == ({query} if number % 2 else {following})
 
 
 def test_a_batch_without_negatives(

@@ -45,7 +45,7 @@ def qwen3() -> PreTrainedModel:
 
 @pytest.mark.parametrize("size", [32, 64, 128, 256])
 @pytest.mark.parametrize("alpha", ALPHAS)
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2e-2), (torch.float16, 4e-3)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 3e-2), (torch.float16, 5e-3)])
 def test_the_kernels_are_the_reference(dtype: torch.dtype, tolerance: float, alpha: float, size: int) -> None:
     """Outputs and gradients in half precision, against float32 on the very same numbers."""
     generator = torch.Generator().manual_seed(0)
@@ -138,7 +138,7 @@ def test_packed_is_padded(alpha: float) -> None:
     embedder = Embedder(llama().bfloat16(), EncodingContract(), alpha=alpha, attention="flash")
     ids, lengths = pack_tokens(texts, device=CUDA)
     padded = embedder(*pad_tokens(texts, pad_id=0, device=CUDA))
-    torch.testing.assert_close(embedder(ids, lengths=lengths), padded, rtol=0, atol=1e-2)
+    torch.testing.assert_close(embedder(ids, lengths=lengths), padded, rtol=0, atol=5e-3)
 
 
 def test_auto_is_flash_and_sees_what_it_should() -> None:

@@ -1,8 +1,8 @@
-"""The processes of one `torchrun`: who makes which shards, and waiting for each other.
+"""The processes of one `torchrun` that mine together: who is who, and waiting for each other.
 
-What is shared is a folder, so all that crosses is "go on", "done already" and "failed". It crosses by gloo, on
-any device. The wait is long on purpose: one process may have a last shard to encode when the others have
-none, and a process that dies ends the others through torchrun.
+Files are shared through a folder, so little crosses: "go on", "done already", and hits. It crosses by gloo,
+on any device. The wait is long on purpose: ranks wait while rank 0 encodes, and a process that dies ends the
+others through torchrun.
 """
 
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ _LONG = timedelta(days=7)
 class Ranks:
     """This process's place among `world_size`."""
 
-    rank: int
-    world_size: int
-    local_rank: int
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
 
     def announce(self, state: int) -> int:
         """Rank 0's `state`, on all ranks; waits for all."""
@@ -47,14 +47,19 @@ class Ranks:
         return found
 
 
+ALONE = Ranks()
+
+
 @contextmanager
 def ranks() -> Iterator[Ranks]:
     """The processes that torchrun started, or this one alone."""
     if not dist.is_torchelastic_launched():
-        yield Ranks(0, 1, 0)
+        yield ALONE
         return
     dist.init_process_group("gloo", timeout=_LONG)
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size(), dist.get_node_local_rank(fallback_rank=0))
+        # What is sent and not yet read is lost when the sender leaves.
+        dist.barrier()
     finally:
         dist.destroy_process_group()

@@ -1,0 +1,368 @@
+"""Exact nearest documents by cosine, whose result does not depend on how it was computed.
+
+A matrix product in float32 rounds differently with the shape of its blocks, the number of threads and the
+device. With near duplicates in a corpus that decides who is in the top k, so "the same command" gives other
+negatives on another machine. What is guaranteed here: for given float16 vectors, ids, order and scores are
+always the same, to the bit, for every block size, memory bound, thread count and device. A score is the dot
+product of the float16 vectors without any rounding error, rounded once to float32; the order is (score
+descending, row ascending).
+
+How: a float16 number is a multiple of 2**-24, so a product of two is a multiple of 2**-48, and for vectors of
+length about 1 no partial sum exceeds 2: float64 holds all of them exactly, in any order. A whole search in
+float64 is slow, so the documents are screened first, and the best k + `SPARE` of each query are scored again
+in float64. Screening is a float32 product, or one of 8-bit integers where the CPU has fast ones (see `int8`).
+Every document that was left out has a float32 score of at most the cutoff; if the k-th exact score is over
+cutoff + the error bound of the float32 product, nothing is missing. Queries for which that does not hold
+(many equal or almost equal scores around rank k) are searched again in float64 as a whole.
+
+Memory: working arrays stay under the bound that is given; not counted are the result, the mapped files (the
+system may drop their pages at any time) and what torch allocates when it is first used.
+
+Legend: Q queries, B queries of one pass, T queries of a tile, N documents, C documents of a block, M
+candidates, D dimensions.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+
+from conan_data.errors import UserError
+from conan_data.mining.embeddings import Embeddings
+from conan_data.mining.encoder import resolve_device
+from conan_data.mining.search import int8
+from conan_data.mining.search.hits import Hits, decode_keys, encode_keys, hits_of_keys
+from conan_data.mining.search.rescore import score_rows
+from conan_data.mining.search.rescore import to_tensor as _tensor
+from conan_data.mining.search.threads import Each, one_core_threads
+from conan_data.progress import progress
+
+log = logging.getLogger(__name__)
+
+SPARE = 32
+"""Candidates scored again beyond k."""
+Screening: TypeAlias = Literal["float32", "int8"]
+_MAX_BLOCK = {"int8": 2048, "cpu": 8192, "mps": 16384, "cuda": 65536}
+_MAX_TILE = {"int8": 1024, "cpu": 256, "mps": 1024, "cuda": 4096}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of the working arrays (see the legend), and an upper bound of the bytes that they take together."""
+
+    batch: int
+    tile: int
+    rescored: int
+    """Queries whose candidates are scored in float64 at a time."""
+    block: int
+    threads: int
+    bytes: int
+
+
+def plan(
+    memory: int,
+    *,
+    dimension: int,
+    num_candidates: int,
+    device: str,
+    screening: Screening,
+    threads: int = 1,
+) -> Plan:
+    """The largest sizes that keep the working arrays under `memory` bytes; raises `UserError` when the
+    smallest do not.
+
+    A block costs its float16, float32 and float64 forms; a tile its scores and the candidates of two steps; a
+    query of the pass its candidates and result. `threads` tiles are worked on at a time.
+    """
+    kind = "int8" if screening == "int8" else torch.device(device).type
+    block, tile = _MAX_BLOCK.get(kind, 8192), _MAX_TILE.get(kind, 256)
+    rescored = min(tile, 64) if kind in ("int8", "cpu") else tile
+
+    def block_bytes() -> int:
+        return block * dimension * (2 + 4 + 8)
+
+    def tile_bytes() -> int:
+        screened = 4 * block + 40 * (num_candidates + min(block, num_candidates))
+        exact = 64 * block
+        return threads * tile * (12 * dimension + max(screened, exact))
+
+    def rescored_bytes() -> int:
+        return threads * rescored * (num_candidates * (dimension * (2 + 2 + 8) + 60) + 12 * dimension)
+
+    def per_query() -> int:
+        buffer = 8 * int8.width_of(num_candidates, block) if screening == "int8" else 0
+        return 8 * dimension + 48 * num_candidates + buffer
+
+    while block_bytes() > memory // 4 and block > 256:
+        block //= 2
+    while max(tile_bytes(), rescored_bytes()) > memory // 2 and tile > 1:
+        tile //= 2
+        rescored = min(rescored, tile)
+    used = block_bytes() + max(tile_bytes(), rescored_bytes())
+    batch = (memory - used) // per_query()
+    if batch < 1:
+        needed = used + per_query()
+        raise UserError(
+            f"memory: {memory:,} bytes are not enough for {num_candidates} candidates of dimension {dimension}; give at least {needed:,}"
+        )
+    return Plan(
+        batch=batch,
+        tile=min(tile, batch),
+        rescored=min(rescored, batch),
+        block=block,
+        threads=threads,
+        bytes=used + batch * per_query(),
+    )
+
+
+class ExactSearcher:
+    """Searches all documents with torch, in `memory` bytes; see the module for what is guaranteed.
+
+    `screening` decides the speed only; None takes the faster one that is there.
+    """
+
+    backend = "exact"
+
+    def __init__(self, *, memory: int, device: str = "cpu", screening: Screening | None = None) -> None:
+        self.memory = memory
+        self.device = resolve_device(device)
+        fast = self.device == "cpu" and int8.available()
+        self.screening: Screening = screening or ("int8" if fast else "float32")
+        self.report: dict[str, Any] = {"backend": self.backend}
+        self._exact_device = "cpu" if self.device.startswith("mps") else self.device
+
+    def batch_size(self, *, dimension: int, k: int) -> int:
+        """See `Searcher`."""
+        return self._plan(dimension, k + SPARE).batch
+
+    def prepare(self, queries: Embeddings, documents: Embeddings, *, k: int) -> None:
+        """Nothing: documents are read as they are stored."""
+
+    def search(self, queries_QD: np.ndarray, documents: Embeddings, *, k: int) -> Hits:
+        assert queries_QD.dtype == np.float16 and queries_QD.shape[1] == documents.dimension, (
+            "queries and documents are of different encoders"
+        )
+        assert len(documents) <= np.iinfo(np.int32).max
+        k = min(k, len(documents))
+        hits = Hits(np.empty((len(queries_QD), k), np.float32), np.empty((len(queries_QD), k), np.int32))
+        if hits.rows.size == 0:
+            return hits
+        sizes = self._plan(documents.dimension, min(k + SPARE, len(documents)))
+        # Passes of equal size: one that serves a few queries reads all documents too.
+        num_passes = -(-len(queries_QD) // sizes.batch)
+        for part in _tiles(len(queries_QD), -(-len(queries_QD) // max(1, num_passes))):
+            hits.scores[part], hits.rows[part] = self._search_batch(
+                queries_QD[part], documents, k=k, sizes=sizes
+            )
+        return hits
+
+    def _plan(self, dimension: int, num_candidates: int) -> Plan:
+        return plan(
+            self.memory,
+            dimension=dimension,
+            num_candidates=num_candidates,
+            device=self.device,
+            screening=self.screening,
+            threads=torch.get_num_threads() if self.screening == "int8" else 1,
+        )
+
+    def _search_batch(self, queries_BD: np.ndarray, documents: Embeddings, *, k: int, sizes: Plan) -> Hits:
+        num_candidates = min(k + SPARE, len(documents))
+        threads = one_core_threads() if self.screening == "int8" else nullcontext(_one_by_one)
+        with threads as each:
+            search = partial(
+                self._screen_and_score,
+                documents=documents,
+                num_candidates=num_candidates,
+                k=k,
+                sizes=sizes,
+                each=each,
+            )
+            guesses_B = (
+                self._guess(queries_BD, documents, k=num_candidates, sizes=sizes, each=each)
+                if self.screening == "int8"
+                else None
+            )
+            keys_Bk, complete_B = search(queries_BD, guesses_B=guesses_B)
+            doubtful = torch.nonzero(~complete_B).flatten()
+            if guesses_B is not None and len(doubtful):
+                keys_Bk[doubtful], complete_B[doubtful] = search(queries_BD[doubtful.numpy()], guesses_B=None)
+                doubtful = torch.nonzero(~complete_B).flatten()
+        if num_candidates < len(documents) and len(doubtful):
+            log.debug(
+                "%d of %d queries have too many close scores at rank %d: searched in float64",
+                len(doubtful),
+                len(complete_B),
+                k,
+            )
+            keys_Bk[doubtful] = self._search_exactly(
+                queries_BD[doubtful.numpy()], documents, k=k, sizes=sizes
+            )
+        return hits_of_keys(keys_Bk)
+
+    def _screen_and_score(
+        self,
+        queries_BD: np.ndarray,
+        *,
+        documents: Embeddings,
+        guesses_B: torch.Tensor | None,
+        num_candidates: int,
+        k: int,
+        sizes: Plan,
+        each: Each,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """int64 [B, k] keys, and bool [B]: whether no document can be missing among them."""
+        if self.screening == "int8":
+            scores_BM, rows_BM, cutoffs_B = self._screen_in_int8(
+                queries_BD, documents, guesses_B, num_candidates=num_candidates, sizes=sizes, each=each
+            )
+        else:
+            scores_BM, rows_BM = self._screen(
+                queries_BD, documents, num_candidates=num_candidates, sizes=sizes
+            )
+            cutoffs_B = scores_BM.amin(dim=1)
+        bound = error_bound(documents.dimension, self.device)
+        keys_Bk = torch.empty((len(queries_BD), k), dtype=torch.int64)
+        complete_B = torch.empty(len(queries_BD), dtype=torch.bool)
+
+        def rescore(tile: slice) -> None:
+            screened_TM, rows_TM = scores_BM[tile].cpu(), rows_BM[tile].cpu()
+            missing_TM = screened_TM == -torch.inf
+            exact_TM = score_rows(queries_BD[tile], documents, rows_TM, device=self._exact_device)
+            exact_TM = exact_TM.masked_fill(missing_TM, -torch.inf)
+            rows_TM = rows_TM.masked_fill(missing_TM, -1)
+            keys_Bk[tile] = encode_keys(exact_TM.float(), rows_TM).sort(dim=1, descending=True).values[:, :k]
+            kth_T = decode_keys(keys_Bk[tile, -1])[0].double()
+            as_promised_TM = missing_TM | ((screened_TM.double() - exact_TM).abs() <= bound)
+            complete_B[tile] = as_promised_TM.all(dim=1) & (kth_T > cutoffs_B[tile].cpu().double() + bound)
+
+        each(rescore, list(_tiles(len(queries_BD), sizes.rescored)))
+        return keys_Bk, complete_B
+
+    def _screen(
+        self, queries_BD: np.ndarray, documents: Embeddings, *, num_candidates: int, sizes: Plan
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """float32 scores and int64 rows [B, M] of the best candidates by a float32 product, in no particular
+        order.
+        """
+        scores_BM = torch.full((len(queries_BD), num_candidates), -torch.inf, device=self.device)
+        rows_BM = torch.zeros((len(queries_BD), num_candidates), dtype=torch.int32, device=self.device)
+        num_blocks = -(-len(documents) // sizes.block)
+        for start, block in progress(
+            documents.blocks(sizes.block), "searching", total=num_blocks, unit="block"
+        ):
+            documents_CD = _tensor(block, self.device).float()
+            for tile in _tiles(len(queries_BD), sizes.tile):
+                scores_TC = _tensor(queries_BD[tile], self.device).float() @ documents_CD.T
+                best, columns = scores_TC.topk(min(num_candidates, len(block)), dim=1, sorted=False)
+                merged = torch.cat((scores_BM[tile], best), dim=1)
+                rows = torch.cat((rows_BM[tile], (columns + start).int()), dim=1)
+                scores_BM[tile], picked = merged.topk(num_candidates, dim=1, sorted=False)
+                rows_BM[tile] = rows.gather(1, picked)
+        return scores_BM, rows_BM
+
+    def _guess(
+        self, queries_BD: np.ndarray, documents: Embeddings, *, k: int, sizes: Plan, each: Each
+    ) -> torch.Tensor | None:
+        """float32 [B]: a score that most likely `k` documents reach, from a sample; None for few documents."""
+        rank = int8.guess_rank(k)
+        rows = np.arange(0, len(documents), int8.SAMPLED)
+        if len(rows) < 4 * rank:
+            return None
+        best_BR = torch.full((len(queries_BD), rank), -torch.inf)
+        for part in _tiles(len(rows), sizes.block):
+            documents_CD = _tensor(documents.gather(rows[part]), "cpu").float()
+            for tile in _tiles(len(queries_BD), sizes.tile):
+                scores_TC = _tensor(queries_BD[tile], "cpu").float() @ documents_CD.T
+                best = scores_TC.topk(min(rank, scores_TC.shape[1]), dim=1, sorted=False).values
+                best_BR[tile] = torch.cat((best_BR[tile], best), dim=1).topk(rank, dim=1, sorted=False).values
+        return best_BR.amin(dim=1)
+
+    def _screen_in_int8(
+        self,
+        queries_BD: np.ndarray,
+        documents: Embeddings,
+        guesses_B: torch.Tensor | None,
+        *,
+        num_candidates: int,
+        sizes: Plan,
+        each: Each,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """As `_screen`, and float32 [B]: the cutoffs. Where fewer are over a guess, the scores end in -inf."""
+        found = int8.Candidates(len(queries_BD), keep=num_candidates, block=sizes.block)
+        if guesses_B is not None:
+            found.cutoff_B[:] = guesses_B
+        tiles = _shared_tiles(len(queries_BD), sizes)
+        rounded_queries = [int8.round_rows(_tensor(queries_BD[tile], "cpu").float()) for tile in tiles]
+        num_blocks = -(-len(documents) // sizes.block)
+        for start, block in progress(
+            documents.blocks(sizes.block), "searching", total=num_blocks, unit="block"
+        ):
+            documents_CD = _tensor(block, "cpu").float()
+            rounded = int8.round_block(documents_CD)
+
+            def add(
+                number: int,
+                start: int = start,
+                documents_CD: torch.Tensor = documents_CD,
+                rounded: int8.Rounded = rounded,
+            ) -> None:
+                queries_TD = _tensor(queries_BD[tiles[number]], "cpu").float()
+                int8.screen_block(
+                    found,
+                    tiles[number],
+                    queries_TD,
+                    rounded_queries[number],
+                    documents_CD,
+                    rounded,
+                    first_row=start,
+                )
+
+            each(add, range(len(tiles)))
+        each(found.compact, tiles)
+        return found.scores_BW[:, :num_candidates], found.rows_BW[:, :num_candidates], found.cutoff_B
+
+    def _search_exactly(
+        self, queries_BD: np.ndarray, documents: Embeddings, *, k: int, sizes: Plan
+    ) -> torch.Tensor:
+        """int64 [B, k]: the keys of the best documents, descending, all scored in float64."""
+        keys_Bk = torch.full((len(queries_BD), k), torch.iinfo(torch.int64).min, device=self._exact_device)
+        for start, block in documents.blocks(sizes.block):
+            documents_CD = _tensor(block, self._exact_device).double()
+            rows_C = torch.arange(start, start + len(block), device=self._exact_device)
+            for tile in _tiles(len(queries_BD), sizes.tile):
+                scores_TC = (_tensor(queries_BD[tile], self._exact_device).double() @ documents_CD.T).float()
+                best = encode_keys(scores_TC, rows_C).topk(min(k, len(block)), dim=1).values
+                keys_Bk[tile] = torch.cat((keys_Bk[tile], best), dim=1).topk(k, dim=1).values
+        return keys_Bk.cpu()
+
+
+def error_bound(dimension: int, device: str) -> float:
+    """How far a float32 dot product of two float16 unit vectors can be from the exact one, with the rounding
+    of the latter to float32.
+
+    The products are exact in float32, so only the D - 1 additions round, each by at most 2**-24 of a partial
+    sum (at most 1.02 for lengths within 1% of 1). The matrix units of a GPU cut off instead of rounding and
+    align to the largest term: eight times as much is allowed there.
+    """
+    return (1.05 * dimension + 4) * 2.0**-24 * (8 if device.startswith("cuda") else 1)
+
+
+def _tiles(num_rows: int, size: int) -> Iterator[slice]:
+    for start in range(0, num_rows, size):
+        yield slice(start, min(start + size, num_rows))
+
+
+def _shared_tiles(num_rows: int, sizes: Plan) -> list[slice]:
+    """Tiles of the planned size or less, and one for each thread."""
+    return list(_tiles(num_rows, min(sizes.tile, -(-num_rows // sizes.threads))))
+
+
+def _one_by_one(work: Callable[[Any], None], items: Iterable[Any]) -> None:
+    for item in items:
+        work(item)

@@ -1,0 +1,168 @@
+"""A stage that trains a language model on packed rows: what pretraining and instruction tuning share.
+
+The data are written once, below the stage's scratch folder, by the main process; every process reads them
+from there, so all of them see the same rows. The model is measured on held-out data, trained, measured again,
+and published with its tokenizer, its log and the measurements.
+"""
+
+import json
+import logging
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+
+from conan_data import artifact
+from conan_data.errors import UserError
+from conan_train.device import make_accelerator
+from conan_train.model.flops import model_flops_per_token
+from conan_train.model.folder import model_folder, model_input
+from conan_train.model.tokenization import load_tokenizer
+from conan_train.optim.schedule import lr_at
+from conan_train.pretrain.config import LanguageModelConfig
+from conan_train.pretrain.model import load_language_model
+from conan_train.pretrain.objective import Grouping, NextToken
+from conan_train.pretrain.packing import PackedRows
+from conan_train.training.loop import Loop
+from conan_train.training.parallel import distribute, whole_state
+from conan_train.training.processes import build_together, from_main
+
+log = logging.getLogger(__name__)
+
+KIND = "language-model"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+)
+Measured = dict[str, Any]
+"""JSON of a measurement."""
+
+
+class TrainingData(Protocol):
+    """What a stage trains and measures on."""
+
+    @property
+    def rows(self) -> PackedRows: ...
+
+    @property
+    def groupings(self) -> Sequence[Grouping]:
+        """Whose losses the log shows."""
+        ...
+
+    def measure(self, model: torch.nn.Module) -> Measured:
+        """What `model` predicts of held-out data."""
+        ...
+
+    def describe(self, measured: Measured, before: Measured) -> None:
+        """Puts two measurements into the log on the screen."""
+        ...
+
+    def account(self, num_rows: int) -> dict[str, Any]:
+        """What the manifest says of the first `num_rows` rows; warns of what looks wrong."""
+        ...
+
+    def counts(self) -> artifact.Rows:
+        """What became of the rows of the inputs."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How a stage gets its data."""
+
+    name: str
+    """As the command is called."""
+    inputs: Callable[[], Sequence[str | Path]]
+    write: Callable[[Path, Path], list[str]]
+    """From the model's folder and a scratch folder to folders with the data; called by the main process."""
+    read: Callable[[Path, list[str]], TrainingData]
+    """From the model's folder and the folders that `write` returned to the data."""
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What a run says of itself, in the manifest."""
+
+    rows: artifact.Rows
+    extra: Mapping[str, Any]
+
+
+def run_stage(config: LanguageModelConfig, stage: Stage) -> Path:
+    """Trains, or goes on with an interrupted run, and publishes `model/`, the log and `held_out.json`;
+    returns the artifact's directory.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    accelerator = make_accelerator(config.device, config.precision)
+    if config.batch_rows % accelerator.num_processes:
+        raise UserError(
+            f"batch_tokens: {config.batch_rows} rows do not divide among {accelerator.num_processes} processes"
+        )
+    inputs = [model_input(config.model), *stage.inputs()] if accelerator.is_main_process else []
+
+    def publish(build: artifact.Build, outcome: _Outcome) -> Path:
+        folder = model_folder(config.model)
+        for name in TOKENIZER_FILES:
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, build.dir / "model" / name)
+        shutil.rmtree(build.dir / "checkpoints", ignore_errors=True)
+        return build.publish(rows=outcome.rows, extra=outcome.extra)
+
+    return build_together(
+        config,
+        accelerator,
+        kind=KIND,
+        command=f"conan-train {stage.name}",
+        inputs=inputs,
+        run=lambda directory: _run(config, stage, accelerator, directory),
+        publish=publish,
+    )
+
+
+def _run(config: LanguageModelConfig, stage: Stage, accelerator: Accelerator, directory: Path) -> _Outcome:
+    """Measures, trains, measures again; the main process saves the model and the measurements."""
+    folder = model_folder(config.model)
+    written = stage.write(folder, directory / "work") if accelerator.is_main_process else []
+    (written,) = from_main([written], accelerator)
+    model = load_language_model(folder, config, vocab_size=len(load_tokenizer(folder)))
+    data = stage.read(folder, written)
+    num_steps = config.steps or math.ceil(config.epochs * data.rows.per_epoch / config.batch_rows)
+    lr_at(
+        0, config.optim, num_steps=num_steps
+    )  # refuses a schedule that does not fit, before anything is written
+    num_rows = num_steps * config.batch_rows
+    log.info("%d steps are %.2f epochs", num_steps, num_rows / data.rows.per_epoch)
+    account = data.account(num_rows)
+    flops = model_flops_per_token(model, length=config.sequence_length)
+    called = distribute(model, accelerator, parallel=config.parallel)
+    objective = NextToken(
+        config,
+        data.rows,
+        model=torch.compile(called) if config.compile else called,  # type: ignore[arg-type]
+        accelerator=accelerator,
+        flops_per_token=flops,
+        groupings=data.groupings,
+    )
+    loop = Loop(
+        config, objective, model=model, accelerator=accelerator, num_steps=num_steps, directory=directory
+    )
+    loop.resume()
+    before = objective.extra.get("held_out_before") or data.measure(objective.model)
+    objective.extra["held_out_before"] = before
+    loop.train(stage.name)
+    after = data.measure(objective.model)
+    state = whole_state(model, keep=accelerator.is_main_process)
+    if accelerator.is_main_process:
+        model.save_pretrained(directory / "model", state_dict=state)
+        measured = json.dumps({"before": before, "after": after}, indent=1, ensure_ascii=False)
+        (directory / "held_out.json").write_text(measured + "\n", encoding="utf-8")
+        data.describe(after, before)
+    trained = {"steps": num_steps, "trained_tokens": num_steps * config.batch_tokens}
+    return _Outcome(data.counts(), {**trained, **account})
