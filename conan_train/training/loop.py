@@ -88,7 +88,8 @@ class Loop:
                 self._log_steps()
             if self.step % self.config.checkpoint_every == 0 or self.step == self.num_steps:
                 self.save()
-        self.accelerator.end_training()
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
 
     def save(self) -> None:
         """Writes a checkpoint of the steps that were taken."""

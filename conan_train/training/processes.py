@@ -40,8 +40,12 @@ def build_together(
     with artifact.building(config, kind=kind, command=command, inputs=inputs, resume=True) as build:
         from_main([None if build.done else str(build.dir)], accelerator)
         if build.done:
+            accelerator.end_training()
             return build.out
-        return publish(build, run(build.dir))
+        result = run(build.dir)
+        # Not sooner: what is published may have to be gathered from all processes first.
+        accelerator.end_training()
+        return publish(build, result)
 
 
 def from_main(values: list[Any], accelerator: Accelerator) -> list[Any]:
