@@ -19,6 +19,7 @@ from accelerate import Accelerator
 from conan_train.embedding.base import Trained, alpha
 from conan_train.embedding.config import EmbeddingConfig
 from conan_train.losses.infonce import Margin
+from conan_train.negatives.follow import Follower
 from conan_train.negatives.mined import Mined
 from conan_train.negatives.refresh import Refresher
 from conan_train.step.collapse import collapse, warning
@@ -98,7 +99,7 @@ class EmbeddingObjective:
         trained: Trained,
         model: torch.nn.Module,
         accelerator: Accelerator,
-        refresher: Refresher | None = None,
+        refresher: Refresher | Follower | None = None,
     ) -> None:
         self.config, self.tasks, self.trained, self.model = config, tasks, trained, model
         self.accelerator, self.refresher = accelerator, refresher

@@ -7,16 +7,26 @@ from pathlib import Path
 import numpy as np
 
 from conan_data import artifact
-from conan_data.pairs.labelled import read_labelled
-from conan_data.pairs.pair_set import PairSet, read_retrieval_sets
+from conan_data.pairs.pair_set import PairSet
 from conan_data.pairs.scored import read_scored
 from conan_data.sources import expand, resolve
 from conan_train.embedding.objective import ScoredTask, Tasks
 from conan_train.embedding.train import Read, Run, train_embedder
 from conan_train.finetune.config import FinetuneConfig
-from conan_train.finetune.mining import make_miner
+from conan_train.finetune.mining import (
+    CLASSIFICATION,
+    RETRIEVAL,
+    STORES,
+    classification_pairs,
+    make_miner,
+    retrieval_pairs,
+)
+from conan_train.negatives.follow import Follower
+from conan_train.negatives.inbox import Inbox
 from conan_train.negatives.mined import Mined
 from conan_train.negatives.refresh import Refresher
+from conan_train.negatives.snapshot import SnapshotWriter
+from conan_train.negatives.worker import Worker, worker_device
 from conan_train.tasks.random_negatives import random_negatives
 from conan_train.tasks.retrieval import RetrievalTask
 from conan_train.tasks.sts import StsTask
@@ -43,16 +53,11 @@ def finetune(config: FinetuneConfig) -> Path:
 
 
 def _read(config: FinetuneConfig, run: Run) -> Read:
-    pairs = read_retrieval_sets(config.data, config.split, group_regex=config.group_regex)
+    pairs = retrieval_pairs(config)
     tasks: list[Mined | ScoredTask] = [_retrieval(config, run, pairs)]
     rows: list[artifact.Rows] = [pairs.rows()]
     if config.classification.data:
-        labelled = read_labelled(
-            config.classification.data,
-            positives=config.classification.positives,
-            text_field=config.classification.text_field,
-            label_field=config.classification.label_field,
-        )
+        labelled = classification_pairs(config)
         tasks.append(_classification(config, run, labelled))
         rows.append(labelled.rows())
     if config.sts.data:
@@ -80,7 +85,7 @@ def _read(config: FinetuneConfig, run: Run) -> Read:
 
 def _retrieval(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
     task = RetrievalTask.open(
-        "retrieval",
+        RETRIEVAL,
         pairs,
         tokenizer=run.base.tokenizer,
         cache=run.token_cache,
@@ -96,7 +101,7 @@ def _retrieval(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
     return Mined(
         task,
         weight=config.weight,
-        store=run.directory / "negatives",
+        store=run.directory / STORES[RETRIEVAL],
         rule=config.rule,
         row_QP=np.zeros((pairs.num_queries, 0), np.int32),
         given=config.negatives,
@@ -106,7 +111,7 @@ def _retrieval(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
 def _classification(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
     own = config.classification
     task = RetrievalTask.open(
-        "classification",
+        CLASSIFICATION,
         pairs,
         tokenizer=run.base.tokenizer,
         cache=run.token_cache,
@@ -120,15 +125,17 @@ def _classification(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
     return Mined(
         task,
         weight=own.weight,
-        store=run.directory / "negatives-classification",
+        store=run.directory / STORES[CLASSIFICATION],
         rule=config.rule,
         row_QP=random_negatives(pairs.arrays, own.num_negatives, seed=config.seed),
     )
 
 
-def _refresher(config: FinetuneConfig, run: Run) -> Refresher | None:
+def _refresher(config: FinetuneConfig, run: Run) -> Refresher | Follower | None:
     if not config.mine_every:
         return None
+    if config.mine_mode != "inline":
+        return _follower(config, run)
     return Refresher(
         embedder=run.base.trained.embedder,
         tokenizer=run.base.tokenizer,
@@ -142,4 +149,37 @@ def _refresher(config: FinetuneConfig, run: Run) -> Refresher | None:
         ),
         batch_tokens=config.bucket_tokens,
         log=TrainLog(run.directory / NAME),
+    )
+
+
+def _follower(config: FinetuneConfig, run: Run) -> Follower:
+    inbox, accelerator = Inbox(Path(config.out)), run.accelerator
+    if accelerator.is_main_process:
+        inbox.open(config)
+    accelerator.wait_for_everyone()
+    worker = Worker(
+        out=inbox.out,
+        device=worker_device(
+            config.mine_device,
+            num_processes=accelerator.num_processes,
+            trains_on=accelerator.device.type,
+        ),
+        threads=config.threads,
+        messages=inbox.folder / "worker.log",
+    )
+    return Follower(
+        inbox=inbox,
+        writer=SnapshotWriter(
+            run.base.trained,
+            inbox.weights,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+        ),
+        accelerator=accelerator,
+        every=config.mine_every,
+        look_every=config.mine_look_every,
+        stale_after=config.mine_stale_after or 3 * config.mine_every,
+        mode=config.mine_mode,
+        log=TrainLog(run.directory / NAME),
+        worker=worker if config.mine_mode == "process" else None,
     )

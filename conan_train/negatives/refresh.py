@@ -65,6 +65,9 @@ class Refresher:
     def restore(self, state: dict[str, Any]) -> None:
         self.num_refreshes, self.seconds = state["num_refreshes"], state["seconds"]
 
+    def start(self, step: int) -> None:
+        """Nothing has to be ready."""
+
     def close(self) -> None:
         """Nothing runs between two steps."""
 

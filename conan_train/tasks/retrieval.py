@@ -58,17 +58,11 @@ class RetrievalTask:
         """With the tokens from, or made into, the folder `cache`. `homogeneous` names what a batch holds one of:
         "source", "language". Raises `UserError` where no batch can be filled so.
         """
-        codes = {"source": pairs.query_sources, "language": pairs.arrays.query_languages}
         return cls(
             name=name,
             pairs=pairs,
             groups=joint_groups(pairs.arrays),
-            plan=QueryPlan(
-                num_queries=pairs.num_queries,
-                batch_size=batch_size,
-                seed=seed,
-                cells=joint_cells(*(codes[kind] for kind in homogeneous)) if homogeneous else None,
-            ),
+            plan=query_plan(pairs, batch_size=batch_size, seed=seed, homogeneous=homogeneous),
             query_tokens=open_tokens(
                 cache,
                 pairs.data.queries,
@@ -148,6 +142,17 @@ def joint_groups(arrays: RetrievalArrays) -> np.ndarray:
             label_N = least[code_N]
     is_only = np.bincount(label_N, minlength=1)[label_N] == 1
     return np.where(alone & is_only, -1, label_N).astype(np.int32)
+
+
+def query_plan(pairs: PairSet, *, batch_size: int, seed: int, homogeneous: tuple[str, ...] = ()) -> QueryPlan:
+    """Which queries of `pairs` a step sees; raises `UserError` where no batch can be filled."""
+    codes = {"source": pairs.query_sources, "language": pairs.arrays.query_languages}
+    return QueryPlan(
+        num_queries=pairs.num_queries,
+        batch_size=batch_size,
+        seed=seed,
+        cells=joint_cells(*(codes[kind] for kind in homogeneous)) if homogeneous else None,
+    )
 
 
 def _query_batch(

@@ -6,6 +6,8 @@ weights, made by all processes together and thrown away afterwards; for that tim
 more, without gradients or moments.
 """
 
+import copy
+
 import torch
 from transformers import AutoModel
 
@@ -18,8 +20,9 @@ def whole_embedder(embedder: Embedder, device: torch.device) -> Embedder:
     state = whole_state(embedder.backbone, keep=True)
     if state is None:
         return embedder
+    # A config of its own: it names the attention, so the twin's mask would become that of the model, too.
     twin = Embedder(
-        AutoModel.from_config(embedder.backbone.config),
+        AutoModel.from_config(copy.deepcopy(embedder.backbone.config)),
         embedder.contract,
         alpha=embedder.mask.alpha,
         attention=embedder.mask.attention,
