@@ -148,7 +148,7 @@ class EmbeddingObjective:
         for part, loss in zip(parts, losses, strict=True):
             if isinstance(part.task, Mined):
                 assert isinstance(loss, ContrastiveLoss)
-                replaced += part.task.advance(part.query_B, loss.negative_scores)
+                replaced += part.task.advance(step, part.query_B, loss.negative_scores)
         return {"replaced": replaced}
 
     def figures(self, step: int) -> Mapping[str, float]:
