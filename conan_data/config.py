@@ -10,9 +10,11 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 from conan_data.errors import UserError
+
+T = TypeVar("T")
 
 _UNITS = {
     "B": 1,
@@ -62,6 +64,20 @@ def parse_memory(text: str) -> int:
 def resolved(config: Any) -> dict[str, Any]:
     """All fields of a config as JSON types, nested configs included."""
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+
+
+def from_resolved(kind: type[T], values: Mapping[str, Any]) -> T:
+    """The config of class `kind` whose `resolved` form is `values`."""
+    hints = get_type_hints(kind)
+    return kind(**{name: _typed(hints[name], value) for name, value in values.items()})
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_resolved(hint, value)  # type: ignore[arg-type]
+    if isinstance(value, list):
+        return tuple(value)
+    return Path(value) if hint is Path else value
 
 
 def identity(config: Any) -> dict[str, Any]:

@@ -42,6 +42,12 @@ COMMANDS = (
         help="Trains an embedding model on retrieval sets, mining its negatives as it goes, and on other tasks.",
     ),
     Command(
+        name="mine-service",
+        config="conan_train.negatives.config:MineServiceConfig",
+        run="conan_train.finetune.service:mine_service",
+        help="Mines negatives for a fine-tuning that is running, with its newest weights.",
+    ),
+    Command(
         name="encode",
         config="conan_train.encoding.config:EncodeConfig",
         run="conan_train.encoding.encode:encode",

@@ -106,6 +106,28 @@ def document_texts(corpus: pa.Table) -> Iterator[str]:
             yield f"{title or ''} {text}".strip()
 
 
+def is_answer(arrays: RetrievalArrays, query_C: np.ndarray, row_CD: np.ndarray) -> np.ndarray:
+    """bool [C, D]: whether document `row_CD[c]` is a known positive of the query in row `query_C[c]`, or of the group
+    of one.
+    """
+    taken = arrays.take_queries(query_C)
+    owner_E, group_E = taken.positive_owners(), taken.groups[taken.positive_rows]
+    owner_CD = np.broadcast_to(np.arange(len(query_C))[:, None], row_CD.shape)
+    is_answer = _among(
+        owner_CD * arrays.num_documents + row_CD, owner_E * arrays.num_documents + taken.positive_rows
+    )
+    num_groups = int(arrays.groups.max(initial=-1)) + 1
+    if num_groups:
+        known = (owner_E * num_groups + group_E)[group_E >= 0]
+        group_CD = arrays.groups[row_CD]
+        is_answer |= (group_CD >= 0) & _among(owner_CD * num_groups + group_CD, known)
+    return is_answer
+
+
+def _among(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    return np.isin(values, np.unique(known))
+
+
 def id_keys(ids: pa.ChunkedArray) -> np.ndarray:
     """uint64 [n]: hashes of ids."""
     hashes = (

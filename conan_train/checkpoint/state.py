@@ -116,7 +116,7 @@ def load_checkpoint(
     meta = verify(path)
     state = json.loads((path / STATE).read_text(encoding="utf-8"))
     try:
-        _load_weights(model, Parts(path, MODEL, world_size=state["parts"]))
+        load_weights(model, Parts(path, MODEL, world_size=state["parts"]))
         if optimizer is not None:
             restore_optimizer(
                 model, optimizer, state["optimizer"], Parts(path, OPTIMIZER, world_size=state["parts"])
@@ -139,7 +139,8 @@ def is_sharded(model: torch.nn.Module) -> bool:
     return any(isinstance(parameter, DTensor) for parameter in model.parameters())
 
 
-def _load_weights(model: torch.nn.Module, parts: Parts) -> None:
+def load_weights(model: torch.nn.Module, parts: Parts) -> None:
+    """Raises `UserError` where they are another model's."""
     tensors = model_tensors(model)
     if other := sorted(set(parts.names) ^ tensors.keys()):
         raise UserError(f"holds the weights of another model ({', '.join(other[:3])})")

@@ -5,6 +5,7 @@ cursors. The last two are in every checkpoint, so a run that was killed and resu
 negatives, meets the same ones.
 """
 
+import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -18,13 +19,14 @@ from accelerate import Accelerator
 from conan_train.embedding.base import Trained, alpha
 from conan_train.embedding.config import EmbeddingConfig
 from conan_train.losses.infonce import Margin
+from conan_train.negatives.follow import Follower
 from conan_train.negatives.mined import Mined
 from conan_train.negatives.refresh import Refresher
 from conan_train.step.collapse import Collapse, collapse, warning
 from conan_train.step.contrastive import Contrastive, ContrastiveLoss
 from conan_train.step.sts import Sts
 from conan_train.step.task import StepResult, Task, TaskLoss, numbers, take_step
-from conan_train.tasks.plan import turn_at
+from conan_train.tasks.plan import turn_at, turns_before
 from conan_train.tasks.sts import StsTask
 from conan_train.training.objective import ObjectiveState, Outcome
 
@@ -64,6 +66,13 @@ class Tasks:
         place, own_step = turn_at(step, [task.weight for task in self.all])
         return [(self.all[place], own_step, 1.0)]
 
+    def queries_between(self, mined: Mined, first: int, last: int) -> np.ndarray:
+        """Rows of the queries of `mined` in the steps `first` to `last - 1` of the run."""
+        if self.mix == "in-turns":
+            place, weights = list(self.all).index(mined), [task.weight for task in self.all]
+            first, last = (int(turns_before(step, weights)[place]) for step in (first, last))
+        return mined.task.plan.queries_between(first, last)
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -90,7 +99,7 @@ class EmbeddingObjective:
         trained: Trained,
         model: torch.nn.Module,
         accelerator: Accelerator,
-        refresher: Refresher | None = None,
+        refresher: Refresher | Follower | None = None,
     ) -> None:
         self.config, self.tasks, self.trained, self.model = config, tasks, trained, model
         self.accelerator, self.refresher = accelerator, refresher
@@ -102,7 +111,14 @@ class EmbeddingObjective:
         self.trained.embedder.mask.alpha = alpha(step, self.config)
         if self.refresher is not None:
             for mined in self.tasks.mined:
-                self.refresher.run_if_due(step, mined, seconds_trained=self.seconds)
+                self.refresher.run_if_due(
+                    step,
+                    mined,
+                    seconds_trained=self.seconds,
+                    window=functools.partial(
+                        self.tasks.queries_between, mined, step, step + self.refresher.every
+                    ),
+                )
 
     def backward(self, step: int) -> Outcome:
         start = time.monotonic()
@@ -133,13 +149,15 @@ class EmbeddingObjective:
         for part, loss in zip(parts, losses, strict=True):
             if isinstance(part.task, Mined):
                 assert isinstance(loss, ContrastiveLoss)
-                replaced += part.task.advance(part.query_B, loss.negative_scores)
+                replaced += part.task.advance(step, part.query_B, loss.negative_scores)
         return {"replaced": replaced}
 
     def figures(self, step: int) -> Mapping[str, float]:
-        figures = {"alpha": alpha(step, self.config)}
+        figures: dict[str, float] = {"alpha": alpha(step, self.config)}
         if self.trained.temperature is not None:
             figures["temperature"] = float(self.trained.temperature().detach())
+        if self.refresher is not None and self.tasks.mined:
+            figures |= self.refresher.figures(step, self.tasks.mined[0], seconds_trained=self.seconds)
         return figures
 
     def warnings(self, event: Mapping[str, Any]) -> list[str]:

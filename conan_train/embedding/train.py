@@ -20,6 +20,8 @@ from conan_train.embedding.config import EmbeddingConfig
 from conan_train.embedding.objective import EmbeddingObjective, Tasks
 from conan_train.model.folder import model_input
 from conan_train.model.lora import merge_lora
+from conan_train.negatives.follow import Follower
+from conan_train.negatives.inbox import Inbox
 from conan_train.negatives.refresh import Refresher
 from conan_train.training.loop import Loop
 from conan_train.training.parallel import distribute, whole_state
@@ -62,7 +64,7 @@ def train_embedder(
     inputs: Callable[[], Sequence[str | Path]],
     description: str,
     read: Callable[[Run], Read],
-    refresher: Callable[[Run], Refresher | None] = lambda run: None,
+    refresher: Callable[[Run], Refresher | Follower | None] = lambda run: None,
 ) -> Path:
     """Trains, or goes on with an interrupted run, and publishes `model/`, the negatives and the log; returns the
     artifact's directory.
@@ -99,14 +101,23 @@ def train_embedder(
             directory=directory,
         )
         loop.resume()
-        loop.train(description)
+        if objective.refresher is None:
+            loop.train(description)
+        else:
+            objective.refresher.start(loop.step)
+            try:
+                loop.train(description)
+            finally:
+                objective.refresher.close()
         _save(config, base, directory, accelerator)
         return data, objective
 
     def publish(build: artifact.Build, result: tuple[Read, EmbeddingObjective]) -> Path:
         data, objective = result
         shutil.rmtree(build.dir / "checkpoints", ignore_errors=True)
-        return build.publish(rows=_sum(data.rows), extra=_account(config, objective))
+        out = build.publish(rows=_sum(data.rows), extra=_account(config, objective))
+        Inbox(out).remove()
+        return out
 
     return build_together(
         config,

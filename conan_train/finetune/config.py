@@ -34,6 +34,19 @@ class FinetuneConfig(EmbeddingConfig):
     """Mined negatives a query trains on at a time."""
     mine_every: int = 0
     """Mine the negatives anew with the current weights every so many steps; 0 for never."""
+    mine_mode: Literal["inline", "process", "service"] = "inline"
+    """Where to mine: inline (training waits, and can be resumed bit by bit), process (a worker beside the trainer), or
+    service (conan-train mine-service, on any host). In the last two training goes on meanwhile, at first
+    without mined negatives.
+    """
+    mine_device: str = execution("auto")
+    """process: device of the worker: cpu, cuda:1, ...; auto is a GPU that no process trains on, else the CPU."""
+    mine_look_every: int = execution(10)
+    """process, service: steps between two looks for new negatives."""
+    mine_stale_after: int = execution(0)
+    """process, service: warn when the weights that chose the negatives are this many steps old; 0 for three times
+    mine_every.
+    """
     select: SelectionConfig = field(default_factory=SelectionConfig)
     """Filters and pool size of that mining."""
     rule: RuleConfig = field(default_factory=RuleConfig)
@@ -51,7 +64,14 @@ class FinetuneConfig(EmbeddingConfig):
         super().__post_init__()
         require(len(self.data) > 0, "data", self.data, "name at least one retrieval set")
         require(self.weight > 0, "weight", self.weight, "must be over 0")
-        for name in ("num_negatives", "mine_every"):
+        require(self.mine_look_every >= 1, "mine_look_every", self.mine_look_every, "must be at least 1")
+        require(
+            self.mine_mode == "inline" or self.mine_every > 0,
+            "mine_every",
+            self.mine_every,
+            f"must be at least 1 with mine_mode {self.mine_mode}",
+        )
+        for name in ("num_negatives", "mine_every", "mine_stale_after"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
         for name in ("mine_every", "negatives"):
             require(

@@ -7,17 +7,26 @@ from pathlib import Path
 import numpy as np
 
 from conan_data import artifact
-from conan_data.config import parse_memory
-from conan_data.pairs.labelled import read_labelled
-from conan_data.pairs.pair_set import PairSet, read_retrieval_sets
+from conan_data.pairs.pair_set import PairSet
 from conan_data.pairs.scored import read_scored
 from conan_data.sources import expand, resolve
 from conan_train.embedding.objective import ScoredTask, Tasks
 from conan_train.embedding.train import Read, Run, train_embedder
 from conan_train.finetune.config import FinetuneConfig
+from conan_train.finetune.mining import (
+    CLASSIFICATION,
+    RETRIEVAL,
+    STORES,
+    classification_pairs,
+    make_miner,
+    retrieval_pairs,
+)
+from conan_train.negatives.follow import Follower
+from conan_train.negatives.inbox import Inbox
 from conan_train.negatives.mined import Mined
 from conan_train.negatives.refresh import Refresher
-from conan_train.tasks.config import ClassificationConfig
+from conan_train.negatives.snapshot import SnapshotWriter
+from conan_train.negatives.worker import Worker, worker_device
 from conan_train.tasks.random_negatives import random_negatives
 from conan_train.tasks.retrieval import RetrievalTask
 from conan_train.tasks.sts import StsTask
@@ -48,14 +57,11 @@ def _inputs(config: FinetuneConfig) -> list[str | Path]:
 
 
 def _read(config: FinetuneConfig, run: Run) -> Read:
-    pairs = run.pairs(
-        "retrieval",
-        lambda: read_retrieval_sets(config.data, config.split, group_regex=config.group_regex),
-    )
+    pairs = run.pairs(RETRIEVAL, lambda: retrieval_pairs(config))
     tasks: list[Mined | ScoredTask] = [_retrieval(config, run, pairs)]
     rows: list[artifact.Rows] = [pairs.rows()]
     if config.classification.data:
-        labelled = run.pairs("classification", lambda: _read_labelled(config.classification))
+        labelled = run.pairs(CLASSIFICATION, lambda: classification_pairs(config))
         tasks.append(_classification(config, run, labelled))
         rows.append(labelled.rows())
     if config.sts.data:
@@ -81,18 +87,9 @@ def _read(config: FinetuneConfig, run: Run) -> Read:
     return Read(Tasks(tasks, config.mix), rows)
 
 
-def _read_labelled(config: ClassificationConfig) -> PairSet:
-    return read_labelled(
-        config.data,
-        positives=config.positives,
-        text_field=config.text_field,
-        label_field=config.label_field,
-    )
-
-
 def _retrieval(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
     task = RetrievalTask.open(
-        "retrieval",
+        RETRIEVAL,
         pairs,
         tokenizer=run.base.tokenizer,
         cache=run.token_cache,
@@ -108,7 +105,7 @@ def _retrieval(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
     return Mined(
         task,
         weight=config.weight,
-        store=run.directory / "negatives",
+        store=run.directory / STORES[RETRIEVAL],
         rule=config.rule,
         row_QP=np.zeros((pairs.num_queries, 0), np.int32),
         given=config.negatives,
@@ -118,7 +115,7 @@ def _retrieval(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
 def _classification(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
     own = config.classification
     task = RetrievalTask.open(
-        "classification",
+        CLASSIFICATION,
         pairs,
         tokenizer=run.base.tokenizer,
         cache=run.token_cache,
@@ -132,23 +129,61 @@ def _classification(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
     return Mined(
         task,
         weight=own.weight,
-        store=run.directory / "negatives-classification",
+        store=run.directory / STORES[CLASSIFICATION],
         rule=config.rule,
         row_QP=random_negatives(pairs.arrays, own.num_negatives, seed=config.seed),
     )
 
 
-def _refresher(config: FinetuneConfig, run: Run) -> Refresher | None:
+def _refresher(config: FinetuneConfig, run: Run) -> Refresher | Follower | None:
     if not config.mine_every:
         return None
+    if config.mine_mode != "inline":
+        return _follower(config, run)
     return Refresher(
         embedder=run.base.trained.embedder,
         tokenizer=run.base.tokenizer,
         accelerator=run.accelerator,
         every=config.mine_every,
-        selection=config.select,
-        memory=parse_memory(config.memory),
+        miner_of=lambda mined: make_miner(
+            config,
+            mined.task.pairs,
+            folder=run.directory / "work" / "refresh" / mined.name,
+            device=str(run.accelerator.device),
+        ),
         batch_tokens=config.bucket_tokens,
-        scratch=run.directory / "work" / "refresh",
         log=TrainLog(run.directory / NAME),
+    )
+
+
+def _follower(config: FinetuneConfig, run: Run) -> Follower:
+    inbox, accelerator = Inbox(Path(config.out)), run.accelerator
+    if accelerator.is_main_process:
+        inbox.open(config)
+    accelerator.wait_for_everyone()
+    worker = Worker(
+        out=inbox.out,
+        device=worker_device(
+            config.mine_device,
+            num_processes=accelerator.num_processes,
+            trains_on=accelerator.device.type,
+        ),
+        threads=config.threads,
+        messages=inbox.folder / "worker.log",
+    )
+    return Follower(
+        inbox=inbox,
+        writer=SnapshotWriter(
+            run.base.trained,
+            inbox.weights,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+        ),
+        accelerator=accelerator,
+        every=config.mine_every,
+        look_every=config.mine_look_every,
+        stale_after=config.mine_stale_after or 3 * config.mine_every,
+        mode=config.mine_mode,
+        log=TrainLog(run.directory / NAME),
+        worker=worker if config.mine_mode == "process" else None,
     )

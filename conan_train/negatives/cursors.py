@@ -62,8 +62,14 @@ class Cursors:
         _, chosen_score_BN = self.negatives(query_B)
         easy_BN = has_become_easy(chosen_score_BN, score_BN, rule)
         size_B = (self.pool_row_QP[query_B] != EMPTY).sum(1)
-        candidate_BN = self.next_Q[query_B][:, None] + np.cumsum(easy_BN, axis=1) - 1
+        next_B = self.next_Q[query_B]
+        if rule.version == "v1":
+            # The first window is not where the first negatives end: it leaves the top ranks out.
+            next_B = np.maximum(next_B, np.where(easy_BN.any(1), rule.first_rank, 0))
+        candidate_BN = next_B[:, None] + np.cumsum(easy_BN, axis=1) - 1
         moved_BN = easy_BN & (candidate_BN < size_B[:, None])
         self.slot_QN[query_B] = np.where(moved_BN, candidate_BN, self.slot_QN[query_B])
-        self.next_Q[query_B] += moved_BN.sum(1).astype(np.int32)
+        self.next_Q[query_B] = np.where(
+            moved_BN.any(1), next_B + moved_BN.sum(1), self.next_Q[query_B]
+        ).astype(np.int32)
         return int(moved_BN.sum())

@@ -19,12 +19,15 @@ import pyarrow.compute as pc
 from conan_data import artifact, tables
 from conan_data.config import StageConfig
 from conan_data.errors import UserError
+from conan_data.mining.arrays import RetrievalArrays, is_answer
 from conan_data.mining.mine import KIND, NEGATIVES_FILE, write_negatives
 from conan_data.mining.selection import Pools
 from conan_data.retrieval import RetrievalSplit
 from conan_train.negatives.cursors import EMPTY
 
-# Q queries of the set, P places of the longest pool
+# Q queries of the set, P places of the longest pool, C queries at a time
+
+_QUERIES_A_CHECK = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,10 @@ class Generation:
         """Mean cosine of the negatives with their queries; NaN if there is none."""
         present = self.score_QP[self.row_QP != EMPTY]
         return float(present.mean()) if present.size else float("nan")
+
+    def staleness(self, step: int) -> int:
+        """Steps taken since the weights that mined it, before step `step`; since the start where nothing was mined."""
+        return step - max(self.step, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +105,24 @@ def load_generation(path: Path, data: RetrievalSplit) -> Generation:
     score_QP[np.repeat(query_row, size), place] = items.field("score").to_numpy(zero_copy_only=False)
     step = int(table.column("step")[0].as_py()) if table.num_rows else 0
     return Generation(name=path.name, step=step, row_QP=row_QP, score_QP=score_QP)
+
+
+def require_no_answers(generation: Generation, arrays: RetrievalArrays) -> None:
+    """Raises `UserError` where a pool holds a known positive of its query, or a document of the group of one.
+
+    No miner gives such a pool. But a run that learns to push answers away looks healthy for a long time, so
+    what came from another process, or from another version, is looked at before it is trained on.
+    """
+    for start in range(0, len(generation.row_QP), _QUERIES_A_CHECK):
+        row_CP = generation.row_QP[start : start + _QUERIES_A_CHECK]
+        query_C = np.arange(start, start + len(row_CP))
+        wrong_CP = (row_CP != EMPTY) & is_answer(arrays, query_C, np.maximum(row_CP, 0))
+        if wrong_CP.any():
+            query, place = np.argwhere(wrong_CP)[0]
+            raise UserError(
+                f"{generation.name}: the pool of query row {start + query} holds an answer (document row "
+                f"{row_CP[query, place]}); it was mined for other data, or by a faulty miner"
+            )
 
 
 def changed_share(old: Generation, new: Generation, *, num_negatives: int) -> float:

@@ -51,9 +51,9 @@ class Mined:
             generation.row_QP, generation.score_QP, num_negatives=self.task.num_negatives
         )
 
-    def advance(self, query_B: np.ndarray, scores_BN: torch.Tensor) -> int:
-        """Applies the rule with today's cosines; returns how many negatives were replaced."""
-        if not self.rule.enabled or scores_BN.shape[1] == 0:
+    def advance(self, step: int, query_B: np.ndarray, scores_BN: torch.Tensor) -> int:
+        """After step `step`: applies the rule with its cosines; returns how many negatives were replaced."""
+        if not self.rule.enabled or scores_BN.shape[1] == 0 or not self.rule.is_due(step):
             return 0
         return self.cursors.advance(query_B, scores_BN.float().cpu().numpy(), self.rule)
 

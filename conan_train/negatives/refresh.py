@@ -1,32 +1,31 @@
 """Mining in the middle of training: the model as it is now, alpha included, encodes the set and chooses new
 pools.
 
-This is the full refresh: every query and document is encoded with the current weights, and the exact nearest
-documents are filtered by the same code as in `conan-data mine`. It runs inline, between two steps, and its
-result is a generation (see `generation`). The main process mines and publishes; all processes receive the
-generation's name and load it from the store, so none can train on another one.
+This is the inline mode: training waits, and a resumed run is the same run. The main process mines with the vectors
+of all (see `shared_encoder`) and publishes; all processes receive the generation's name, load it from the store and
+compare what they read, so none can train on another one. How much is encoded is the miner's matter (see `miner`).
 """
 
 import logging
-import shutil
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from transformers import PreTrainedTokenizerFast
 
-from conan_data.mining.arrays import document_texts
-from conan_data.mining.config import SelectionConfig
-from conan_data.mining.pools import mine_pools
-from conan_data.mining.search.exact import ExactSearcher
 from conan_train.model.embedder import Embedder
 from conan_train.model.encoder import CheckpointEncoder
-from conan_train.negatives.generation import Generation, changed_share, load_generation, publish_generation
+from conan_train.negatives.account import account, mining_facts
+from conan_train.negatives.agreement import require_agreement
+from conan_train.negatives.generation import load_generation, publish_generation, require_no_answers
 from conan_train.negatives.mined import Mined
-from conan_train.training.parallel import whole_embedder
+from conan_train.negatives.miner import Miner, Mining
+from conan_train.negatives.shared_encoder import SharedEncoder
+from conan_train.training.twin import whole_embedder
 from conan_train.trainlog import TrainLog
 
 log = logging.getLogger(__name__)
@@ -40,19 +39,25 @@ class Refresher:
     tokenizer: PreTrainedTokenizerFast
     accelerator: Accelerator
     every: int
-    selection: SelectionConfig
-    memory: int
+    miner_of: Callable[[Mined], Miner]
     batch_tokens: int
-    scratch: Path
     log: TrainLog
     num_refreshes: int = 0
     seconds: float = 0.0
-    changed: dict[str, float] = field(default_factory=dict)
+    _miners: dict[str, Miner] = field(default_factory=dict)
 
-    def run_if_due(self, step: int, mined: Mined, *, seconds_trained: float) -> None:
-        """Before step `step`; `seconds_trained` is what the steps so far took."""
+    def run_if_due(
+        self, step: int, mined: Mined, *, seconds_trained: float, window: Callable[[], np.ndarray]
+    ) -> None:
+        """Before step `step`; `seconds_trained` is what the steps so far took, `window` gives the rows of the
+        queries of the next `every` steps.
+        """
         if mined.task.num_negatives and step % self.every == 0 and (step > 0 or not mined.given):
-            self._run(step, mined, seconds_trained=seconds_trained)
+            self._run(step, mined, seconds_trained=seconds_trained, window=window())
+
+    def figures(self, step: int, mined: Mined, *, seconds_trained: float) -> Mapping[str, float]:
+        """For a line of the log: steps since the weights that chose the negatives."""
+        return {"staleness": mined.generation.staleness(step)}
 
     def state(self) -> dict[str, Any]:
         return {"num_refreshes": self.num_refreshes, "seconds": self.seconds}
@@ -60,63 +65,64 @@ class Refresher:
     def restore(self, state: dict[str, Any]) -> None:
         self.num_refreshes, self.seconds = state["num_refreshes"], state["seconds"]
 
-    def _run(self, step: int, mined: Mined, *, seconds_trained: float) -> None:
+    def start(self, step: int) -> None:
+        """Nothing has to be ready."""
+
+    def close(self) -> None:
+        """Nothing runs between two steps."""
+
+    def _run(self, step: int, mined: Mined, *, seconds_trained: float, window: np.ndarray) -> None:
         start, old = time.monotonic(), mined.generation
-        told: list[str | None] = [None]
-        embedder = whole_embedder(self.embedder, self.accelerator)
+        encoder = SharedEncoder(
+            CheckpointEncoder(
+                whole_embedder(self.embedder, self.accelerator.device),
+                self.tokenizer,
+                batch_tokens=self.batch_tokens,
+            ),
+            self.accelerator,
+        )
+        told: list[tuple[str, dict[str, Any]] | None] = [None]
         if self.accelerator.is_main_process:
-            told = [self._mine(step, mined, embedder).name]
+            with encoder.leading():
+                told = [self._mine(step, mined, encoder, window)]
+        else:
+            encoder.serve()
         if self.accelerator.num_processes > 1:
             broadcast_object_list(told)
         assert told[0] is not None
-        mined.use(load_generation(mined.store / told[0], mined.task.pairs.data))
+        name, facts = told[0]
+        new = load_generation(mined.store / name, mined.task.pairs.data)
+        require_agreement(new, self.accelerator)
+        mined.use(new)
         seconds = time.monotonic() - start
         self.seconds += seconds
         self.num_refreshes += 1
-        new = mined.generation
-        changed = changed_share(old, new, num_negatives=mined.task.num_negatives) if old.name else 1.0
-        event = {
-            "event": "refresh",
-            "step": step,
-            "generation": new.name,
-            "documents": mined.task.pairs.arrays.num_documents,
-            "seconds": seconds,
-            "share": self.seconds / (self.seconds + seconds_trained),
-            "changed": changed,
-            "mean_score": new.mean_score,
-            "trigger": "start" if step == 0 else f"every {self.every} steps",
-        }
-        if mined.name != "retrieval":
-            event["task"] = mined.name
+        event = account(
+            mined,
+            old,
+            step=step,
+            mode="inline",
+            facts={**facts, "seconds": seconds},
+            share=self.seconds / (self.seconds + seconds_trained),
+            trigger="start" if step == 0 else f"every {self.every} steps",
+        )
         if self.accelerator.is_main_process:
             self.log.append(event)
-        log.info(
-            "step %d: mined %s in %.1f s: %.0f%% of the negatives are new, mean score %.3f",
-            *(step, new.name, seconds, 100 * changed, new.mean_score),
-        )
 
-    def _mine(self, step: int, mined: Mined, embedder: Embedder) -> Generation:
-        encoder = CheckpointEncoder(embedder, self.tokenizer, batch_tokens=self.batch_tokens)
-        data, arrays = mined.task.pairs.data, mined.task.pairs.arrays
-        pools = mine_pools(
-            encoder,
-            arrays,
-            self.selection,
-            query_texts=data.queries.column("text"),
-            query_ids=data.queries.column("_id"),
-            document_texts=document_texts(data.corpus),
-            document_ids=data.corpus.column("_id"),
-            directory=self.scratch,
-            searcher=ExactSearcher(memory=self.memory, device=str(self.embedder.device)),
-        )
+    def _mine(
+        self, step: int, mined: Mined, encoder: SharedEncoder, window: np.ndarray
+    ) -> tuple[str, dict[str, Any]]:
+        """Name of the generation, and what the mining took."""
+        miner = self._miners.setdefault(mined.name, self.miner_of(mined))
+        mining: Mining = miner.mine(encoder, step=step, window=window, previous=mined.generation)
         generation = publish_generation(
             mined.store,
-            pools,
-            data,
+            mining.pools,
+            mined.task.pairs.data,
             step=step,
             checkpoint=encoder.fingerprint,
             command="conan-train finetune",
-            extra={"candidates": pools.counts},
+            extra={"candidates": mining.pools.counts},
         )
-        shutil.rmtree(self.scratch)
-        return generation
+        require_no_answers(generation, mined.task.pairs.arrays)
+        return generation.name, mining_facts(mining, num_negatives=mined.task.num_negatives)

@@ -6,10 +6,10 @@ until a model has been asked. Random ones are right at least: never a known answ
 
 import numpy as np
 
-from conan_data.mining.arrays import RetrievalArrays
+from conan_data.mining.arrays import RetrievalArrays, is_answer
 from conan_train.negatives.cursors import EMPTY
 
-# Q queries, P negatives of a query, D draws of a query, E positives
+# Q queries, C of them at a time, P negatives of a query, D draws of a query
 
 _SPARE = 4
 _CHUNK = 1 << 16
@@ -26,7 +26,7 @@ def random_negatives(arrays: RetrievalArrays, size: int, *, seed: int) -> np.nda
     for start in range(0, arrays.num_queries, _CHUNK):
         query_C = np.arange(start, min(start + _CHUNK, arrays.num_queries))
         row_CD = _draws(rng, len(query_C), size, arrays.num_documents)
-        row_QP[query_C] = _first_allowed(row_CD, ~_is_answer(arrays, query_C, row_CD), size)
+        row_QP[query_C] = _first_allowed(row_CD, ~is_answer(arrays, query_C, row_CD), size)
     return row_QP
 
 
@@ -35,26 +35,6 @@ def _draws(rng: np.random.Generator, num_queries: int, size: int, num_documents:
     if num_documents <= 8 * size * _SPARE:
         return rng.permuted(np.tile(np.arange(num_documents), (num_queries, 1)), axis=1)
     return rng.integers(num_documents, size=(num_queries, size * _SPARE))
-
-
-def _is_answer(arrays: RetrievalArrays, query_C: np.ndarray, row_CD: np.ndarray) -> np.ndarray:
-    """bool [C, D]: a known positive of the query, or a document of the group of one."""
-    taken = arrays.take_queries(query_C)
-    owner_E, group_E = taken.positive_owners(), taken.groups[taken.positive_rows]
-    owner_CD = np.broadcast_to(np.arange(len(query_C))[:, None], row_CD.shape)
-    is_answer = _among(
-        owner_CD * arrays.num_documents + row_CD, owner_E * arrays.num_documents + taken.positive_rows
-    )
-    num_groups = int(arrays.groups.max(initial=-1)) + 1
-    if num_groups:
-        known = (owner_E * num_groups + group_E)[group_E >= 0]
-        group_CD = arrays.groups[row_CD]
-        is_answer |= (group_CD >= 0) & _among(owner_CD * num_groups + group_CD, known)
-    return is_answer
-
-
-def _among(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    return np.isin(values, np.unique(known))
 
 
 def _first_allowed(row_CD: np.ndarray, allowed_CD: np.ndarray, size: int) -> np.ndarray:

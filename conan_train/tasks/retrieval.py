@@ -60,18 +60,11 @@ class RetrievalTask:
         """With the tokens from, or made into, the folder `cache`. `homogeneous` names what a batch holds one of:
         "source", "language". Raises `UserError`, which names the config's `field`, where no batch can be filled so.
         """
-        codes = {kind: _cells(pairs, kind)[0] for kind in homogeneous}
         return cls(
             name=name,
             pairs=pairs,
             groups=joint_groups(pairs.arrays),
-            plan=QueryPlan(
-                num_queries=pairs.num_queries,
-                batch_size=batch_size,
-                seed=seed,
-                cells=joint_cells(*codes.values()) if homogeneous else None,
-                field=field,
-            ),
+            plan=query_plan(pairs, batch_size=batch_size, seed=seed, homogeneous=homogeneous, field=field),
             query_tokens=open_tokens(
                 cache,
                 pairs.data.queries,
@@ -172,6 +165,27 @@ def joint_groups(arrays: RetrievalArrays) -> np.ndarray:
             label_N = least[code_N]
     is_only = np.bincount(label_N, minlength=1)[label_N] == 1
     return np.where(alone & is_only, -1, label_N).astype(np.int32)
+
+
+def query_plan(
+    pairs: PairSet,
+    *,
+    batch_size: int,
+    seed: int,
+    homogeneous: tuple[str, ...] = (),
+    field: str = "batch_size",
+) -> QueryPlan:
+    """Which queries of `pairs` a step sees; raises `UserError`, which names the config's `field`, where no batch can
+    be filled.
+    """
+    codes = [_cells(pairs, kind)[0] for kind in homogeneous]
+    return QueryPlan(
+        num_queries=pairs.num_queries,
+        batch_size=batch_size,
+        seed=seed,
+        cells=joint_cells(*codes) if codes else None,
+        field=field,
+    )
 
 
 def _query_batch(

@@ -6,7 +6,6 @@ be tested on two CPU processes is not trusted here. Gradients are averaged over 
 """
 
 import contextlib
-import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,6 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from conan_data.errors import UserError
-from conan_train.model.embedder import Embedder
 
 
 def distribute(model: torch.nn.Module, accelerator: Accelerator, *, parallel: str) -> torch.nn.Module:
@@ -77,21 +75,6 @@ def whole_state(model: torch.nn.Module, *, keep: bool) -> dict[str, torch.Tensor
         if keep:
             whole[name] = full.cpu()
     return whole if keep else None
-
-
-def whole_embedder(embedder: Embedder, accelerator: Accelerator) -> Embedder:
-    """`embedder` itself, or where it is sharded a copy with all weights in the main process, on the same device: a
-    sharded one computes only when all processes do. All processes have to call it; the others get `embedder`.
-    """
-    if not any(isinstance(parameter, DTensor) for parameter in embedder.parameters()):
-        return embedder
-    state = whole_state(embedder.backbone, keep=accelerator.is_main_process)
-    if state is None:
-        return embedder
-    backbone = type(embedder.backbone)(copy.deepcopy(embedder.backbone.config))
-    backbone.load_state_dict(state)
-    twin = Embedder(backbone, embedder.contract, alpha=embedder.mask.alpha, attention=embedder.mask.attention)
-    return twin.to(embedder.device).eval()
 
 
 def any_process(flag: bool, accelerator: Accelerator) -> bool:

@@ -85,3 +85,26 @@ def test_a_threshold_out_of_range_is_refused_by_name(field: str, value: float) -
 
     with pytest.raises(UserError, match=f"rule.{field}"):
         RuleConfig(**{field: value})
+
+
+def test_v1_replaces_all_of_a_query_by_windows_of_ranks() -> None:
+    """The i-th replacement takes (i-1)*n+10 .. i*n+10, here n = 3, until the pool of 17 is used up."""
+    pool_row_QP = np.arange(34, dtype=np.int32).reshape(2, 17)
+    cursors = Cursors.start(pool_row_QP, np.full((2, 17), 0.6, np.float32), num_negatives=3)
+    rule, first = RuleConfig(version="v1"), np.array([0])
+    kept = np.array([[0.1, 0.9, 0.9]])  # their mean has not fallen, though one has
+    assert cursors.advance(first, kept, rule) == 0
+    taken = []
+    for _ in range(4):
+        cursors.advance(first, np.array([[0.5, 0.52, 0.51]]), rule)
+        taken.append(cursors.negatives(first)[0][0].tolist())
+    assert taken == [[10, 11, 12], [13, 14, 15], [16, 14, 15], [16, 14, 15]]
+    assert cursors.negatives(np.array([1]))[0].tolist() == [[17, 18, 19]]
+
+
+def test_v1_has_its_own_thresholds_and_clock() -> None:
+    v1, v2 = RuleConfig(version="v1"), RuleConfig()
+    s0, s_now = np.array([[0.9], [0.9], [0.3]]), np.array([[0.77], [0.79], [0.3]])
+    assert has_become_easy(s0, s_now, v1).ravel().tolist() == [True, False, False]
+    assert has_become_easy(s0, s_now, v2).ravel().tolist() == [False, False, True]
+    assert [step for step in range(300) if v1.is_due(step)] == [99, 199, 299] and v2.is_due(0)

@@ -1,0 +1,134 @@
+"""Mining for a trainer that does not wait: the newest weights in, generations out, for as long as the run lasts.
+
+A service owes nobody anything. It may be late, be killed, find its weights deleted under its hands or the disk full:
+it says so and goes on with the next weights, and one that is started again goes on with the vectors that it has. What
+it publishes is whole or not there. Any number of services may serve a run; a claim keeps them from doing the same.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from conan_data.errors import UserError
+from conan_data.mining.encoder import Encoder
+from conan_data.pairs.pair_set import PairSet
+from conan_train.negatives.account import mining_facts
+from conan_train.negatives.claim import Claims
+from conan_train.negatives.cursors import EMPTY
+from conan_train.negatives.generation import (
+    Generation,
+    load_generation,
+    publish_generation,
+    require_no_answers,
+)
+from conan_train.negatives.inbox import Inbox, generations_in
+from conan_train.negatives.miner import Miner
+from conan_train.negatives.snapshot import Snapshot, newest_snapshot
+
+log = logging.getLogger(__name__)
+
+
+class Served(Protocol):
+    """One set that is mined."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pairs(self) -> PairSet: ...
+    @property
+    def store(self) -> str: ...
+    @property
+    def num_negatives(self) -> int: ...
+
+
+@dataclass(kw_only=True)
+class Service:
+    """Of the run of `inbox`."""
+
+    inbox: Inbox
+    sets: Sequence[Served]
+    encoder_of: Callable[[Snapshot], Encoder]
+    """The model with a snapshot's weights and alpha; raises `UserError` where it cannot be read, or is gone."""
+    miner_of: Callable[[Served], Miner]
+    window_of: Callable[[Served, int], np.ndarray]
+    claims: Claims
+    _miners: dict[str, Miner] = field(default_factory=dict)
+
+    def run(self, *, once: bool, poll: float) -> None:
+        """Until the run is finished or its inbox is gone, or with `once` until something was mined."""
+        while self.inbox.folder.exists() and not self.inbox.is_finished():
+            try:
+                if self.mine_newest() and once:
+                    return
+            except UserError as error:
+                log.warning("mining goes on with the next weights: %s", error)
+            except OSError as error:
+                log.warning(
+                    "mining goes on with the next weights: %s (%s)", error.strerror, error.filename or "disk"
+                )
+            time.sleep(poll)
+        self.inbox.remove()
+
+    def mine_newest(self) -> bool:
+        """Mines all that nobody has mined with the newest weights, or is mining; says whether there was any."""
+        snapshot = newest_snapshot(self.inbox.weights)
+        if snapshot is None:
+            return False
+        did = False
+        for served in self.sets:
+            if self._newest_step(served) >= snapshot.step:
+                continue
+            with self.claims.taken(f"{served.name}-{snapshot.step:08d}") as is_ours:
+                # Looked at again, for it may have been mined by whoever had the claim.
+                if is_ours and self._newest_step(served) < snapshot.step:
+                    self._mine(served, snapshot)
+                    did = True
+        return did
+
+    def _mine(self, served: Served, snapshot: Snapshot) -> None:
+        start = time.monotonic()
+        encoder = self.encoder_of(snapshot)
+        miner = self._miners.setdefault(served.name, self.miner_of(served))
+        mining = miner.mine(
+            encoder,
+            step=snapshot.step,
+            window=self.window_of(served, snapshot.step),
+            previous=self._previous(served),
+        )
+        facts = {
+            **mining_facts(mining, num_negatives=served.num_negatives),
+            "seconds": time.monotonic() - start,
+        }
+        generation = publish_generation(
+            self.inbox.generations(served.store),
+            mining.pools,
+            served.pairs.data,
+            step=snapshot.step,
+            checkpoint=encoder.fingerprint,
+            command="conan-train mine-service",
+            extra={"candidates": mining.pools.counts, "refresh": facts},
+        )
+        require_no_answers(generation, served.pairs.arrays)
+        log.info("mined %s in %.1f s", generation.name, facts["seconds"])
+
+    def _published(self, served: Served) -> list[tuple[int, Path]]:
+        """Those that the trainer has not taken up yet, and those that it has; the newest last."""
+        folders = (self.inbox.run / served.store, self.inbox.generations(served.store))
+        return sorted(found for folder in folders for found in generations_in(folder))
+
+    def _newest_step(self, served: Served) -> int:
+        return max((step for step, _ in self._published(served)), default=-1)
+
+    def _previous(self, served: Served) -> Generation:
+        for _, path in reversed(self._published(served)):
+            try:
+                return load_generation(path, served.pairs.data)
+            except (UserError, OSError) as error:  # damaged, or being taken up right now
+                log.warning("passed over: %s", error)
+        row_QP = np.full((served.pairs.num_queries, 0), EMPTY, np.int32)
+        return Generation(name="", step=-1, row_QP=row_QP, score_QP=np.zeros(row_QP.shape, np.float32))
