@@ -69,7 +69,8 @@ def _groups(pairs: ScoredPairs) -> dict[tuple[str, str], np.ndarray]:
 
 def _cosines(vectors_DV: np.ndarray, pairs: ScoredPairs, rows_P: np.ndarray) -> np.ndarray:
     first, second = (vectors_DV[side[rows_P]] for side in (pairs.first, pairs.second))
-    return np.einsum("pv,pv->p", first.astype(np.float64), second.astype(np.float64))
+    # Vectors are float32: what differs by less than their rounding is a tie, such as two pairs of equal texts.
+    return np.round(np.einsum("pv,pv->p", first.astype(np.float64), second.astype(np.float64)), 6)
 
 
 def _record(
