@@ -8,12 +8,14 @@ to `MAX_POSITIVES` others at most: all pairs of a label of 10,000 texts would be
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from conan_data import artifact
 from conan_data.errors import UserError
 from conan_data.pairs.pair_set import NUM_EXAMPLES, PairSet, from_pairs, require_pairs, source_names
 from conan_data.pairs.texts import TextTable
@@ -50,6 +52,37 @@ def read_labelled(
     pairs = reader.with_labels() if positives == "label" else reader.with_each_other()
     require_pairs(len(pairs.arrays.positive_rows), list(inputs), pairs.dropped, "labelled text")
     return pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledTexts:
+    """Texts and their labels as they stand in the files, repeated ones too."""
+
+    texts: list[str]
+    labels: list[str]
+    num_read: int
+    dropped: Counter[str]
+
+    def rows(self) -> artifact.Rows:
+        return artifact.Rows(read=self.num_read, kept=len(self.texts), dropped=dict(self.dropped))
+
+
+def read_labels(inputs: Sequence[str], *, text_field: str = "text", label_field: str = "") -> LabelledTexts:
+    """The rows of all files, in order; a label of one file is the same label in the next. Raises as
+    `read_labelled`.
+    """
+    reader = _Reader(text_field, label_field, is_label_text=False)
+    for path in expand(list(inputs)):
+        reader.add_file(path, "")
+    require_pairs(len(reader.labels), list(inputs), reader.dropped, "labelled text")
+    table, row_T = reader.texts.finish()
+    names = [label for _, label in reader.names]
+    return LabelledTexts(
+        texts=table.column("text").take(pa.array(row_T)).to_pylist(),
+        labels=[names[place] for place in reader.labels],
+        num_read=reader.num_read,
+        dropped=reader.dropped,
+    )
 
 
 def prettified(label: str) -> str:

@@ -1,4 +1,4 @@
-"""What an evaluation is told: the model, the set, which pools of candidates, and how its intervals are drawn."""
+"""What an evaluation is told: the model, what it is scored on and how, and how intervals are drawn."""
 
 import dataclasses
 from typing import Literal
@@ -9,17 +9,73 @@ BM25 = "bm25"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class StsEvaluationConfig:
+    """Pairs of texts with a score of how alike they are: does the cosine order them as people did?"""
+
+    data: tuple[str, ...] = ()
+    """Files of two texts and a score, with or without a header; none for no such task."""
+    first_field: str = ""
+    """Column of the first text, or its place from 0 where there is no header; usual names where not named."""
+    second_field: str = ""
+    """Column of the second text."""
+    score_field: str = ""
+    """Column of the score, higher for more alike."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassificationEvaluationConfig:
+    """Labelled texts: can a simple classifier tell the labels from the vectors?"""
+
+    train: tuple[str, ...] = ()
+    """Files of texts and labels that the classifier is fitted on; none for no such task."""
+    test: tuple[str, ...] = ()
+    """Files that it is scored on."""
+    text_field: str = "text"
+    """Column of the text."""
+    label_field: str = ""
+    """Column of the label; the first of label_text, label, category, intent and class where it is not named."""
+    probe: Literal["logistic", "knn"] = "logistic"
+    """Logistic regression, or a vote of the nearest texts."""
+    neighbours: int = 5
+    """knn: how many of these vote."""
+    samples_per_label: int = 8
+    """Train texts of a label that a classifier is fitted on, drawn anew in each experiment; 0 for all, which
+    leaves one experiment.
+    """
+    experiments: int = 10
+    """Classifiers, whose scores are averaged."""
+
+    def __post_init__(self) -> None:
+        require(
+            bool(self.train) == bool(self.test),
+            "classification.test",
+            self.test,
+            "needs classification.train beside it, and the other way round",
+        )
+        require(
+            self.probe in ("logistic", "knn"),
+            "classification.probe",
+            self.probe,
+            "must be logistic or knn",
+        )
+        for name, least in (("neighbours", 1), ("samples_per_label", 0), ("experiments", 1)):
+            value = getattr(self, name)
+            require(value >= least, f"classification.{name}", value, f"must be at least {least}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(StageConfig):
-    """Score a model's retrieval for every pair of query and document language, and in one pool of all
-    languages.
+    """Score a model: its retrieval for every pair of query and document language and in one pool of all
+    languages, the order of scored pairs, and how well its vectors tell labels. At least one of data, sts.data
+    and classification.train.
     """
 
     model: str
     """Embedder or language-model artifact, sentence-transformers folder or Hub id (with an optional
     @revision), or `bm25`.
     """
-    data: str
-    """Retrieval set (a directory), or `sample`."""
+    data: str = ""
+    """Retrieval set (a directory), or `sample`; none for no retrieval."""
     split: str = "dev"
     """Split of the set that is scored."""
     group_regex: str = ""
@@ -30,10 +86,16 @@ class EvaluateConfig(StageConfig):
     """Candidates: `pairs` one pool a pair of languages, `mixed` one pool of all documents, `all` both."""
     min_queries: int = 20
     """Pairs of languages with fewer queries are left out, and listed."""
+    sts: StsEvaluationConfig = StsEvaluationConfig()
+    """Scored pairs."""
+    classification: ClassificationEvaluationConfig = ClassificationEvaluationConfig()
+    """Labelled texts."""
+    dims: tuple[int, ...] = ()
+    """Matryoshka: also score the vectors cut to these sizes, from the same encoding."""
     max_length: int | None = None
     """Tokens of a text that the model reads; None for the model's own limit."""
     query_prompt: str | None = None
-    """Text put before every query; None for the model's own prompt."""
+    """Text put before every query, scored text and labelled text; None for the model's own prompt."""
     document_prompt: str | None = None
     """Text put before every document; None for the model's own prompt."""
     batch_tokens: int = 16384
@@ -47,6 +109,13 @@ class EvaluateConfig(StageConfig):
 
     def __post_init__(self) -> None:
         require(bool(self.model), "model", self.model, "name a model, or bm25")
+        require(
+            bool(self.data or self.sts.data or self.classification.train),
+            "data",
+            self.data,
+            "name a retrieval set, or files with sts.data or classification.train",
+        )
+        require(all(dim >= 1 for dim in self.dims), "dims", self.dims, "must be sizes of at least 1")
         require(self.pools in ("all", "pairs", "mixed"), "pools", self.pools, "must be all, pairs or mixed")
         require(self.min_queries >= 1, "min_queries", self.min_queries, "must be at least 1")
         require(
@@ -59,6 +128,12 @@ class EvaluateConfig(StageConfig):
         require(self.bootstrap >= 0, "bootstrap", self.bootstrap, "must not be negative")
         require(self.seed >= 0, "seed", self.seed, "must not be negative")
         if self.model == BM25:
+            for field, value in (
+                ("sts.data", self.sts.data),
+                ("classification.train", self.classification.train),
+                ("dims", self.dims),
+            ):
+                require(not value, field, value, "bm25 has no vectors, it ranks only; leave it out")
             for field in ("max_length", "query_prompt", "document_prompt"):
                 require(
                     getattr(self, field) is None, field, getattr(self, field), "bm25 has none; leave it out"

@@ -1,215 +1,192 @@
-"""Scores a model's retrieval by language pair, and says by which protocol: `scores.json`, and a row a query
-and pool in `queries.parquet`.
+"""Scores a model and says by which protocol: `scores.json`, and for retrieval a row a query and pool in
+`queries.parquet`.
 
-Two numbers of the same name are only comparable under the same pools, judgements, metrics and tie rule, so
-all of these are written beside the numbers. The rows a query carries allow paired comparisons of two models
-later, which are far sharper than comparing two intervals.
+One command for all tasks, so that the model is opened once and what belongs together lies together. What is asked for
+is a part of its own in the scores: that of retrieval beside the model's name, `sts` and `classification` below theirs.
 """
 
 import hashlib
 import json
-import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from conan_data import artifact, hub
-from conan_data.errors import UserError
-from conan_data.progress import progress
-from conan_data.retrieval import read_retrieval
-from conan_data.sources import resolve
-from conan_train.evaluation.bm25 import TOKENIZATION, BM25Ranker
+from conan_data.mining.encoder import Encoder
+from conan_data.pairs.labelled import read_labels
+from conan_data.pairs.scored import read_scored
+from conan_data.sources import expand, resolve
+from conan_train.evaluation import bm25
+from conan_train.evaluation.classification import score_classification
 from conan_train.evaluation.config import BM25, EvaluateConfig
-from conan_train.evaluation.evaluation_set import (
-    EvaluationSet,
-    Pool,
-    evaluation_set,
-    judged_in,
-    language_pools,
-    mixed_pool,
-)
-from conan_train.evaluation.groups import Scored, pool_record, summarise_pools
-from conan_train.evaluation.metrics import DEFINITIONS, DEPTH, METRICS, per_query
-from conan_train.evaluation.ranking import EncoderRanker, Model, Ranker, find_model, open_encoder
+from conan_train.evaluation.ranking import Model, find_model, open_encoder
+from conan_train.evaluation.retrieval import score_retrieval
+from conan_train.evaluation.sts import score_sts
 from conan_train.evaluation.table import score_table
-
-log = logging.getLogger(__name__)
+from conan_train.evaluation.vectors import check_dims, cuts, encode_distinct
 
 KIND = "evaluation"
 SCORES, PER_QUERY = "scores.json", "queries.parquet"
-PROTOCOL = {
-    "name": "language-pairs-1",
-    "pools": "a pool a pair of languages: queries of one, all documents of the other; `mixed`: all queries, all documents",
-    "queries": "a query counts in a pool where it has a positive; others are counted as `num_without_positive`",
-    "positives": "documents judged above 0, and the documents of their groups, which say the same thing",
-    "metrics": DEFINITIONS,
-    "ties": "score descending, then document id ascending",
-    "intervals": "95%, percentile bootstrap over source queries (a query and its translations are drawn together)",
-    "bm25": f"Lucene's formula, an index a pool; tokens: {TOKENIZATION}",
+STS_PROTOCOL = {
+    "name": "sts-1",
+    "score": "Spearman's correlation of the cosine with the gold score, by file and language; their mean is macro",
+    "texts": "encoded as queries",
+    "intervals": "95%, percentile bootstrap over the pairs of a group",
+}
+CLASSIFICATION_PROTOCOL = {
+    "name": "probe-1",
+    "logistic": "scikit-learn's LogisticRegression, 100 iterations",
+    "knn": "scikit-learn's KNeighborsClassifier, by cosine",
+    "experiments": "each on `samples_per_label` train texts of a label, drawn anew; all test texts; scores are means",
+    "macro_f1": "F1 averaged over the labels",
+    "texts": "encoded as queries",
+    "intervals": "95%, percentile bootstrap over the test texts, all experiments together",
 }
 
 
 def evaluate(config: EvaluateConfig) -> Path:
-    """Writes an artifact of kind "evaluation" and prints its table.
+    """Writes an artifact of kind "evaluation" and prints its tables.
 
     Raises `UserError` for a model or set that cannot be used, or when no pool has enough queries.
     """
     model = find_model(config.model)
-    data_path = resolve(config.data, "retrieval")
+    inputs = _inputs(model, config)
     with artifact.building(
-        config, kind=KIND, command="conan-train evaluate", inputs=[*_model_inputs(model), data_path]
+        config,
+        kind=KIND,
+        command="conan-train evaluate",
+        inputs=[path for paths in inputs.values() for path in paths],
     ) as build:
         if build.done:
             print(score_table(json.loads((build.out / SCORES).read_text(encoding="utf-8"))))
             return build.out
-        data = evaluation_set(
-            read_retrieval(data_path, config.split, group_regex=config.group_regex),
-            translations=config.translations,
-        )
-        pools, skipped = _pools(data, config)
-        ranker = _ranker(model, config, data, build.work)
-        scored = score_pools(pools, data, ranker)
-        record = _record(
-            scored,
-            skipped,
-            model=model,
-            fingerprint=ranker.fingerprint,
-            data_hash=data_hash(build.header),
-            config=config,
-        )
+        hashes = _hashes(inputs, build.header)
+        encoder = None if model.kind == BM25 else open_encoder(model, config)
+        if encoder is not None:
+            check_dims(config.dims, encoder.dimension)
+        record: dict[str, Any] = {
+            "model": model.name,
+            "model_kind": model.kind,
+            "fingerprint": bm25.fingerprint() if encoder is None else encoder.fingerprint,
+        }
+        rows: list[artifact.Rows] = []
+        if config.data:
+            found = score_retrieval(encoder, inputs["data"][0], config, build.work)
+            record |= {**found.record, "data_hash": hashes["data"]}
+            pq.write_table(found.per_query, build.dir / PER_QUERY, compression="zstd")
+            rows.append(found.rows)
+        if encoder is not None and config.sts.data:
+            record["sts"], own = _sts(encoder, config)
+            record["sts"]["data_hash"] = hashes["sts"]
+            rows.append(own)
+        if encoder is not None and config.classification.train:
+            record["classification"], own = _classification(encoder, config)
+            record["classification"]["data_hash"] = hashes["classification"]
+            rows.append(own)
         (build.dir / SCORES).write_text(
             json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        pq.write_table(_per_query_table(scored, data), build.dir / PER_QUERY, compression="zstd")
-        extra = {
-            key: record[key] for key in ("model", "model_kind", "fingerprint", "split", "mixed", "summary")
-        }
-        build.publish(rows=_rows(data, scored), extra={**extra, "protocol": PROTOCOL["name"]})
+        build.publish(rows=_total(rows), extra=_extra(record))
         print(score_table(record))
         return build.out
 
 
-def score_pools(pools: Sequence[Pool], data: EvaluationSet, ranker: Ranker) -> list[Scored]:
-    """The metrics of every pool; pools of the same documents are ranked in one go."""
-    scored = []
-    groups: dict[str, list[Pool]] = {}
-    for pool in pools:
-        groups.setdefault(pool.document_language, []).append(pool)
-    for members in progress(list(groups.values()), "ranking", unit="pool"):
-        queries = np.unique(np.concatenate([pool.queries for pool in members]))
-        rankings = dict(
-            zip(queries.tolist(), ranker.rank(queries, members[0].documents, depth=DEPTH), strict=True)
-        )
-        for pool in members:
-            values_QM = per_query(
-                [rankings[query].tolist() for query in pool.queries.tolist()], judged_in(pool, data.judged)
-            )
-            scored.append(
-                Scored(pool, values_QM, [data.queries.sources[query] for query in pool.queries.tolist()])
-            )
-    return scored
+def _sts(encoder: Encoder, config: EvaluateConfig) -> tuple[dict[str, Any], artifact.Rows]:
+    own = config.sts
+    pairs = read_scored(
+        own.data, first_field=own.first_field, second_field=own.second_field, score_field=own.score_field
+    )
+    vectors_DV = encode_distinct(encoder, pairs.texts.column("text").to_pylist())
+    found = score_sts(
+        pairs, list(cuts(vectors_DV, config.dims)), num_samples=config.bootstrap, seed=config.seed
+    )
+    return {"protocol": STS_PROTOCOL, "data": list(own.data), **found}, pairs.rows()
 
 
-def data_hash(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of what identifies the set that was scored, wherever it lies: of two evaluations with one
-    hash the numbers compare.
-    """
-    entry = {key: value for key, value in manifest["inputs"][-1].items() if key != "path"}
-    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
+def _classification(encoder: Encoder, config: EvaluateConfig) -> tuple[dict[str, Any], artifact.Rows]:
+    own = config.classification
+    train, test = (
+        read_labels(files, text_field=own.text_field, label_field=own.label_field)
+        for files in (own.train, own.test)
+    )
+    vectors_DV = encode_distinct(encoder, [*train.texts, *test.texts])
+    place = len(train.texts)
+    found = score_classification(
+        train,
+        test,
+        [(size, vectors[:place], vectors[place:]) for size, vectors in cuts(vectors_DV, config.dims)],
+        own,
+        num_samples=config.bootstrap,
+        seed=config.seed,
+    )
+    record = {
+        "protocol": CLASSIFICATION_PROTOCOL,
+        "train": list(own.train),
+        "test": list(own.test),
+        "probe": own.probe,
+        "samples_per_label": own.samples_per_label,
+        **found,
+    }
+    return record, _total([train.rows(), test.rows()])
 
 
-def _model_inputs(model: Model) -> list[str]:
+def _inputs(model: Model, config: EvaluateConfig) -> dict[str, list[str | Path]]:
+    """What is read, by what it is for."""
+    return {
+        "model": _model_inputs(model),
+        "data": [resolve(config.data, "retrieval")] if config.data else [],
+        "sts": [*expand(list(config.sts.data))] if config.sts.data else [],
+        "classification": [
+            path
+            for files in (config.classification.train, config.classification.test)
+            for path in (expand(list(files)) if files else [])
+        ],
+    }
+
+
+def _model_inputs(model: Model) -> list[str | Path]:
     if model.kind == BM25:
         return []
     return [model.name if model.folder is not None else f"{hub.PREFIX}{model.name}"]
 
 
-def _pools(data: EvaluationSet, config: EvaluateConfig) -> tuple[list[Pool], list[Pool]]:
-    """The pools that are scored, and the pairs with too few queries."""
-    pools: list[Pool] = []
-    skipped: list[Pool] = []
-    if config.pools != "mixed":
-        pools, skipped = language_pools(data, min_queries=config.min_queries)
-        if skipped:
-            log.info(
-                "%d pairs of languages have fewer than %d queries (min_queries) and are left out",
-                len(skipped),
-                config.min_queries,
-            )
-    if config.pools != "pairs":
-        pools.append(mixed_pool(data))
-    if not pools:
-        largest = max((len(pool.queries) for pool in skipped), default=0)
-        raise UserError(
-            f"min_queries: no pair of languages has {config.min_queries} queries, the largest has {largest}; lower it, or use --pools mixed"
-        )
-    return pools, skipped
+def _hashes(inputs: Mapping[str, Sequence[str | Path]], header: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 (hex) of what identifies the data of each task, wherever it lies: of two evaluations with one hash the
+    numbers compare.
+    """
+    found, start = {}, 0
+    for name, paths in inputs.items():
+        entries = [
+            {key: value for key, value in entry.items() if key != "path"}
+            for entry in header["inputs"][start : start + len(paths)]
+        ]
+        start += len(paths)
+        content: Any = entries[0] if name == "data" and entries else entries
+        found[name] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    assert start == len(header["inputs"])
+    return found
 
 
-def _ranker(model: Model, config: EvaluateConfig, data: EvaluationSet, work: Path) -> Ranker:
-    if model.kind == BM25:
-        return BM25Ranker(data.queries.texts, data.documents.texts)
-    return EncoderRanker(open_encoder(model, config), data, work, device=config.device)
-
-
-def _record(
-    scored: Sequence[Scored],
-    skipped: Sequence[Pool],
-    *,
-    model: Model,
-    fingerprint: str,
-    data_hash: str,
-    config: EvaluateConfig,
-) -> dict[str, Any]:
-    pairs = [item for item in scored if item.pool.is_pair]
-    mixed = [item for item in scored if not item.pool.is_pair]
-    samples = {"num_samples": config.bootstrap, "seed": config.seed}
-    return {
-        "protocol": PROTOCOL,
-        "model": model.name,
-        "model_kind": model.kind,
-        "fingerprint": fingerprint,
-        "data": config.data,
-        "data_hash": data_hash,
-        "split": config.split,
-        "pairs": [pool_record(item, **samples) for item in pairs],
-        "skipped_pairs": [
-            {
-                "query_language": pool.query_language,
-                "document_language": pool.document_language,
-                "num_queries": len(pool.queries),
-            }
-            for pool in skipped
-        ],
-        "mixed": pool_record(mixed[0], **samples) if mixed else None,
-        "summary": summarise_pools(pairs, **samples),
-    }
-
-
-def _per_query_table(scored: Sequence[Scored], data: EvaluationSet) -> pa.Table:
-    pool_of = np.repeat(np.arange(len(scored)), [len(item.pool.queries) for item in scored])
-    values_QM = np.concatenate([item.values for item in scored])
-    return pa.table(
-        {
-            "query_id": [data.queries.ids[query] for item in scored for query in item.pool.queries.tolist()],
-            "source_id": [source for item in scored for source in item.sources],
-            "query_language": [
-                data.queries.languages[query] for item in scored for query in item.pool.queries.tolist()
-            ],
-            "document_language": [scored[place].pool.document_language for place in pool_of.tolist()],
-            **{name: values_QM[:, column] for column, name in enumerate(METRICS)},
-        }
+def _total(parts: Sequence[artifact.Rows]) -> artifact.Rows:
+    dropped: Counter[str] = Counter()
+    for part in parts:
+        dropped.update(part.dropped)
+    return artifact.Rows(
+        read=sum(part.read for part in parts), kept=sum(part.kept for part in parts), dropped=dict(dropped)
     )
 
 
-def _rows(data: EvaluationSet, scored: Sequence[Scored]) -> artifact.Rows:
-    """Queries: kept are those that were scored in at least one pool."""
-    used = len(np.unique(np.concatenate([item.pool.queries for item in scored])))
-    dropped = dict(data.dropped)
-    if unused := len(data.queries.ids) - used:
-        dropped["no-pool-with-enough-queries"] = unused
-    return artifact.Rows(read=data.num_read, kept=used, dropped=dropped)
+def _extra(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a manifest says of the scores."""
+    names = ("model", "model_kind", "fingerprint", "split", "mixed", "summary")
+    extra = {name: record[name] for name in names if name in record}
+    if "protocol" in record:
+        extra["protocol"] = record["protocol"]["name"]
+    if "sts" in record:
+        extra["sts"] = record["sts"]["mean"]
+    if "classification" in record:
+        extra["classification"] = record["classification"]["scores"]
+    return extra

@@ -6,7 +6,7 @@ pool of one pair of languages a source has one query, and this is the usual boot
 covers is the choice of queries, not the choice of documents, nor the seed of a training run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import stats
@@ -43,6 +43,43 @@ def interval(
         rng=np.random.default_rng(seed),
     )
     return result.confidence_interval.low, result.confidence_interval.high
+
+
+def percentile_interval(
+    statistic: Callable[[np.ndarray], np.ndarray], size: int, *, num_samples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Lower and upper ends [M] of the 95% intervals of a statistic that is no mean: `statistic` takes rows [S, size]
+    of S resamples and gives [S, M]. A resample for which it is NaN (a correlation with a constant) does not count.
+
+    None as in `interval`.
+    """
+    if num_samples == 0 or size < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    step = max(1, _BATCH_NUMBERS // size)
+    values_SM = np.concatenate(
+        [
+            statistic(rng.integers(size, size=(min(step, num_samples - start), size)))
+            for start in range(0, num_samples, step)
+        ]
+    )
+    tail = 50 * (1 - LEVEL)
+    low_M, high_M = np.nanpercentile(values_SM, [tail, 100 - tail], axis=0)
+    return low_M, high_M
+
+
+def score_record(
+    values_M: np.ndarray, ends: tuple[np.ndarray, np.ndarray] | None
+) -> list[dict[str, float | None]]:
+    """Each value with the ends of its interval, None where there is none."""
+    return [
+        {
+            "value": float(value),
+            "low": float(ends[0][place]) if ends else None,
+            "high": float(ends[1][place]) if ends else None,
+        }
+        for place, value in enumerate(values_M)
+    ]
 
 
 def _ratio(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -18,6 +18,7 @@ from conan_data.mining.encoder import CONTRACT, Encoder, Kind, load_encoder, res
 from conan_data.mining.search.exact import ExactSearcher
 from conan_train.evaluation.config import BM25, EvaluateConfig
 from conan_train.evaluation.evaluation_set import EvaluationSet
+from conan_train.evaluation.vectors import unit
 from conan_train.model.folder import hub_model, model_folder
 
 SEARCH_MEMORY = 1 << 30
@@ -49,17 +50,36 @@ class Model:
 
 
 class EncoderRanker:
-    """Encodes all texts below `work` at once."""
+    """Searches the vectors of the model whose fingerprint this is."""
 
-    def __init__(self, encoder: Encoder, data: EvaluationSet, work: Path, *, device: str) -> None:
-        self.fingerprint = encoder.fingerprint
-        self._queries = encode_to_shards(
+    def __init__(self, fingerprint: str, queries: Embeddings, documents: Embeddings, *, device: str) -> None:
+        self.fingerprint = fingerprint
+        self.device = device
+        self._queries, self._documents = queries, documents
+        self._searcher = ExactSearcher(memory=SEARCH_MEMORY, device=device)
+
+    @classmethod
+    def encode(cls, encoder: Encoder, data: EvaluationSet, work: Path, *, device: str) -> "EncoderRanker":
+        """Encodes all texts below `work` at once."""
+        queries = encode_to_shards(
             encoder, data.queries.texts, data.queries.ids, work / "queries", kind="query"
         )
-        self._documents = encode_to_shards(
+        documents = encode_to_shards(
             encoder, data.documents.texts, data.documents.ids, work / "documents", kind="document"
         )
-        self._searcher = ExactSearcher(memory=SEARCH_MEMORY, device=device)
+        return cls(encoder.fingerprint, queries, documents, device=device)
+
+    @property
+    def dimension(self) -> int:
+        return self._queries.dimension
+
+    def cut(self, dims: int) -> "EncoderRanker":
+        """By the first `dims` numbers of the same vectors, scaled to length 1 again; these are held in memory."""
+        queries, documents = (
+            Embeddings([unit(side.gather(np.arange(len(side)))[:, :dims]).astype(np.float16)], dimension=dims)
+            for side in (self._queries, self._documents)
+        )
+        return EncoderRanker(self.fingerprint, queries, documents, device=self.device)
 
     def rank(self, queries: np.ndarray, documents: np.ndarray, *, depth: int) -> list[np.ndarray]:
         """See `Ranker`."""

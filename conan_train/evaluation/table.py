@@ -1,6 +1,8 @@
-"""An evaluation as a table to read in a terminal: the groups first, then the pairs while they are few."""
+"""An evaluation as tables to read in a terminal, one a task; of retrieval the groups first, then the pairs
+while they are few.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -11,9 +13,33 @@ MOST_PAIRS = 12
 
 
 def score_table(record: Mapping[str, Any]) -> str:
-    """`record` is the content of `scores.json`; metrics in percent, with the ends of the interval for the
-    first of them.
+    """`record` is the content of `scores.json`; scores in percent, with the ends of the interval for the
+    first metric of retrieval and all others.
     """
+    tables = []
+    if "data" in record:
+        tables.append(_retrieval(record))
+    if "sts" in record:
+        tables.append(_sts(record))
+    if "classification" in record:
+        tables.append(_classification(record))
+    return "\n\n".join(tables)
+
+
+def _retrieval(record: Mapping[str, Any]) -> str:
+    pairs = record["pairs"]
+    title = f"{record['model']} on {record['data']} ({record['split']}), protocol {record['protocol']['name']}, mean over queries in %"
+    parts = [title, _pools(record)]
+    for size, cut in record.get("cuts", {}).items():
+        parts += [f"cut to {size} dimensions:", _pools(cut)]
+    if len(pairs) > MOST_PAIRS:
+        parts.append(f"each of the {len(pairs)} pairs of languages is in scores.json")
+    if record["skipped_pairs"]:
+        parts.append(f"left out for too few queries: {_pairs(len(record['skipped_pairs']))} of languages")
+    return "\n".join(parts)
+
+
+def _pools(record: Mapping[str, Any]) -> str:
     rows = [
         _row(name, group["num_queries"], _pairs(group["num_pairs"]), group["by_query"])
         for name, group in record["summary"].items()
@@ -26,19 +52,47 @@ def score_table(record: Mapping[str, Any]) -> str:
         ]
     if record["mixed"]:
         rows.append(_row("all languages in one pool", *_counts(record["mixed"]), record["mixed"]["scores"]))
-    title = f"{record['model']} on {record['data']} ({record['split']}), protocol {record['protocol']['name']}, mean over queries in %"
-    body = tabulate(
-        rows,
-        headers=["queries -> documents", "queries", "searched", *METRICS],
-        colalign=("left", "right", "right"),
-        disable_numparse=True,
+    return _table(
+        rows, ["queries -> documents", "queries", "searched", *METRICS], align=("left", "right", "right")
     )
-    notes = []
-    if len(pairs) > MOST_PAIRS:
-        notes.append(f"each of the {len(pairs)} pairs of languages is in scores.json")
-    if record["skipped_pairs"]:
-        notes.append(f"left out for too few queries: {_pairs(len(record['skipped_pairs']))} of languages")
-    return "\n".join([title, body, *notes])
+
+
+def _sts(record: Mapping[str, Any]) -> str:
+    sts = record["sts"]
+    rows = [
+        [
+            group["source"],
+            group["language"],
+            f"{group['num_pairs']:,}",
+            *(_score(score, with_interval=True) for score in group["spearman"].values()),
+        ]
+        for group in sts["groups"]
+    ]
+    if len(rows) > 1:
+        rows.append(["mean", "", "", *(f"{100 * value:.1f}" for value in sts["mean"].values())])
+    title = (
+        f"{record['model']} on scored pairs, protocol {sts['protocol']['name']}, Spearman's correlation in %"
+    )
+    headers = ["file", "language", "pairs", *(f"{size} dimensions" for size in sts["mean"])]
+    return f"{title}\n{_table(rows, headers, align=('left', 'left', 'right'))}"
+
+
+def _classification(record: Mapping[str, Any]) -> str:
+    own = record["classification"]
+    rows = [
+        [size, *(_score(scores[name], with_interval=True) for name in ("accuracy", "macro_f1"))]
+        for size, scores in own["scores"].items()
+    ]
+    fitted = f"{own['num_experiments']} x {own['probe']}" if own["num_experiments"] > 1 else own["probe"]
+    title = (
+        f"{record['model']} on {own['num_test']:,} texts of {own['num_labels']} labels,"
+        f" protocol {own['protocol']['name']} ({fitted}), in %"
+    )
+    return f"{title}\n{_table(rows, ['dimensions', 'accuracy', 'macro F1'], align=('right',))}"
+
+
+def _table(rows: Sequence[Sequence[str]], headers: Sequence[str], *, align: Sequence[str]) -> str:
+    return tabulate(rows, headers=headers, colalign=align, disable_numparse=True)
 
 
 def _counts(pool: Mapping[str, Any]) -> tuple[int, str]:

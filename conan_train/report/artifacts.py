@@ -77,16 +77,34 @@ def of_kind(artifacts: Sequence[Artifact], kind: str) -> list[Artifact]:
 
 
 def evaluations(artifacts: Sequence[Artifact]) -> list[list[Evaluation]]:
-    """Evaluations by set, split and protocol, for only those can be compared; each in the order before,
-    after, BM25.
+    """Evaluations of retrieval by set, split and protocol, for only those can be compared; each in the order
+    before, after, BM25.
     """
     found: dict[tuple[str, str, str], list[Evaluation]] = {}
     finals = _final_models(artifacts)
     for item in of_kind(artifacts, "evaluation"):
         scores = read_json(item, SCORES)
+        if "data" not in scores:
+            continue
         role = _role(item, scores, finals)
         key = (scores["data_hash"], scores["split"], scores["protocol"]["name"])
         found.setdefault(key, []).append(Evaluation(role, role, item, scores))
+    return [
+        _labelled(sorted(group, key=lambda one: ROLES.index(one.role))) for _, group in sorted(found.items())
+    ]
+
+
+def evaluations_of(artifacts: Sequence[Artifact], task: str) -> list[list[Evaluation]]:
+    """Evaluations with a part `task` (`sts`, `classification`) by its data and protocol, in that order too."""
+    found: dict[tuple[str, str], list[Evaluation]] = {}
+    finals = _final_models(artifacts)
+    for item in of_kind(artifacts, "evaluation"):
+        scores = read_json(item, SCORES)
+        if task in scores:
+            role = _role(item, scores, finals)
+            settings = {name: scores[task].get(name) for name in ("probe", "samples_per_label")}
+            key = (scores[task]["data_hash"], json.dumps([scores[task]["protocol"]["name"], settings]))
+            found.setdefault(key, []).append(Evaluation(role, role, item, scores))
     return [
         _labelled(sorted(group, key=lambda one: ROLES.index(one.role))) for _, group in sorted(found.items())
     ]

@@ -152,6 +152,60 @@ def scores_section(group: Sequence[Evaluation], *, number: int) -> dict[str, Any
     }
 
 
+def sts_section(group: Sequence[Evaluation]) -> dict[str, Any]:
+    """One set of scored pairs: a row a file and language, and for vectors that are cut a row a size."""
+    return _task_section(
+        group,
+        [
+            [
+                (f"{row['source']} {row['language']}".strip(), size, row["num_pairs"], score)
+                for row in one.scores["sts"]["groups"]
+                for size, score in row["spearman"].items()
+            ]
+            for one in group
+        ],
+        protocol=group[0].scores["sts"]["protocol"],
+    )
+
+
+def classification_section(group: Sequence[Evaluation]) -> dict[str, Any]:
+    """One set of labelled texts: a row a metric, and for vectors that are cut a row a size."""
+    return _task_section(
+        group,
+        [
+            [
+                (label, size, one.scores["classification"]["num_test"], scores[metric])
+                for metric, label in (("accuracy", "accuracy"), ("macro_f1", "macro F1"))
+                for size, scores in one.scores["classification"]["scores"].items()
+            ]
+            for one in group
+        ],
+        protocol=group[0].scores["classification"]["protocol"],
+    )
+
+
+def _task_section(
+    group: Sequence[Evaluation],
+    entries: Sequence[Sequence[tuple[str, str, int, dict[str, Any]]]],
+    *,
+    protocol: dict[str, str],
+) -> dict[str, Any]:
+    """`entries` of each evaluation: (what, size of the vectors, number of texts, score)."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for place, own in enumerate(entries):
+        for name, size, number, score in own:
+            row = rows.setdefault(
+                (name, size), {"name": name, "size": size, "number": number, "cells": [None] * len(group)}
+            )
+            row["cells"][place] = score
+    return {
+        "labels": [one.label for one in group],
+        "models": [(one.label, Path(one.scores["model"]).name) for one in group],
+        "rows": list(rows.values()),
+        "protocol": protocol,
+    }
+
+
 def _score_row(name: str, records: Sequence[dict[str, Any] | None], *, key: str) -> dict[str, Any]:
     counts = next(record for record in records if record is not None)
     return {

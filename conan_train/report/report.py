@@ -13,7 +13,7 @@ from conan_data import artifact, page
 from conan_data.artifact import Artifact
 from conan_data.corpus.report import counts
 from conan_train.report import data_sections, model_sections
-from conan_train.report.artifacts import evaluations, of_kind, open_all
+from conan_train.report.artifacts import evaluations, evaluations_of, of_kind, open_all
 from conan_train.report.config import ReportConfig
 from conan_train.report.provenance import provenance, versions
 
@@ -49,6 +49,16 @@ def context(artifacts: list[Artifact]) -> dict[str, Any]:
         "scores": [
             model_sections.scores_section(group, number=number)
             for number, group in enumerate(evaluations(artifacts))
+        ],
+        "tasks": [
+            *(
+                {"name": "Semantic textual similarity (Spearman)", **model_sections.sts_section(group)}
+                for group in evaluations_of(artifacts, "sts")
+            ),
+            *(
+                {"name": "Classification", **model_sections.classification_section(group)}
+                for group in evaluations_of(artifacts, "classification")
+            ),
         ],
         "trainings": [section for section in trainings if section is not None],
         "tokenizers": [section for section in tokenizers if section is not None],

@@ -9,9 +9,10 @@ from conan_data import artifact
 from conan_data.errors import UserError
 from conan_data.retrieval import read_retrieval
 from conan_train.evaluation.config import EvaluateConfig
-from conan_train.evaluation.evaluate import evaluate, score_pools
+from conan_train.evaluation.evaluate import evaluate
 from conan_train.evaluation.evaluation_set import evaluation_set, language_pools, mixed_pool
 from conan_train.evaluation.ranking import EncoderRanker
+from conan_train.evaluation.retrieval import score_pools
 
 
 def run(beir, out, **options):
@@ -84,7 +85,7 @@ def test_encoder_ranks_by_cosine_and_breaks_ties_by_id(beir, tmp_path):
     table = {text: rng.normal(size=3) for text in [*data.queries.texts, *data.documents.texts]}
     twins = [data.documents.ids.index(name) for name in ("dog@en", "cat@en")]
     table[data.documents.texts[twins[0]]] = table[data.documents.texts[twins[1]]]
-    ranker = EncoderRanker(Planted(table), data, tmp_path, device="cpu")
+    ranker = EncoderRanker.encode(Planted(table), data, tmp_path, device="cpu")
     unit = {
         text: (vector / np.linalg.norm(vector)).astype(np.float16).astype(np.float64)
         for text, vector in table.items()
@@ -103,7 +104,7 @@ def test_encoder_ranks_by_cosine_and_breaks_ties_by_id(beir, tmp_path):
 def test_pools_are_scored_as_if_alone(beir, tmp_path):
     data = evaluation_set(read_retrieval(beir, "dev"), translations=True)
     rng = np.random.default_rng(1)
-    ranker = EncoderRanker(
+    ranker = EncoderRanker.encode(
         Planted({text: rng.normal(size=3) for text in [*data.queries.texts, *data.documents.texts]}),
         data,
         tmp_path,
