@@ -116,7 +116,8 @@ def test_a_combination_trains(
     artifact.open_artifact(out, kind="embedder")
     lines = [line for line in read_log(out / NAME) if line["event"] == "step"]
     assert len(lines) == 3
-    assert all(math.isfinite(line["loss"]) and 0 < line["grad_norm"] < math.inf for line in lines)
+    for line in lines:
+        assert math.isfinite(line["loss"]) and 0 < line["grad_norm"] < math.inf, line
     before = weights_of_base(model)
     changed = {name for name, tensor in weights(out).items() if not torch.equal(tensor, before[name])}
     assert changed, "nothing was trained"
