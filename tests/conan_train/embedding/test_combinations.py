@@ -108,7 +108,7 @@ def given(data: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(map(str, row.values())))
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(str(row[name]) for name in OPTIONS))
 def test_a_combination_trains(
     row: dict[str, int], data: Path, model: Path, given: Path, tmp_path: Path
 ) -> None:
