@@ -108,7 +108,7 @@ def given(data: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(map(str, row.values())))
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(str(row[name]) for name in OPTIONS))
 def test_a_combination_trains(
     row: dict[str, int], data: Path, model: Path, given: Path, tmp_path: Path
 ) -> None:
@@ -116,7 +116,10 @@ def test_a_combination_trains(
     artifact.open_artifact(out, kind="embedder")
     lines = [line for line in read_log(out / NAME) if line["event"] == "step"]
     assert len(lines) == 3
-    assert all(math.isfinite(line["loss"]) and 0 < line["grad_norm"] < math.inf for line in lines)
+    for line in lines:
+        # Scored pairs that are equal once they are cut to max_length have equal cosines, and nothing to learn.
+        is_flat = line.get("sts_loss") == line["loss"] and line["grad_norm"] == 0
+        assert math.isfinite(line["loss"]) and (0 < line["grad_norm"] < math.inf or is_flat), line
     before = weights_of_base(model)
     changed = {name for name, tensor in weights(out).items() if not torch.equal(tensor, before[name])}
     assert changed, "nothing was trained"
