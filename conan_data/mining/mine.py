@@ -22,7 +22,7 @@ from conan_data.judging.judge import judge_inputs, open_judge, verdicts_of
 from conan_data.mining.arrays import RetrievalArrays, document_texts, retrieval_arrays
 from conan_data.mining.config import MineConfig
 from conan_data.mining.encoder import Encoder, Kind, load_encoder
-from conan_data.mining.pools import mine_pools, search_for_rank_0
+from conan_data.mining.pools import encode_share, mine_pools, search_for_rank_0
 from conan_data.mining.ranks import Ranks, ranks
 from conan_data.mining.search.hits import Searcher
 from conan_data.mining.search.open import open_searcher
@@ -47,7 +47,7 @@ _SCORES_LOOKED_AT = 2**22
 def mine(config: MineConfig) -> Path:
     """Mines and publishes; returns the artifact's directory. Only queries with a pool are in it.
 
-    Under torchrun the search is shared by all ranks, and rank 0 publishes; the result is the same.
+    Under torchrun all ranks share the encoding and the search, and rank 0 publishes; the result is the same.
     """
     with ranks() as own:
         if own.rank == 0:
@@ -78,19 +78,15 @@ def _mine(config: MineConfig, own: Ranks) -> Path:
         searcher.batch_size(
             dimension=encoder.dimension, k=config.select.depth + int(arrays.num_answers().max(initial=0))
         )
+        directory = build.dir / _EMBEDDINGS
+        if own.world_size > 1:
+            encode_share(encoder, **_to_encode(config, data, directory), ranks=own)
         pools = mine_pools(
             encoder,
             arrays,
             config.select,
-            query_texts=data.queries.column("text"),
-            query_ids=data.queries.column("_id"),
-            document_texts=document_texts(data.corpus),
-            document_ids=data.corpus.column("_id"),
-            directory=build.dir / _EMBEDDINGS,
+            **_to_encode(config, data, directory),
             searcher=searcher,
-            shard_size=config.shard_size,
-            storage=config.storage,
-            cache=Path(config.cache) if config.cache else None,
             verdicts=verdicts_of(judge, data, positive_over=config.judge.positive_over) if judge else None,
             ranks=own,
         )
@@ -106,14 +102,33 @@ def _mine(config: MineConfig, own: Ranks) -> Path:
 
 def _search_for_rank_0(config: MineConfig, own: Ranks) -> None:
     data = read_retrieval(config.data, config.split, group_regex=config.group_regex)
+    encoder = _open_encoder(config, own.device(config.device))
+    directory = artifact.partial_path(Path(config.out)) / _EMBEDDINGS
+    encode_share(encoder, **_to_encode(config, data, directory), ranks=own)
     search_for_rank_0(
         retrieval_arrays(data),
         config.select,
-        fingerprint=_open_encoder(config, own.device(config.device)).fingerprint,
-        directory=artifact.partial_path(Path(config.out)) / _EMBEDDINGS,
+        fingerprint=encoder.fingerprint,
+        directory=directory,
         searcher=_open_searcher(config, own),
         ranks=own,
     )
+
+
+def _to_encode(config: MineConfig, data: RetrievalSplit, directory: Path) -> dict[str, Any]:
+    """The texts and where their vectors go, as `encode_share` and `mine_pools` take them; texts of documents
+    can be read once.
+    """
+    return {
+        "query_texts": data.queries.column("text"),
+        "query_ids": data.queries.column("_id"),
+        "document_texts": document_texts(data.corpus),
+        "document_ids": data.corpus.column("_id"),
+        "directory": directory,
+        "shard_size": config.shard_size,
+        "storage": config.storage,
+        "cache": Path(config.cache) if config.cache else None,
+    }
 
 
 def _open_searcher(config: MineConfig, own: Ranks) -> Searcher:

@@ -19,7 +19,7 @@ import numpy as np
 from conan_data.errors import UserError
 from conan_data.mining.arrays import RetrievalArrays
 from conan_data.mining.config import SelectionConfig
-from conan_data.mining.embeddings import Embeddings, Texts, encode_to_shards
+from conan_data.mining.embeddings import Embeddings, Texts, encode_part, encode_to_shards
 from conan_data.mining.encoder import Encoder
 from conan_data.mining.ranks import ALONE, Ranks
 from conan_data.mining.search.hits import Hits, Searcher
@@ -69,6 +69,36 @@ def mine_pools(
         verdicts=verdicts,
         directory=directory,
     )
+
+
+def encode_share(
+    encoder: Encoder,
+    *,
+    query_texts: Texts,
+    query_ids: Texts,
+    document_texts: Texts,
+    document_ids: Texts,
+    directory: Path,
+    shard_size: int = 16384,
+    storage: Storage = "float16",
+    cache: Path | None = None,
+    ranks: Ranks,
+) -> None:
+    """Encodes this rank's shards of what `mine_pools` lists and searches afterwards; returns when all ranks
+    are done.
+    """
+    encode = functools.partial(
+        encode_part,
+        encoder,
+        rank=ranks.rank,
+        world_size=ranks.world_size,
+        shard_size=shard_size,
+        storage=storage,
+        cache=cache,
+    )
+    encode(query_texts, query_ids, directory / _QUERIES, kind="query")
+    encode(document_texts, document_ids, directory / _DOCUMENTS, kind="document")
+    ranks.wait()
 
 
 def search_for_rank_0(

@@ -1,10 +1,11 @@
 """The processes of one `torchrun` that mine together: who is who, and waiting for each other.
 
 Files are shared through a folder, so little crosses: "go on", "done already", and hits. It crosses by gloo,
-on any device. The wait is long on purpose: ranks wait while rank 0 encodes, and a process that dies ends the
+on any device. The wait is long on purpose: ranks wait for the one that encodes longest, and a process that dies ends the
 others through torchrun.
 """
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import torch.distributed as dist
 from conan_data.mining.encoder import resolve_device
 
 _LONG = timedelta(days=7)
+_uses = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,10 @@ def ranks() -> Iterator[Ranks]:
     if not dist.is_torchelastic_launched():
         yield ALONE
         return
-    dist.init_process_group("gloo", timeout=_LONG)
+    # Under a prefix of its own: a second group would find the addresses of the first, which are gone.
+    store, rank, world_size = next(dist.rendezvous("env://", timeout=_LONG))
+    own_store = dist.PrefixStore(f"mining-{next(_uses)}", store)
+    dist.init_process_group("gloo", timeout=_LONG, store=own_store, rank=rank, world_size=world_size)
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size(), dist.get_node_local_rank(fallback_rank=0))
         # What is sent and not yet read is lost when the sender leaves.

@@ -14,23 +14,27 @@ from conan_data import artifact
 
 _WORKER = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from conan_data.mining import mine as stage
 from conan_data.mining.config import MineConfig, SearchConfig, SelectionConfig
 from conan_data.mining.hash_encoder import HashEncoder
 from conan_data.mining.search.shared import SharedSearcher
 
-stage.load_encoder = lambda *_, **__: HashEncoder(dimension=64)
+encoder = HashEncoder(dimension=64)
+stage.load_encoder = lambda *_, **__: encoder
 calls = []
 search = SharedSearcher.search
 SharedSearcher.search = lambda self, queries, *a, **o: (calls.append(len(queries)), search(self, queries, *a, **o))[1]
 folder, out, backend = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 config = MineConfig(
-    out=out, data=str(folder / "set"), model=str(folder / "model"), device="cpu", memory="20MB", shard_size=50,
+    out=out, keep_embeddings=True, data=str(folder / "set"), model=str(folder / "model"), device="cpu", memory="20MB", shard_size=50,
     select=SelectionConfig(pool_size=8, depth=40), search=SearchConfig(backend=backend, recall_sample=16),
 )
 stage.mine(config)
-print("searches", len(calls), flush=True)
+print("searches", len(calls), "shards", len(encoder.calls), flush=True)
+# Again in the same processes.
+stage.mine(replace(config, out=out.with_name(out.name + "-again")))
 """
 
 
@@ -56,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mined(folder: Path, out: Path, *, world_size: int, backend: str = "exact") -> tuple[str, str]:
-    """SHA-256 of the negatives, and what the processes printed."""
+    """SHA-256 of what was published, and what the processes printed."""
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world_size}"]
     command = [sys.executable, *(launch if world_size > 1 else []), str(folder / "worker.py")]
     root = str(Path(__file__).resolve().parents[3])
@@ -69,19 +73,37 @@ def mined(folder: Path, out: Path, *, world_size: int, backend: str = "exact") -
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    artifact.open_artifact(out, kind="negatives")
-    return hashlib.sha256((out / "negatives.parquet").read_bytes()).hexdigest(), done.stdout
+    again = out.with_name(out.name + "-again")
+    hashes = [_published(folder) for folder in (out, again)]
+    assert hashes[0] == hashes[1]
+    return hashes[0], done.stdout
+
+
+def _published(out: Path) -> str:
+    """SHA-256 over the negatives and all vectors."""
+    opened = artifact.open_artifact(out, kind="negatives")
+    digest = hashlib.sha256()
+    for path in [*opened.files(".parquet"), *opened.files(".npy")]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["exact", "ivf"])
 def test_several_processes_publish_what_one_does(folder: Path, tmp_path: Path, backend: str) -> None:
-    alone, _ = mined(folder, tmp_path / "alone", world_size=1, backend=backend)
+    alone, printed = mined(folder, tmp_path / "alone", world_size=1, backend=backend)
+    assert _counts(printed, "shards") == [2 + 12]
     for world_size in (2, 3):
         out = tmp_path / f"{world_size}"
         together, printed = mined(folder, out, world_size=world_size, backend=backend)
         assert together == alone
-        counts = [int(line.split()[-1]) for line in printed.splitlines() if "searches" in line]
-        assert len(counts) == world_size and min(counts) > 1, "a rank took no part in the search"
+        searches, shards = _counts(printed, "searches"), _counts(printed, "shards")
+        assert len(searches) == world_size and min(searches) > 1, "a rank took no part in the search"
+        assert sum(shards) == 14 and min(shards) >= 4, "ranks did not share the encoding"
     _, printed = mined(folder, tmp_path / "2", world_size=2, backend=backend)
-    assert printed.split().count("0") == 2, "what is done already was searched again"
+    assert _counts(printed, "searches") == [0, 0], "what is done already was searched again"
+
+
+def _counts(printed: str, name: str) -> list[int]:
+    """What each rank printed after `name`."""
+    return [int(rest.split()[0]) for rest in printed.split(name)[1:]]
