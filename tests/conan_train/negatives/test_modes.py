@@ -1,15 +1,10 @@
 """Mining beside a trainer that does not wait: what it gets, and what goes wrong without it."""
 
-import json
-import logging
-import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from conan_data import artifact
 from conan_data.errors import UserError
