@@ -6,8 +6,10 @@ the price of one matrix product. What a map cannot know is what became of a sing
 measured on documents that it was not fitted on, and told.
 
 The map is affine, y = x A + b, fitted by ridge regression towards the identity: with few documents it leaves
-vectors where they are, and does not pull them to zero. The result is made unit length again. A map is always
-fitted from vectors as they were encoded, never from vectors that were carried already: errors do not add up.
+vectors where they are, and does not pull them to zero. What comes out is the vector to be *expected*, and shorter
+than 1 by what is not known. It stays so: made unit length, carried documents would score higher than those that
+were encoded again, and a choice among both would favour what is known least. A map is always fitted from vectors as
+they were encoded, never from vectors that were carried already: errors do not add up.
 """
 
 from dataclasses import dataclass
@@ -19,15 +21,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class SpaceMap:
-    """y = x A + b, then unit length; float32."""
+    """y = x A + b; float32."""
 
     matrix_DD: np.ndarray
     shift_D: np.ndarray
 
     def __call__(self, vectors_ND: np.ndarray) -> np.ndarray:
-        """float32 [N, D], rows of length 1."""
-        moved_ND = vectors_ND.astype(np.float32, copy=False) @ self.matrix_DD + self.shift_D
-        return moved_ND / np.maximum(np.linalg.norm(moved_ND, axis=1, keepdims=True), 1e-12)
+        """float32 [N, D]: expected vectors of now, in general of lengths below 1."""
+        return vectors_ND.astype(np.float32, copy=False) @ self.matrix_DD + self.shift_D
 
 
 def fit_map(then_SD: np.ndarray, now_SD: np.ndarray, *, ridge: float) -> SpaceMap:
@@ -74,6 +75,6 @@ def fit_and_check(then_SD: np.ndarray, now_SD: np.ndarray, *, ridge: float, held
     return Fit(
         map=fit_map(then_SD, now_SD, ridge=ridge),
         drift=1 - float((then_HD * now_HD).sum(1).mean()),
-        error=1 - float((carried_HD * now_HD).sum(1).mean()),
+        error=1 - float(((carried_HD * now_HD).sum(1) / np.linalg.norm(carried_HD, axis=1)).mean()),
         off_HD=carried_HD - now_HD,
     )

@@ -27,6 +27,6 @@ class RefreshConfig:
 
     def __post_init__(self) -> None:
         require(self.depth in ("window", "full"), "refresh.depth", self.depth, "must be window or full")
-        require(0 < self.budget, "refresh.budget", self.budget, "must be over 0")
+        require(self.budget > 0, "refresh.budget", self.budget, "must be over 0")
         require(self.sample >= 1, "refresh.sample", self.sample, "must be at least 1")
         require(0 < self.max_error <= 2, "refresh.max_error", self.max_error, "must be over 0 and at most 2")

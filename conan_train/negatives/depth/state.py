@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
 from conan_data.files import sync_directory, write_durably
 from conan_data.mining.selection import Pools
@@ -70,6 +70,7 @@ class RefreshStore:
         """Appears whole; then what no refresh can need any more goes."""
         pools = refreshed.pools
         tensors = {
+            "base": np.array(refreshed.base, np.int64),
             "row_R": refreshed.row_R,
             "vector_RD": np.ascontiguousarray(refreshed.vector_RD, np.float16),
             "pool_row_QP": pools.rows,
@@ -78,7 +79,7 @@ class RefreshStore:
             "positive_score_Q": pools.positive_scores,
         }
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_durably(self._file(refreshed.step), save(tensors, {"base": str(refreshed.base)}))
+        write_durably(self._file(refreshed.step), save(tensors))
         sync_directory(self.folder)
         bases = sorted(at for path, at in self._entries() if path.is_dir())
         for path, at in self._entries():
@@ -95,14 +96,12 @@ class RefreshStore:
 
     def _read(self, step: int) -> Refreshed | None:
         try:
-            with safe_open(self._file(step), framework="numpy") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
-                base = int(file.metadata()["base"])
-        except (SafetensorError, OSError, KeyError):
+            tensors = load_file(self._file(step))
+        except (SafetensorError, OSError):
             return None
         return Refreshed(
             step=step,
-            base=base,
+            base=int(tensors["base"]),
             row_R=tensors["row_R"],
             vector_RD=tensors["vector_RD"],
             pools=Pools(
