@@ -7,6 +7,7 @@ from conan_data.config import execution, require
 from conan_data.mining.config import SelectionConfig
 from conan_train.embedding.config import EmbeddingConfig
 from conan_train.negatives.config import RuleConfig
+from conan_train.negatives.depth.config import RefreshConfig
 from conan_train.tasks.config import ClassificationConfig, StsConfig
 
 
@@ -49,6 +50,8 @@ class FinetuneConfig(EmbeddingConfig):
     """
     select: SelectionConfig = field(default_factory=SelectionConfig)
     """Filters and pool size of that mining."""
+    refresh: RefreshConfig = field(default_factory=RefreshConfig)
+    """How much of the set these minings encode after the first."""
     rule: RuleConfig = field(default_factory=RuleConfig)
     """Which negatives are replaced by the next of their pool, checked every step."""
     classification: ClassificationConfig = field(default_factory=ClassificationConfig)

@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from conan_data.config import parse_memory
+from conan_data.mining.search.exact import ExactSearcher
 from conan_data.pairs.labelled import read_labelled
 from conan_data.pairs.pair_set import PairSet, read_retrieval_sets
 from conan_train.finetune.config import FinetuneConfig
+from conan_train.negatives.depth.budget import refresh_budget
+from conan_train.negatives.depth.window import WindowMiner
 from conan_train.negatives.miner import FullMiner, Miner
 from conan_train.tasks.plan import QueryPlan, turns_before
 from conan_train.tasks.retrieval import query_plan
@@ -78,10 +81,26 @@ def window(config: FinetuneConfig, mined: MinedSet, step: int) -> np.ndarray:
 
 def make_miner(config: FinetuneConfig, pairs: PairSet, *, folder: Path, device: str) -> Miner:
     """The miner of a set, with `folder` for what it keeps and a search on `device`."""
-    return FullMiner(
+    memory = parse_memory(config.memory)
+    if config.refresh.depth == "full":
+        return FullMiner(pairs=pairs, selection=config.select, memory=memory, device=device, folder=folder)
+    budget = refresh_budget(
+        share=config.refresh.budget,
+        steps=config.mine_every,
+        batch_size=config.batch_size,
+        num_negatives=config.num_negatives,
+        queries=pairs.data.queries,
+        corpus=pairs.data.corpus,
+        max_length=config.max_length,
+    )
+    return WindowMiner(
         pairs=pairs,
         selection=config.select,
-        memory=parse_memory(config.memory),
-        device=device,
+        num_negatives=config.num_negatives,
+        searcher=ExactSearcher(memory=memory, device=device),
         folder=folder,
+        budget=budget.documents,
+        query_cost=budget.query_cost,
+        sample=config.refresh.sample,
+        max_error=config.refresh.max_error,
     )

@@ -1,0 +1,84 @@
+"""Spends a budget of documents on the choices of a window: positives first, then the boundary, in rounds.
+
+The first round looks at candidates with carried scores. What it encodes moves borders and thresholds, so the second
+looks again with what is known then.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from conan_data.mining.arrays import RetrievalArrays, document_texts
+from conan_data.mining.config import SelectionConfig
+from conan_data.mining.encoder import Encoder
+from conan_data.mining.search.hits import Searcher
+from conan_train.negatives.depth.boundary import (
+    chance_of_error,
+    document_values,
+    last_taken,
+    most_shared,
+    most_valuable,
+)
+from conan_train.negatives.depth.candidates import Candidates
+from conan_train.negatives.depth.index import CarriedIndex
+
+# W queries of the window, R documents, N all of them, D dimensions
+
+_ROUNDS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refinement:
+    """Of the queries of `arrays`, whose vectors of today are `query_WD` (float16)."""
+
+    encoder: Encoder
+    corpus: pa.Table
+    arrays: RetrievalArrays
+    selection: SelectionConfig
+    num_negatives: int
+    index: CarriedIndex
+    query_WD: np.ndarray
+    error: float
+    """Standard deviation of a score with a carried vector."""
+
+    def run(self, searcher: Searcher, *, budget: int) -> Candidates:
+        """Encodes at most `budget` documents; the candidates have the scores of what is known in the end."""
+        budget -= self._encode(most_shared(self.arrays.positive_rows, self.index.fresh_N, number=budget // 2))
+        width = self.selection.depth + int(self.arrays.num_answers().max(initial=0))
+        hits = searcher.search(self.query_WD, self.index.embeddings, k=width)
+        candidates = Candidates(
+            arrays=self.arrays,
+            selection=self.selection,
+            query_WD=self.query_WD,
+            row_WK=hits.rows,
+            score_WK=hits.scores,
+        )
+        for rounds_left in range(_ROUNDS, 0, -1):
+            value_N = self._values(candidates)
+            budget -= self._encode(most_valuable(value_N, number=budget // rounds_left))
+            candidates = candidates.rescored(self.index.vector_ND)
+        return candidates
+
+    def expected_wrong(self, candidates: Candidates) -> float:
+        """Share of the negatives that are trained on which a full refresh would choose otherwise."""
+        return float(self._values(candidates).sum()) / (2 * len(self.query_WD) * self.num_negatives)
+
+    def _values(self, candidates: Candidates) -> np.ndarray:
+        positive_W = candidates.positive_scores(self.index.vector_ND)
+        threshold_W = candidates.thresholds(positive_W)
+        eligible = candidates.eligible(positive_W)
+        last_W = last_taken(eligible.scores, threshold_W, number=self.num_negatives)
+        chance = chance_of_error(eligible.scores, last_W, threshold_W, error=self.error)
+        chance[(eligible.rows < 0) | self.index.fresh_N[eligible.rows] | np.isnan(threshold_W)[:, None]] = 0
+        return document_values(chance, eligible.rows, num_documents=len(self.index.fresh_N))
+
+    def _encode(self, row_R: np.ndarray) -> int:
+        if len(row_R):
+            self.index.renew(row_R, encode_documents(self.encoder, self.corpus, row_R))
+        return len(row_R)
+
+
+def encode_documents(encoder: Encoder, corpus: pa.Table, row_R: np.ndarray) -> np.ndarray:
+    """float16 [R, D]."""
+    return encoder.encode(list(document_texts(corpus.take(row_R))), kind="document").astype(np.float16)
