@@ -12,8 +12,7 @@ be dropped at any time). The peak is that of `RssAnon`, the same memory as far a
 
 `same_negatives` is the share of equal ids, place by place, of the queries for which the peer gives any (it
 drops those with fewer negatives than asked for). Sides take turns; a ratio is that of the medians, `ratio_cpu`
-that of the processor's seconds, which hold on a machine that does other things. 1,000,000 documents are 38.4
-million million multiplications for 100,000 queries: two to three minutes on two cores with 8-bit products.
+that of the processor's seconds, which hold on a machine that does other things.
 """
 
 import argparse
