@@ -85,6 +85,11 @@ def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
         ylabel="directions",
     )
     draw("Learned temperature", {"temperature": "temperature"}, ylabel="temperature", with_refreshes=False)
+    draw(
+        "Age of the negatives: steps since the weights that chose them",
+        {"age": "staleness"},
+        ylabel="steps",
+    )
     draw("Soft mask: 0 is causal, 1 bidirectional", {"alpha": "alpha"}, ylabel="alpha", with_refreshes=False)
     draw(
         "Length of the gradient before it is clipped",
@@ -257,6 +262,8 @@ def _facts(lines: Sequence[dict[str, Any]], steps: Sequence[Any]) -> list[tuple[
         found.append(("minings", f"{len(refreshes):,}"))
         if refreshes[-1].get("share") is not None:
             found.append(("time spent mining", f"{100 * refreshes[-1]['share']:.1f}%"))
+    if steps[-1].get("stall") is not None:
+        found.append(("trainer's time for it", f"{100 * steps[-1]['stall']:.2f}%"))
     if training.replaced_per_step(lines) is not None:
         found.append(("negatives replaced by the rule", f"{training.total_replaced(lines):,}"))
     return found
