@@ -93,7 +93,7 @@ class Candidates:
                     texts_N=own.texts,
                     thresholds_Q=threshold_W[rows],
                     pool_size=size,
-                    depth=self.selection.depth,
+                    depth=max(size, self.selection.depth),
                     skip=self.selection.skip,
                 )
             )
