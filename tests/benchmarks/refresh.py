@@ -43,12 +43,13 @@ from conan_data.retrieval import RetrievalSplit
 from conan_train.negatives.depth.carry import fit_map
 from conan_train.negatives.depth.window import WindowMiner
 from conan_train.negatives.generation import Generation
-from tests.benchmarks.refresh_snapshots import BATCH, SETTINGS, Snapshots, take_snapshots
+from tests.benchmarks.refresh_snapshots import SETTINGS, Snapshots, take_snapshots
 
 # Q queries, N documents, D dimensions
 
 SELECTION = SelectionConfig(pool_size=16, depth=100)
 NUM_NEGATIVES = 7
+"""Whose agreement is measured; a step is taken at the setting's own number, where refreshing costs the larger share."""
 MEMORY = 2_000_000_000
 NOTHING = Generation(
     name="", step=-1, row_QP=np.zeros((0, 0), np.int32), score_QP=np.zeros((0, 0), np.float32)
@@ -111,6 +112,7 @@ class World:
     """float32 [Q, D] then and now."""
     documents: tuple[np.ndarray, np.ndarray]
     steps: int
+    batch_size: int
     training: float
     """Seconds of the steps between."""
     query_seconds: float
@@ -126,6 +128,7 @@ class World:
             queries=(first.queries, second.queries),
             documents=documents,
             steps=now - then,
+            batch_size=snapshots.batch_size,
             training=snapshots.step_seconds * (now - then),
             query_seconds=snapshots.query_seconds,
             document_seconds=snapshots.document_seconds,
@@ -206,7 +209,7 @@ def measure(world: World, folder: Path, *, share: float) -> list[dict[str, float
     window = np.arange(world.pairs.num_queries)
     query_cost = world.query_seconds / world.document_seconds
     # A window of fewer queries than training would see has as much less to spend.
-    part = min(1.0, len(window) / (BATCH * world.steps))
+    part = min(1.0, len(window) / (world.batch_size * world.steps))
     training = world.training * part
     sample = min(4096, max(64, int(0.25 * share * training / world.document_seconds)))
     full, seconds = timed(lambda: pools(world, world.documents[1], world.queries[1]))

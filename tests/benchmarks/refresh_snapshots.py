@@ -28,7 +28,6 @@ from conan_train.tasks.retrieval import RetrievalTask
 from conan_train.tokenizer.config import TokenizerConfig
 from conan_train.tokenizer.train import train_tokenizer
 
-BATCH = 128
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
@@ -36,6 +35,7 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 class Setting:
     data: tuple[str, ...]
     preset: str
+    batch_size: int
     max_length: int
     num_negatives: int
     pairs: tuple[tuple[int, int], ...]
@@ -49,9 +49,10 @@ SETTINGS = {
     "small": Setting(
         data=("sample",),
         preset="nano",
-        max_length=48,
+        batch_size=32,
+        max_length=32,
         num_negatives=1,
-        pairs=((20, 30),),
+        pairs=((10, 20),),
         documents=(1_000, 10_000),
         num_queries=1_000,
         padding=0,
@@ -59,6 +60,7 @@ SETTINGS = {
     "full": Setting(
         data=("jaquad", "tldr"),
         preset="nano",
+        batch_size=128,
         max_length=48,
         num_negatives=1,
         pairs=((500, 600), (500, 1000), (500, 2500)),
@@ -82,6 +84,7 @@ class Snapshots:
     folder: Path
     pairs: PairSet
     query_rows: np.ndarray
+    batch_size: int
     step_seconds: float
     query_seconds: float
     document_seconds: float
@@ -100,7 +103,9 @@ def take_snapshots(name: str, work: Path, setting: Setting) -> Snapshots:
         train(name, pairs, folder, moments, setting)
     facts = json.loads((folder / "seconds.json").read_text())
     rows = query_rows(pairs, setting)
-    return Snapshots(folder, pairs, rows, facts["step"], facts["query"], facts["document"])
+    return Snapshots(
+        folder, pairs, rows, setting.batch_size, facts["step"], facts["query"], facts["document"]
+    )
 
 
 def read_set(name: str) -> PairSet:
@@ -146,7 +151,7 @@ def train(name: str, pairs: PairSet, folder: Path, moments: list[int], setting: 
         out=folder / "unused",
         data=(name,),
         steps=3 * moments[-1] // 2,
-        batch_size=BATCH,
+        batch_size=setting.batch_size,
         num_negatives=setting.num_negatives,
         max_length=setting.max_length,
         optim=OptimConfig(lr=0.003, warmup_steps=min(100, moments[0])),
@@ -205,7 +210,7 @@ def task_of(name: str, pairs: PairSet, tokenizer: object, folder: Path, setting:
         max_length=setting.max_length,
         query_prompt="",
         document_prompt="",
-        batch_size=BATCH,
+        batch_size=setting.batch_size,
         num_negatives=setting.num_negatives,
         seed=0,
     )

@@ -71,8 +71,8 @@ class Candidates:
         """What is chosen, by vectors of all documents."""
         return self._select(positive_score_W, self.selection, vector_ND)
 
-    def eligible(self, positive_score_W: np.ndarray) -> Pools:
-        """All that only a score can keep out: as `pools`, without a limit to scores or to the size of a pool."""
+    def eligible(self, positive_score_W: np.ndarray, *, number: int) -> Pools:
+        """The first `number` that only a score can keep out: as `pools`, without a limit to scores."""
         open_selection = replace(
             self.selection,
             margin=None,
@@ -83,7 +83,8 @@ class Candidates:
             near_positive=None,
             near_duplicate=None,
             choose="top",
-            pool_size=self.selection.depth,
+            pool_size=number,
+            depth=max(number, self.selection.depth),
         )
         return self._select(positive_score_W, open_selection, None)
 

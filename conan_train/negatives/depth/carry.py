@@ -5,14 +5,14 @@ whole can be learnt from a few thousand documents that were encoded both then an
 the price of one matrix product. What a map cannot know is what became of a single document; so its error is
 measured on documents that it was not fitted on, and told.
 
-The map is affine, y = x A + b, fitted by ridge regression towards the identity: with few documents it leaves
-vectors where they are, and does not pull them to zero. What comes out is the vector to be *expected*, and shorter
-than 1 by what is not known. It stays so: made unit length, carried documents would score higher than those that
-were encoded again, and a choice among both would favour what is known least. A map is always fitted from vectors as
-they were encoded, never from vectors that were carried already: errors do not add up.
+The map is affine, fitted by ridge regression towards the identity: with few documents it leaves vectors where they
+are, and does not pull them to zero. What comes out is cut or stretched to one length for all, the mean cosine of a
+carried vector with the true one: at length 1 carried documents would score higher than those that were encoded
+again, and a choice among both would favour what is known least; with lengths of their own they are ranked worse. A
+map is always fitted from vectors as they were encoded, never from vectors that were carried: errors do not add up.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,14 +21,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class SpaceMap:
-    """y = x A + b; float32."""
+    """x A + b, cut to `length`; float32."""
 
     matrix_DD: np.ndarray
     shift_D: np.ndarray
+    length: float
 
     def __call__(self, vectors_ND: np.ndarray) -> np.ndarray:
-        """float32 [N, D]: expected vectors of now, in general of lengths below 1."""
-        return vectors_ND.astype(np.float32, copy=False) @ self.matrix_DD + self.shift_D
+        """float32 [N, D]: expected vectors of now, all of the same length."""
+        moved_ND = vectors_ND.astype(np.float32, copy=False) @ self.matrix_DD + self.shift_D
+        return self.length * moved_ND / np.maximum(np.linalg.norm(moved_ND, axis=1, keepdims=True), 1e-12)
 
 
 def fit_map(then_SD: np.ndarray, now_SD: np.ndarray, *, ridge: float) -> SpaceMap:
@@ -44,7 +46,10 @@ def fit_map(then_SD: np.ndarray, now_SD: np.ndarray, *, ridge: float) -> SpaceMa
     covariance_DD[np.diag_indices(len(covariance_DD))] += penalty
     matrix_DD = np.linalg.solve(covariance_DD, then.T @ moved / len(then))
     shift_D = mean_moved - mean_then @ matrix_DD
-    return SpaceMap((matrix_DD + np.eye(len(matrix_DD))).astype(np.float32), shift_D.astype(np.float32))
+    matrix_DD[np.diag_indices(len(matrix_DD))] += 1
+    whole = SpaceMap(matrix_DD.astype(np.float32), shift_D.astype(np.float32), 1.0)
+    length = float((whole(then_SD) * now_SD).sum(1).mean())
+    return replace(whole, length=min(1.0, max(0.0, length)))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from conan_data.config import require
 class RefreshConfig:
     """Depth of the refreshes after the first one, which encodes everything."""
 
-    depth: Literal["window", "full"] = "window"
+    depth: Literal["window", "full"] = "full"
     """window: the queries of the steps to the next refresh, and the documents on which their negatives hang, the
     other vectors carried over by a map; full: everything.
     """

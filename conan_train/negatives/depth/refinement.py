@@ -26,6 +26,8 @@ from conan_train.negatives.depth.index import CarriedIndex
 # W queries of the window, R documents, N all of them, D dimensions
 
 _ROUNDS = 2
+_WIDER = 4
+"""Candidates beyond those that selection looks at: by carried scores the best may stand far down."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class Refinement:
     def run(self, searcher: Searcher, *, budget: int) -> Candidates:
         """Encodes at most `budget` documents; the candidates have the scores of what is known in the end."""
         budget -= self._encode(most_shared(self.arrays.positive_rows, self.index.fresh_N, number=budget // 2))
-        width = self.selection.depth + int(self.arrays.num_answers().max(initial=0))
+        width = _WIDER * self.selection.depth + int(self.arrays.num_answers().max(initial=0))
         hits = searcher.search(self.query_WD, self.index.embeddings, k=width)
         candidates = Candidates(
             arrays=self.arrays,
@@ -67,7 +69,7 @@ class Refinement:
     def _values(self, candidates: Candidates) -> np.ndarray:
         positive_W = candidates.positive_scores(self.index.vector_ND)
         threshold_W = candidates.thresholds(positive_W)
-        eligible = candidates.eligible(positive_W)
+        eligible = candidates.eligible(positive_W, number=_WIDER * self.selection.depth)
         last_W = last_taken(eligible.scores, threshold_W, number=self.num_negatives)
         chance = chance_of_error(eligible.scores, last_W, threshold_W, error=self.error)
         chance[(eligible.rows < 0) | self.index.fresh_N[eligible.rows] | np.isnan(threshold_W)[:, None]] = 0
