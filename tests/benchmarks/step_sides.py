@@ -49,18 +49,18 @@ Texts = list[list[str]]
 """Rows of a query, its positive and its negatives."""
 
 
-def document_lengths(law: str, num: int, random: np.random.Generator) -> np.ndarray:
-    """Words of documents: the shape is that of `law`, scaled to a mean of `MEAN_LENGTH`."""
+def document_lengths(law: str, num: int, random: np.random.Generator, *, mean: float) -> np.ndarray:
+    """Words of documents: the shape is that of `law`, scaled to `mean`."""
     table = np.array(QUANTILES[law])
     lengths = np.interp(random.random(num), np.linspace(0, 1, len(table)), table)
-    return (lengths * MEAN_LENGTH / np.convolve(table, [0.5, 0.5], "valid").mean()).astype(int)
+    return (lengths * mean / np.convolve(table, [0.5, 0.5], "valid").mean()).astype(int)
 
 
-def make_rows(law: str, num_rows: int, *, seed: int = 0) -> Texts:
+def make_rows(law: str, num_rows: int, *, seed: int = 0, mean: float = MEAN_LENGTH) -> Texts:
     """Random words; queries have a mean of 12 of them, a tenth of the documents, as questions of JaQuAD have."""
     random = np.random.default_rng(seed)
     columns = 2 + NUM_NEGATIVES
-    lengths = document_lengths(law, num_rows * columns, random).reshape(num_rows, columns)
+    lengths = document_lengths(law, num_rows * columns, random, mean=mean).reshape(num_rows, columns)
     lengths[:, 0] = np.clip(random.lognormal(np.log(12) - 0.125, 0.5, size=num_rows), 2, 60)
     return [
         [" ".join(f"w{word}" for word in random.integers(VOCABULARY - 3, size=length)) for length in row]
