@@ -31,12 +31,15 @@ from accelerate import Accelerator
 from conan_train.model.embedder import Embedder, unwrapped
 from conan_train.model.tokenization import pad_tokens
 from conan_train.step.buckets import rank_buckets
+from conan_train.step.lookup import looked_up_once
 from conan_train.training.parallel import held
 
 # N texts of the global batch, U distinct ones, R rows that a rank sends (equal on all), W ranks, D dim
 
 T = TypeVar("T")
 Tokens = Sequence[int] | np.ndarray
+Padded = tuple[torch.Tensor, torch.Tensor]
+"""Ids and mask, int64 [B, L]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +108,25 @@ def embed_and_backward(
     embedder = unwrapped(model)
     plan = plan_texts(token_lists, budget=budget, world_size=accelerator.num_processes)
     own = plan.buckets[accelerator.process_index]
+    batches = [_padded(embedder, plan, bucket) for bucket in own]
     random_states: list[list[torch.Tensor]] = []
-    parts = []
     # One autocast for all buckets: they share its low-precision copies of the weights, which a graph keeps.
-    with torch.set_grad_enabled(not grad_cache), accelerator.autocast():
-        for place, bucket in enumerate(own):
-            random_states.append(_random_state(embedder.device) if grad_cache else [])
-            with held(model, hold=grad_cache or place < len(own) - 1):
-                parts.append(_forward(model, embedder, plan, bucket))
+    if grad_cache:
+        with torch.no_grad(), accelerator.autocast():
+            parts = []
+            for batch in batches[:-1]:
+                random_states.append(_random_state(embedder.device))
+                with held(model, hold=True):
+                    parts.append(model(*batch))
+        # The last one keeps its graph: that is the memory of one bucket, and a forward less.
+        with held(model, hold=len(own) > 1), accelerator.autocast():
+            parts.append(model(*batches[-1]))
+    else:
+        with _one_lookup(embedder, batches, accelerator), accelerator.autocast():
+            parts = []
+            for place, batch in enumerate(batches):
+                with held(model, hold=place < len(own) - 1):
+                    parts.append(model(*batch))
     leaf_RD = _gathered([part.detach() for part in parts], plan.num_rows, accelerator).requires_grad_()
     row_N = torch.from_numpy(plan.row_N).to(leaf_RD.device)
     with torch.autocast(leaf_RD.device.type, enabled=False):
@@ -122,10 +136,12 @@ def embed_and_backward(
     assert leaf_RD.grad is not None, "the loss does not depend on the vectors"
     gradients = _own_gradients(leaf_RD.grad, plan, accelerator)
     if grad_cache:
-        for place, (bucket, state, gradient) in enumerate(zip(own, random_states, gradients, strict=True)):
-            with held(model, hold=place < len(own) - 1), _random_state_of(state, embedder.device):
+        with held(model, hold=len(own) > 1):
+            torch.autograd.backward(parts.pop(), gradients.pop())
+        for place, (batch, state, gradient) in enumerate(zip(batches, random_states, gradients)):
+            with held(model, hold=place < len(own) - 2), _random_state_of(state, embedder.device):
                 with accelerator.autocast():
-                    part = _forward(model, embedder, plan, bucket)
+                    part = model(*batch)
                 torch.autograd.backward(part, gradient)
     else:
         # One backward for all: DDP counts a parameter as ready the first time that its gradient arrives.
@@ -133,9 +149,22 @@ def embed_and_backward(
     return Embedded(loss=loss.detach(), extra=extra, vectors=vectors_ND.detach())
 
 
-def _forward(model: torch.nn.Module, embedder: Embedder, plan: Plan, bucket: np.ndarray) -> torch.Tensor:
-    tokens = [plan.distinct[place] for place in bucket]
-    return model(*pad_tokens(tokens, pad_id=embedder.pad_id, device=embedder.device))
+def _padded(embedder: Embedder, plan: Plan, bucket: np.ndarray) -> Padded:
+    return pad_tokens(
+        [plan.distinct[place] for place in bucket], pad_id=embedder.pad_id, device=embedder.device
+    )
+
+
+def _one_lookup(
+    embedder: Embedder, batches: list[Padded], accelerator: Accelerator
+) -> contextlib.AbstractContextManager[None]:
+    """Nothing on several ranks, where a wrapper must see all use of a parameter, nor for a table that is not
+    trained.
+    """
+    embedding = embedder.backbone.get_input_embeddings()
+    if accelerator.num_processes > 1 or not any(item.requires_grad for item in embedding.parameters()):
+        return contextlib.nullcontext()
+    return looked_up_once(embedding, [ids_BL for ids_BL, _ in batches])
 
 
 def _gathered(parts: list[torch.Tensor], num_rows: int, accelerator: Accelerator) -> torch.Tensor:

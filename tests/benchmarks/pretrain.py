@@ -1,21 +1,24 @@
 """Pretraining against the Trainer of transformers: `python -m tests.benchmarks.pretrain [--device cuda --preset 150m]`.
 
 Both train the same model from the same weights on the same packed rows (position ids for the borders between
-documents), with the same fused AdamW, schedule, clipping, precision and micro batch. Theirs gets the rows as a
-data set that is in memory already; ours lays each row out when its step comes. Only the steps are timed, from
-the end of the first ones to the end of the last; both sides take turns, each in a process of its own, and the
-figure is the ratio of the medians. `ratio_hf` over 1: ours is faster. With a GPU that is in the table of peaks,
-the share of it that is used (MFU) is printed too.
+documents), with the same fused AdamW, learning rate, clipping, precision, micro batch and steps between two
+lines of the log. Theirs gets the rows as a data set that is in memory already; ours lays each row out when its
+step comes. Both sides take turns after every step, so that a slow minute hits both, and must have the same loss
+at every one; the figure is the ratio of the medians over all runs. `ratio_hf` over 1: ours is faster. With one
+thread, times are processor time, as others may use the machine. With a GPU that is in the table of peaks, the
+share of it that is used (MFU) is printed too.
 """
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,11 @@ ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
     "MALLOC_TOP_PAD_": "268435456",
 }
-WARM_UP = 3
-"""Steps that are not timed."""
+WARM_UP = 2
+"""Steps of a run that are not timed."""
+LR, LOG_EVERY = 1e-3, 10
+Steps = Iterator[tuple[float, float]]
+"""Seconds and loss of each."""
 
 
 def make_rows(options: argparse.Namespace) -> Any:
@@ -53,44 +59,58 @@ def make_model(options: argparse.Namespace) -> Any:
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
-def ours(options: argparse.Namespace, folder: Path) -> list[float]:
-    """Times at which our steps ended, and the last loss."""
-    from conan_train.pretrain.loop import Trainer
+def ours(options: argparse.Namespace, folder: Path) -> Steps:
+    """Our steps, as the loop of all stages takes them, its log included."""
+    import torch
 
     from conan_train.device import make_accelerator
     from conan_train.optim.config import OptimConfig
     from conan_train.pretrain.config import PretrainConfig
+    from conan_train.pretrain.objective import NextToken
+    from conan_train.training.loop import Loop
+    from conan_train.training.parallel import distribute
 
     config = PretrainConfig(
         out=folder, model="-", corpus=("-",), steps=options.steps, batch_tokens=options.batch_tokens,
         micro_batch_tokens=options.micro_batch_tokens, sequence_length=options.length, precision=options.precision, device=options.device,
-        optim=OptimConfig(lr=1e-3, schedule="linear", final_lr=0.0), log_every=10**6, checkpoint_every=10**6, compile=options.compile,
+        optim=OptimConfig(lr=LR, schedule="constant"), log_every=LOG_EVERY,
     )  # fmt: skip
     accelerator = make_accelerator(options.device, options.precision)
-    trainer = Trainer(
-        config, model=make_model(options), rows=make_rows(options), num_steps=options.steps, accelerator=accelerator, directory=folder
-    )  # fmt: skip
-    ends: list[float] = []
-    take = trainer._take
+    model = make_model(options)
+    called: Any = distribute(model, accelerator, parallel=config.parallel)
+    objective = NextToken(
+        config,
+        make_rows(options),
+        model=torch.compile(called) if options.compile else called,
+        accelerator=accelerator,
+        flops_per_token=1,
+    )
+    loop = Loop(
+        config, objective, model=model, accelerator=accelerator, num_steps=options.steps, directory=folder
+    )
+    folder.mkdir()
+    model.train()
+    for step in range(options.steps):
+        start = now(options)
+        objective.prepare(step)
+        before = loop.window.loss
+        loop._take(step, time.monotonic())
+        loss = loop.window.loss - before
+        loop.step = step + 1
+        if loop.step % config.log_every == 0:
+            loop._log_steps()
+        yield now(options) - start, loss
 
-    def timed(step: int) -> dict[str, Any]:
-        values = take(step)
-        ends.append(time.perf_counter())
-        losses.append(values["loss"])
-        return values
 
-    losses: list[float] = []
-    trainer._take = timed  # type: ignore[method-assign]
-    trainer.save = lambda: None  # type: ignore[method-assign]
-    trainer.train()
-    return [*ends, losses[-1]]
-
-
-def theirs(options: argparse.Namespace, folder: Path) -> list[float]:
-    """Times at which the steps of transformers' Trainer ended, and the last loss."""
+def theirs(
+    options: argparse.Namespace, folder: Path, between: Callable[[], None]
+) -> list[tuple[float, float]]:
+    """The steps of transformers' Trainer, from the end of one to the end of the next; the seconds of the first
+    are NaN. `between` is called after each, and does not count.
+    """
     import numpy as np
     import torch
-    from torch.utils.data import Dataset
+    from torch.utils.data import Dataset, SequentialSampler
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     from conan_train.optim.config import OptimConfig
@@ -110,65 +130,79 @@ def theirs(options: argparse.Namespace, folder: Path) -> list[float]:
         def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
             return {name: column[number] for name, column in tensors.items()}
 
-    ends: list[float] = []
+    starts, ends, losses = [math.nan], [], []
 
     class Clock(TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            if options.device == "cuda":
-                torch.cuda.synchronize()
-            ends.append(time.perf_counter())
+            ends.append(now(options))
+            between()
+            losses.append(torch.zeros(()))
+            starts.append(now(options))
 
     model = make_model(options)
     model.config.use_cache = False
     per_pass = options.micro_batch_tokens // options.length
     arguments = TrainingArguments(
         output_dir=str(folder), max_steps=options.steps, per_device_train_batch_size=per_pass,
-        gradient_accumulation_steps=options.batch_tokens // options.micro_batch_tokens, max_grad_norm=1.0, lr_scheduler_type="linear",
-        bf16=options.precision == "bf16", use_cpu=options.device == "cpu", logging_strategy="steps", logging_steps=1, save_strategy="no",
-        report_to="none", disable_tqdm=True, remove_unused_columns=False, torch_compile=options.compile, seed=0,
+        gradient_accumulation_steps=options.batch_tokens // options.micro_batch_tokens, max_grad_norm=1.0, lr_scheduler_type="constant",
+        bf16=options.precision == "bf16", use_cpu=options.device == "cpu", logging_strategy="steps", logging_steps=LOG_EVERY,
+        save_strategy="no", report_to="none", disable_tqdm=True, remove_unused_columns=False, torch_compile=options.compile, seed=0,
     )  # fmt: skip
-    optimizer = adamw(model.to(options.device), OptimConfig(lr=1e-3))
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, options.steps)
+    optimizer = adamw(model.to(options.device), OptimConfig(lr=LR))
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
 
     class InOrder(Trainer):
         def _get_train_sampler(self, *_: Any) -> Any:
-            return torch.utils.data.SequentialSampler(Packed())
+            return SequentialSampler(Packed())
 
-    trainer = InOrder(
+        def training_step(self, *given: Any, **kwargs: Any) -> torch.Tensor:
+            loss = super().training_step(*given, **kwargs)
+            losses[-1] += loss.cpu()
+            return loss
+
+    losses.append(torch.zeros(()))
+    InOrder(
         model=model,
         args=arguments,
         train_dataset=Packed(),
         optimizers=(optimizer, schedule),
         callbacks=[Clock()],
-    )
-    trainer.train()
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return [*ends, float(losses[-1])]
+    ).train()
+    seconds = (end - start for start, end in zip(starts, ends))
+    return list(zip(seconds, map(float, losses)))
 
 
-def run(side: str, options: argparse.Namespace) -> dict[str, Any]:
-    """One side in a process of its own: tokens a second and the last loss."""
-    arguments = [sys.executable, "-m", "tests.benchmarks.pretrain", "--side", side]
-    for name, value in vars(options).items():
-        if name not in ("side", "compile", "runs"):
-            arguments += [f"--{name.replace('_', '-')}", str(value)]
-    if options.compile:
-        arguments.append("--compile")
-    environment = {**os.environ, **(ALLOCATOR if options.device == "cpu" else {})}
-    environment["OMP_NUM_THREADS"] = str(options.threads)
-    found = subprocess.run(arguments, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(found.stdout.splitlines()[-1])
+def now(options: argparse.Namespace) -> float:
+    """Seconds: of this process's work on a CPU with one thread, else of the clock, with the device idle."""
+    if options.device == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
+    return time.process_time() if options.device == "cpu" and options.threads == 1 else time.perf_counter()
 
 
-def one_side(options: argparse.Namespace) -> None:
-    """What the process of one side does."""
+def run(options: argparse.Namespace) -> dict[str, list[float]]:
+    """Both sides in this process, in turns after every step: seconds of their steps."""
     import torch
 
     torch.set_num_threads(options.threads)
-    with tempfile.TemporaryDirectory() as folder:
-        *ends, loss = {"ours": ours, "theirs": theirs}[options.side](options, Path(folder))
-    tokens = (len(ends) - WARM_UP) * options.batch_tokens
-    print(json.dumps({"tokens_per_second": tokens / (ends[-1] - ends[WARM_UP - 1]), "loss": loss}))
+    found: dict[str, list[tuple[float, float]]] = {"ours": [], "theirs": []}
+    with tempfile.TemporaryDirectory() as name:
+        steps = ours(options, Path(name) / "ours")
+        found["theirs"] = theirs(options, Path(name) / "theirs", lambda: found["ours"].append(next(steps)))
+    for (_, own), (_, peer) in zip(*found.values(), strict=True):
+        assert math.isclose(own, peer, rel_tol=1e-2 if options.precision == "bf16" else 1e-4), (own, peer)
+    seconds = {side: [taken for taken, _ in pairs[WARM_UP:]] for side, pairs in found.items()}
+    return {**seconds, "loss": [found["ours"][-1][1]]}
+
+
+def in_process(options: argparse.Namespace) -> dict[str, list[float]]:
+    """`run` in a process of its own; on a CPU under the allocator's settings."""
+    environment = {**os.environ, **(ALLOCATOR if options.device == "cpu" else {})}
+    environment["OMP_NUM_THREADS"] = str(options.threads)
+    command = [sys.executable, "-m", "tests.benchmarks.pretrain", *sys.argv[1:], "--run"]
+    found = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(found.stdout.splitlines()[-1])
 
 
 def mfu(options: argparse.Namespace, tokens_per_second: float) -> float | None:
@@ -193,39 +227,35 @@ def main() -> None:
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--micro-batch-tokens", type=int, default=2048)
     parser.add_argument("--precision", default="no", choices=["no", "bf16"])
-    parser.add_argument("--steps", type=int, default=13)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--side", default="", choices=["", "ours", "theirs"])
+    parser.add_argument("--run", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.side:
-        one_side(options)
+    if options.run:
+        print(json.dumps(run(options)))
         return
-    found: dict[str, list[dict[str, Any]]] = {"ours": [], "theirs": []}
-    for _ in range(options.runs):
-        for side, results in found.items():
-            results.append(run(side, options))
+    runs = [in_process(options) for _ in range(options.runs)]
     speed = {
-        side: statistics.median(result["tokens_per_second"] for result in results)
-        for side, results in found.items()
+        side: options.batch_tokens / statistics.median(second for one in runs for second in one[side])
+        for side in ("ours", "theirs")
     }
     figures = {
         "ratio_hf": round(speed["ours"] / speed["theirs"], 3),
         "tokens_per_second": round(speed["ours"]),
-        "loss_ours": round(found["ours"][0]["loss"], 4),
-        "loss_hf": round(found["theirs"][0]["loss"], 4),
+        "loss": round(runs[0]["loss"][0], 4),
     }
     print(
-        f"{options.preset}, rows of {options.length}, {options.batch_tokens} tokens a step, {options.device}"
+        f"{options.preset}, rows of {options.length}, {options.batch_tokens} tokens a step, {options.device}, {options.threads} threads"
     )
-    print(f"{'':16}{'tokens/s':>12}{'MFU':>8}{'last loss':>12}")
+    print(f"{'':16}{'tokens/s':>12}{'MFU':>8}")
     for side, label in (("ours", "conan"), ("theirs", "HF Trainer")):
         used = mfu(options, speed[side])
         shown = "-" if used is None else f"{100 * used:.1f}%"
         if used is not None:
             figures["mfu" if side == "ours" else "mfu_hf"] = round(used, 4)
-        print(f"{label:16}{speed[side]:>12,.0f}{shown:>8}{found[side][0]['loss']:>12.4f}")
+        print(f"{label:16}{speed[side]:>12,.0f}{shown:>8}")
     print(json.dumps(figures))
 
 
