@@ -40,6 +40,9 @@ def build_together(
         _lead(config, accelerator, kind=kind, command=command, inputs=inputs, run=run, publish=publish)
     elif directory := _said(accelerator):
         run(Path(directory))
+    # A wrapper that outlives its group, or a group that a peer has left, waits for ever at the end of a process.
+    accelerator.free_memory()
+    accelerator.wait_for_everyone()
     accelerator.state.destroy_process_group()
     return Path(config.out)
 

@@ -208,4 +208,7 @@ def _one_of_two(rank: int, folder: str) -> None:
         name: parameter.grad for name, parameter in embedder.named_parameters() if parameter.requires_grad
     }
     save_file(gradients, f"{folder}/{rank}.safetensors")
+    # A wrapper that outlives its group, or a group that a peer has left, waits for ever at the end of a process.
+    del wrapped
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
