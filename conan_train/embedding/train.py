@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -23,6 +24,7 @@ from conan_train.model.lora import merge_lora
 from conan_train.negatives.follow import Follower
 from conan_train.negatives.inbox import Inbox
 from conan_train.negatives.refresh import Refresher
+from conan_train.tasks.retrieval import RetrievalTask
 from conan_train.training.loop import Loop
 from conan_train.training.parallel import distribute, whole_state
 from conan_train.training.processes import build_together, by_main
@@ -45,6 +47,7 @@ class Read:
 class Run:
     """Where a run's tasks find what they need."""
 
+    config: EmbeddingConfig
     base: Base
     directory: Path
     token_cache: Path
@@ -55,6 +58,29 @@ class Run:
         folder = self.directory / "work" / "pairs" / name
         by_main(lambda: shared_pairs(folder, make).num_queries, self.accelerator)
         return load_pairs(folder)
+
+    def contrastive(
+        self, name: str, pairs: PairSet, *, batch_size: int, num_negatives: int, **options: Any
+    ) -> RetrievalTask:
+        """`pairs` as a task, with the run's tokenizer, prompts, maximum length and seed; `options` as in
+        `RetrievalTask.open`, in place of these.
+        """
+        config = self.config
+        own = {
+            "query_prompt": config.query_prompt,
+            "document_prompt": config.document_prompt,
+            "max_length": config.max_length,
+            "seed": config.seed,
+        }
+        return RetrievalTask.open(
+            name,
+            pairs,
+            tokenizer=self.base.tokenizer,
+            cache=self.token_cache,
+            batch_size=batch_size,
+            num_negatives=num_negatives,
+            **{**own, **options},
+        )
 
 
 def train_embedder(
@@ -77,7 +103,7 @@ def train_embedder(
     def run(directory: Path) -> tuple[Read, EmbeddingObjective]:
         base = open_base(config)
         cache = Path(config.token_cache) if config.token_cache else directory / "work" / "tokens"
-        run = Run(base, directory, cache, accelerator)
+        run = Run(config, base, directory, cache, accelerator)
         data = read(run)
         if accelerator.is_main_process:
             _tell(data.tasks)

@@ -28,7 +28,6 @@ from conan_train.negatives.refresh import Refresher
 from conan_train.negatives.snapshot import SnapshotWriter
 from conan_train.negatives.worker import Worker, worker_device
 from conan_train.tasks.random_negatives import random_negatives
-from conan_train.tasks.retrieval import RetrievalTask
 from conan_train.tasks.sts import StsTask
 from conan_train.trainlog import NAME, TrainLog
 
@@ -88,17 +87,11 @@ def _read(config: FinetuneConfig, run: Run) -> Read:
 
 
 def _retrieval(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
-    task = RetrievalTask.open(
+    task = run.contrastive(
         RETRIEVAL,
         pairs,
-        tokenizer=run.base.tokenizer,
-        cache=run.token_cache,
-        max_length=config.max_length,
-        query_prompt=config.query_prompt,
-        document_prompt=config.document_prompt,
         batch_size=config.batch_size,
         num_negatives=config.num_negatives,
-        seed=config.seed,
         same_language=config.same_language,
         homogeneous=config.homogeneous,
     )
@@ -114,17 +107,13 @@ def _retrieval(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
 
 def _classification(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
     own = config.classification
-    task = RetrievalTask.open(
+    task = run.contrastive(
         CLASSIFICATION,
         pairs,
-        tokenizer=run.base.tokenizer,
-        cache=run.token_cache,
-        max_length=config.max_length,
-        query_prompt=own.query_prompt,
-        document_prompt=own.document_prompt,
         batch_size=own.batch_size,
         num_negatives=own.num_negatives,
-        seed=config.seed,
+        query_prompt=own.query_prompt,
+        document_prompt=own.document_prompt,
     )
     return Mined(
         task,

@@ -152,7 +152,7 @@ class Loop:
             event["warnings"] = words
         self.log.append(event)
         self.accelerator.log(dict(flat(event)), step=self.step)
-        log.info("step %d of %d: %s", self.step, self.num_steps, _line(event))
+        log.info("step %d of %d: %s", self.step, self.num_steps, _line(event, self.objective.unit))
         for line in words:
             log.warning("step %d: %s", self.step, line)
 
@@ -168,10 +168,14 @@ def flat(event: Mapping[str, Any]) -> list[tuple[str, float]]:
     return pairs
 
 
-def _line(event: Mapping[str, Any]) -> str:
-    """A log event in a line for a person, without what it says of groups."""
+_SHOWN = ("loss", "positive_score", "negative_score", "accuracy", "lr", "mfu")
+"""What a person reads while a run goes on; the rest is in the log, the trackers and the report."""
+
+
+def _line(event: Mapping[str, Any], unit: str) -> str:
+    """A log event in a line for a person."""
     return ", ".join(
-        f"{name.replace('_', ' ')} {value:.4g}"
-        for name, value in event.items()
-        if isinstance(value, int | float) and name != "step"
+        f"{name.replace('_', ' ')} {event[name]:.4g}"
+        for name in (*_SHOWN, f"{unit}_per_second")
+        if event.get(name) is not None and not math.isnan(event[name])
     )

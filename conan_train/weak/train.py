@@ -11,7 +11,6 @@ from conan_train.embedding.objective import Tasks
 from conan_train.embedding.train import Read, Run, train_embedder
 from conan_train.negatives.config import RuleConfig
 from conan_train.negatives.mined import Mined
-from conan_train.tasks.retrieval import RetrievalTask
 from conan_train.weak.config import WeakConfig
 
 
@@ -22,17 +21,11 @@ def weak(config: WeakConfig) -> Path:
 
     def read(run: Run) -> Read:
         pairs = run.pairs("pairs", lambda: _read_pairs(config))
-        task = RetrievalTask.open(
+        task = run.contrastive(
             "pairs",
             pairs,
-            tokenizer=run.base.tokenizer,
-            cache=run.token_cache,
-            max_length=config.max_length,
-            query_prompt=config.query_prompt,
-            document_prompt=config.document_prompt,
             batch_size=config.batch_size,
             num_negatives=0,
-            seed=config.seed,
             same_language=config.same_language,
             homogeneous=config.homogeneous,
         )
