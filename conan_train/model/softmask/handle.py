@@ -89,12 +89,16 @@ class SoftMask:
         dtype: torch.dtype = torch.float32,
         use_vmap: bool = False,
         allow_is_causal_skip: bool = True,
+        allow_is_bidirectional_skip: bool = False,
         config: Any = None,
         device: torch.device | str = "cpu",
         **geometry: Any,
     ) -> torch.Tensor | VarlenRows | None:
         """The registered mask function, called by transformers: bool or additive float [B, 1, L, L], None for
         all-to-all, or `VarlenRows` where attention is to run in the flash form.
+
+        A base whose config is bidirectional allows itself to leave a mask without padding out; that is decided by
+        alpha here, and not by `allow_is_bidirectional_skip`.
         """
         self._refuse_custom(mask_function, use_vmap, allow_is_causal_skip, local_size, config)
         device, wide = torch.device(device), torch.promote_types(dtype, torch.float32)

@@ -119,11 +119,14 @@ def test_the_ends_are_the_stock_models(family: str, padding: str, dtype: torch.d
 
 
 @pytest.mark.parametrize("is_causal", [True, False])
+@pytest.mark.parametrize("padding", ["none", "right"])
+@pytest.mark.parametrize("alpha", [0.0, 0.4, 1.0])
 @torch.no_grad()
-def test_the_flag_of_the_config_has_no_say(is_causal: bool) -> None:
-    ids, mask = batch("right")
+def test_the_flag_of_the_config_has_no_say(alpha: float, padding: str, is_causal: bool) -> None:
+    """Without padding, a bidirectional config lets transformers leave the mask out, whatever alpha is."""
+    ids, mask = batch(padding)
     model = build("llama")
-    install(model, alpha=0.4)
+    install(model, alpha=alpha)
     expected = states(model, ids, mask)
     model.config.is_causal = is_causal
     assert torch.equal(states(model, ids, mask), expected)
