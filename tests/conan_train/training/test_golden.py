@@ -40,7 +40,8 @@ def test_twenty_steps_as_they_were(stage: str, tmp_path: Path) -> None:
     write_inputs(tmp_path)
     found, stored = curve(STAGES[stage](tmp_path)), STORED["stages"][stage]
     steps = [line for line in found if line["event"] == "step"]
-    assert len(steps) == STEPS and steps[-1]["loss"] < steps[0]["loss"], (
+    losses = [line["loss"] for line in steps]
+    assert len(losses) == STEPS and sum(losses[-5:]) < sum(losses[:5]), (
         "a stage that learns nothing proves nothing"
     )
     assert len(found) == len(stored)
