@@ -50,16 +50,18 @@ def find(name: str) -> Path:
     return _download(hub_name, name)
 
 
-def load(path: Path) -> "Tokenizer":
-    """The tokenizer of a `tokenizer.json`, which neither cuts nor pads."""
+def load(path: Path, *, field: str = "tokenizer") -> "Tokenizer":
+    """The tokenizer of a `tokenizer.json`, which neither cuts nor pads. Raises `UserError`, which names the config's
+    `field`, where the file holds none.
+    """
     from tokenizers import Tokenizer
 
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"tokenizer: {path} is not JSON ({error})") from error
+        raise UserError(f"{field}: {path} is not readable as JSON ({error})") from error
     if not isinstance(content, dict) or "model" not in content:
-        raise UserError(f"tokenizer: {path} is no {FILE} (it has no model)")
+        raise UserError(f"{field}: {path} is JSON that holds no tokenizer; give a {FILE}")
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_truncation()
     tokenizer.no_padding()

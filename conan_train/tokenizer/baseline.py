@@ -1,14 +1,10 @@
 """The tokenizer that ours is measured against: any that has a `tokenizer.json`."""
 
-import json
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from conan_data import artifact, hub
+from conan_data.corpus.tokenizer import FILE
 from conan_data.errors import UserError
-
-FILE = "tokenizer.json"
 
 
 def baseline_file(name: str) -> Path:
@@ -34,17 +30,3 @@ def baseline_file(name: str) -> Path:
     if not (folder / FILE).is_file():
         raise UserError(f"baseline: {folder}: no {FILE} there; save it as a fast tokenizer")
     return folder / FILE
-
-
-def load_baseline(path: Path) -> Tokenizer:
-    """The tokenizer without the truncation and padding that its file may ask for."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"baseline: {path}: not readable as JSON ({error})") from error
-    if not isinstance(content, dict) or "model" not in content:
-        raise UserError(f"baseline: {path}: holds no tokenizer; give a tokenizer.json")
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer

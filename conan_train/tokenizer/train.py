@@ -16,11 +16,12 @@ from pathlib import Path
 from tokenizers import pre_tokenizers, trainers
 
 from conan_data import artifact
+from conan_data.corpus.tokenizer import load
 from conan_data.errors import UserError
 from conan_data.progress import progress
 from conan_train import corpus
 from conan_train.tokenizer import bytelevel, fertility, sampling
-from conan_train.tokenizer.baseline import baseline_file, load_baseline
+from conan_train.tokenizer.baseline import baseline_file
 from conan_train.tokenizer.config import TokenizerConfig
 from conan_train.tokenizer.specials import SPECIALS
 
@@ -102,7 +103,7 @@ def train_tokenizer(config: TokenizerConfig) -> Path:
             tokenizer,
             sample.held_out,
             sample.trained_on,
-            baseline=load_baseline(baseline) if baseline else None,
+            baseline=load(baseline, field="baseline") if baseline else None,
         )
         _write_json(build.dir / FERTILITY, report.languages)
         _write_json(build.dir / VOCABULARY, report.vocabulary)

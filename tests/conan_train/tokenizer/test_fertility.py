@@ -9,9 +9,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from conan_data import artifact
+from conan_data.corpus.tokenizer import load
 from conan_data.errors import UserError
 from conan_train.tokenizer import bytelevel
-from conan_train.tokenizer.baseline import baseline_file, load_baseline
+from conan_train.tokenizer.baseline import baseline_file
 from conan_train.tokenizer.config import TokenizerConfig
 from conan_train.tokenizer.fertility import Texts, describe, measure, split_characters
 from conan_train.tokenizer.specials import SPECIALS
@@ -115,7 +116,7 @@ def test_the_baseline_is_in_the_artifact(tmp_path: Path) -> None:
     TOKENIZER.save(str(file))
     TOKENIZER.no_truncation()
     assert baseline_file(str(folder)) == baseline_file(str(file)) == file
-    assert len(load_baseline(file).encode(ENGLISH)) > 3
+    assert len(load(file, field="baseline").encode(ENGLISH)) > 3
 
 
 def test_what_is_no_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,4 +129,4 @@ def test_what_is_no_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             baseline_file(name)
     for name, message in {"list.json": "holds no tokenizer", "torn.json": "not readable"}.items():
         with pytest.raises(UserError, match=message):
-            load_baseline(baseline_file(name))
+            load(baseline_file(name), field="baseline")
