@@ -1,7 +1,9 @@
 """Do negatives that follow the model help? `python -m tests.benchmarks.dynamics --work DIR`.
 
 Four arms: negatives mined once and kept (`static`), the same pools with the rule that replaces what has become easy
-(`rule`), pools mined anew five times a run without the rule (`refresh`), and `both`. All arms of a set begin with the
+(`rule`), pools mined anew every `--mine-every` steps without the rule (`refresh`), and `both`. The rule acts when a
+query comes back, so a refresh has to lie further apart than an epoch: else what the rule replaced is mined anew before
+it is met, and `both` is `refresh`. All arms of a set begin with the
 same weights (a small model that was trained with in-batch negatives) and with the same negatives, mined by these
 weights; arms of one seed see the same queries in the same order. So the difference to `static` is taken by seed, with
 a t interval over seeds. The seed is that of the training run alone: what another start model would do is not in the
@@ -50,8 +52,6 @@ log = logging.getLogger("dynamics")
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data" / "retrieval"
 ARMS = ("static", "rule", "refresh", "both")
 SETS = ("jaquad", "tldr")
-REFRESHES = 5
-"""Mining at the start counts: a run of the arms that refresh sees this many generations."""
 GROUPS = {"jaquad": "", "tldr": "^(.*)@"}
 SELECTION = SelectionConfig(pool_size=32, depth=96)
 WARM_UP = 0.1
@@ -151,7 +151,7 @@ def run(frame: Frame, arm: str, seed: int, *, steps: int, folder: str) -> dict[s
             seed=seed,
             batch_size=given.batch_size,
             num_negatives=given.negatives,
-            mine_every=given.steps // REFRESHES if arm in ("refresh", "both") else 0,
+            mine_every=given.mine_every if arm in ("refresh", "both") else 0,
             rule=RuleConfig(enabled=arm in ("rule", "both")),
             optim=OptimConfig(lr=given.lr, warmup_steps=int(WARM_UP * steps)),
         )
@@ -228,15 +228,16 @@ def main() -> None:
     options.add_argument("--sets", nargs="*", choices=SETS, default=SETS)
     options.add_argument("--arms", nargs="*", choices=ARMS, default=ARMS)
     options.add_argument("--seeds", type=int, default=5)
-    options.add_argument("--steps", type=int, default=120)
-    options.add_argument("--start-steps", type=int, default=300, help="of the start model")
+    options.add_argument("--steps", type=int, default=360)
+    options.add_argument("--mine-every", type=int, default=120)
+    options.add_argument("--start-steps", type=int, default=800, help="of the start model")
     options.add_argument("--budgets", nargs="*", choices=("steps", "clock"), default=("steps",))
     options.add_argument("--batch-size", type=int, default=32)
     options.add_argument("--negatives", type=int, default=4)
     options.add_argument("--lr", type=float, default=1e-3)
     options.add_argument("--max-length", type=int, default=64)
-    options.add_argument("--train-queries", type=int, default=800)
-    options.add_argument("--passages", type=int, default=2000, help="that jaquad is mined from")
+    options.add_argument("--train-queries", type=int, default=1920)
+    options.add_argument("--passages", type=int, default=3000, help="that jaquad is mined from")
     options.add_argument("--threads", type=int, default=1)
     given = options.parse_args()
     given.work = given.work.resolve()

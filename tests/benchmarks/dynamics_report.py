@@ -66,7 +66,8 @@ def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
         own = [run for run in runs if run["arm"] == arm]
         seeds = [run["seed"] for run in own if (REFERENCE, run["seed"]) in ndcg]
         differences = [ndcg[arm, seed] - ndcg[REFERENCE, seed] for seed in seeds]
-        changed = [share for run in own for share in run["changed"]]
+        # The first mining of a run has nothing to compare with.
+        changed = [share for run in own for share in run["changed"] if share is not None]
         arms.append(
             {
                 "arm": arm,
@@ -111,9 +112,13 @@ def drawings(name: str, runs: Sequence[Run]) -> list[str]:
 
 
 def mean_series(runs: Sequence[Run], field: str) -> Series:
-    """Mean over runs that logged the same steps."""
-    own = [line for line in (series(run["lines"], field) for run in runs) if line is not None]
-    return Series(own[0].steps, np.mean([line.values for line in own], axis=0))
+    """Mean over the runs that have a value at a step: where a pool is used up, a line has no score of negatives."""
+    values: dict[float, list[float]] = {}
+    for line in [series(run["lines"], field) for run in runs]:
+        for step, value in zip(line.steps, line.values, strict=True) if line is not None else ():
+            values.setdefault(step, []).append(value)
+    steps = sorted(values)
+    return Series(np.array(steps), np.array([np.mean(values[step]) for step in steps]))
 
 
 def _row(arm: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from conan_data.retrieval import read_retrieval
-from tests.benchmarks.dynamics_report import compare, t_interval
+from tests.benchmarks.dynamics_report import compare, mean_series, t_interval
 from tests.benchmarks.held_out import write_fewer_pages, write_held_out
 
 
@@ -79,3 +79,19 @@ def test_differences_are_by_seed():
     assert rule["difference"]["low"] > 0.009 and rule["ndcg"]["low"] < static["ndcg"]["mean"]
     # Mean 2, deviation 1, three values: 2 +- 4.303 / sqrt(3).
     assert t_interval([1.0, 2.0, 3.0])["low"] == pytest.approx(2 - 4.302653 / 3**0.5, abs=1e-5)
+
+
+def test_what_one_run_lacks_is_left_out_of_a_mean():
+    common = {"steps": 2, "replaced": 0, "seconds": 1.0, "mining_share": 0.5}
+    runs = [
+        {"arm": "refresh", "seed": seed, "ndcg": 0.5, "changed": [None, share], **common}
+        for seed, share in enumerate((0.2, 0.4))
+    ]
+    assert compare(runs)[0]["changed"] == pytest.approx(0.3)
+    lines = [[(1, 0.5), (2, 0.7)], [(1, 0.3), (2, None)]]
+    logged = [
+        {"lines": [{"event": "step", "step": step, "negative_score": value} for step, value in points]}
+        for points in lines
+    ]
+    curve = mean_series(logged, "negative_score")
+    assert curve.steps.tolist() == [1, 2] and curve.values.tolist() == pytest.approx([0.4, 0.7])
