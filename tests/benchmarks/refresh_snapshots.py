@@ -1,4 +1,8 @@
-"""A small training whose vectors are taken at some of its steps, for `refresh`."""
+"""A small fine-tuning whose vectors are taken at some of its steps, for `refresh`.
+
+As users do it: at first with the other queries' positives only, then, from a new peak of the learning rate on, with
+negatives that are mined anew now and then by a full refresh.
+"""
 
 import json
 import subprocess
@@ -9,71 +13,81 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from conan_data.mining.arrays import document_texts
+from conan_data.mining.arrays import RetrievalArrays, document_texts
+from conan_data.mining.config import SelectionConfig
+from conan_data.mining.embeddings import Embeddings
+from conan_data.mining.pools import pools_of_vectors
+from conan_data.mining.search.exact import ExactSearcher
+from conan_data.mining.selection import Pools
 from conan_data.pairs.pair_set import PairSet, read_retrieval_sets
 from conan_train.device import make_accelerator
-from conan_train.embedding.base import alpha, open_base
+from conan_train.embedding.base import Base, alpha, open_base
 from conan_train.embedding.objective import EmbeddingObjective, Tasks
 from conan_train.finetune.config import FinetuneConfig
-from conan_train.initialise.config import InitConfig
+from conan_train.initialise.config import InitConfig, ShapeConfig
 from conan_train.initialise.init import init
 from conan_train.model.encoder import CheckpointEncoder
 from conan_train.negatives.config import RuleConfig
+from conan_train.negatives.cursors import EMPTY
+from conan_train.negatives.generation import Generation
 from conan_train.negatives.mined import Mined
 from conan_train.optim.config import OptimConfig
 from conan_train.optim.groups import adamw, set_lr
 from conan_train.optim.schedule import lr_at
-from conan_train.tasks.random_negatives import random_negatives
 from conan_train.tasks.retrieval import RetrievalTask
 from conan_train.tokenizer.config import TokenizerConfig
 from conan_train.tokenizer.train import train_tokenizer
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
+SELECTION = SelectionConfig(pool_size=16, depth=100)
+MEMORY = 2_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     data: tuple[str, ...]
-    preset: str
-    batch_size: int
-    max_length: int
-    num_negatives: int
     pairs: tuple[tuple[int, int], ...]
-    """Moments (steps) between which a refresh is measured."""
+    """Moments (steps) between which a refresh is measured, none of them before `start_steps`."""
     documents: tuple[int, ...]
-    num_queries: int
-    padding: int
+    batch_size: int = 32
+    num_negatives: int = 4
+    max_length: int = 48
+    start_steps: int = 1000
+    """Steps without mined negatives."""
+    steps: int = 3600
+    """That the schedule counts with."""
+    mine_every: int = 500
+    padding: int = 60_000
+
+    @property
+    def moments(self) -> list[int]:
+        return sorted({step for pair in self.pairs for step in pair})
 
 
 SETTINGS = {
     "small": Setting(
         data=("sample",),
-        preset="nano",
-        batch_size=32,
-        max_length=32,
-        num_negatives=1,
         pairs=((10, 20),),
         documents=(1_000, 10_000),
-        num_queries=1_000,
+        max_length=32,
+        start_steps=10,
+        steps=30,
+        mine_every=10,
         padding=0,
     ),
     "full": Setting(
         data=("jaquad", "tldr"),
-        preset="nano",
-        batch_size=128,
-        max_length=48,
-        num_negatives=1,
-        pairs=((500, 600), (500, 1000), (500, 2500)),
+        pairs=((1000, 1100), (1000, 1500), (1000, 3000), (3000, 3500)),
         documents=(10_000, 100_000, 1_000_000),
-        num_queries=6_000,
-        padding=60_000,
     ),
 }
+RATES = (3e-3, 1e-3)
+"""Highest learning rates, without and with mined negatives."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """float32 unit vectors: of some queries, and of the set's documents, then those of the padding."""
+    """float32 unit vectors: of all queries, and of the set's documents, then those of the padding."""
 
     queries: np.ndarray
     documents: np.ndarray
@@ -83,11 +97,11 @@ class Moment:
 class Snapshots:
     folder: Path
     pairs: PairSet
-    query_rows: np.ndarray
-    batch_size: int
+    setting: Setting
     step_seconds: float
     query_seconds: float
     document_seconds: float
+    """Processor time of a step of the second part, and of encoding one text."""
 
     def at(self, step: int) -> Moment:
         with np.load(self.folder / f"{step}.npz") as stored:
@@ -98,14 +112,10 @@ def take_snapshots(name: str, work: Path, setting: Setting) -> Snapshots:
     """Trains and encodes what is not in `work` yet."""
     folder = work / name
     pairs = read_set(name)
-    moments = sorted({step for pair in setting.pairs for step in pair})
-    if not all((folder / f"{step}.npz").is_file() for step in moments):
-        train(name, pairs, folder, moments, setting)
+    if not all((folder / f"{step}.npz").is_file() for step in setting.moments):
+        train(name, pairs, folder, setting)
     facts = json.loads((folder / "seconds.json").read_text())
-    rows = query_rows(pairs, setting)
-    return Snapshots(
-        folder, pairs, rows, setting.batch_size, facts["step"], facts["query"], facts["document"]
-    )
+    return Snapshots(folder, pairs, setting, facts["step"], facts["query"], facts["document"])
 
 
 def read_set(name: str) -> PairSet:
@@ -113,13 +123,15 @@ def read_set(name: str) -> PairSet:
     return read_retrieval_sets((path,), "train", group_regex="^(.*)@" if name == "tldr" else "")
 
 
-def query_rows(pairs: PairSet, setting: Setting) -> np.ndarray:
-    order = np.random.default_rng(0).permutation(pairs.num_queries)
-    return np.sort(order[: setting.num_queries])
-
-
 def unit(vectors_ND: np.ndarray) -> np.ndarray:
     return vectors_ND / np.linalg.norm(vectors_ND, axis=1, keepdims=True)
+
+
+def mined_pools(arrays: RetrievalArrays, queries_QD: np.ndarray, documents_ND: np.ndarray) -> Pools:
+    """What a full refresh chooses by these vectors."""
+    vectors = [array.astype(np.float16) for array in (queries_QD, documents_ND)]
+    queries, documents = (Embeddings([array], dimension=array.shape[1]) for array in vectors)
+    return pools_of_vectors(queries, documents, arrays, SELECTION, searcher=ExactSearcher(memory=MEMORY))
 
 
 def padding(name: str, pairs: PairSet, number: int) -> list[str]:
@@ -127,7 +139,7 @@ def padding(name: str, pairs: PairSet, number: int) -> list[str]:
     texts = [
         text[start : start + 160]
         for start in (110, 220, 330)
-        for text in texts_of(pairs)
+        for text in document_texts(pairs.data.corpus)
         if len(text) > start + 60
     ]
     languages = ("ja", "zh", "ko") if name == "jaquad" else ("en", "es", "fr", "pt", "uk")
@@ -140,72 +152,86 @@ def padding(name: str, pairs: PairSet, number: int) -> list[str]:
     return [texts[place] for place in order[:number]]
 
 
-def texts_of(pairs: PairSet) -> list[str]:
-    return list(document_texts(pairs.data.corpus))
-
-
-def train(name: str, pairs: PairSet, folder: Path, moments: list[int], setting: Setting) -> None:
-    """Trains to the last of `moments`, and at each writes the vectors of the texts."""
+def train(name: str, pairs: PairSet, folder: Path, setting: Setting) -> None:
+    """Trains to the last moment, and at each writes the vectors of the texts."""
     config = FinetuneConfig(
-        model=str(base_model(name, folder, setting)),
+        model=str(base_model(name, folder)),
         out=folder / "unused",
         data=(name,),
-        steps=3 * moments[-1] // 2,
+        steps=setting.steps,
         batch_size=setting.batch_size,
         num_negatives=setting.num_negatives,
         max_length=setting.max_length,
-        optim=OptimConfig(lr=0.003, warmup_steps=min(100, moments[0])),
+        bucket_tokens=1024,
         device="cpu",
     )
     base, accelerator = open_base(config), make_accelerator(config.device, config.precision)
+    task = task_of(name, pairs, base, folder, setting)
     objective = EmbeddingObjective(
         config,
-        Tasks([task_of(name, pairs, base.tokenizer, folder, setting)]),
+        Tasks([task]),
         trained=base.trained,
         model=base.trained.embedder,
         accelerator=accelerator,
     )
-    optimizer = adamw(base.trained, config.optim)
-    queries = pairs.data.queries.column("text").take(query_rows(pairs, setting)).to_pylist()
-    documents = texts_of(pairs) + padding(name, pairs, setting.padding)
-    training, encoding = 0.0, {"query": 0.0, "document": 0.0}
-    for step in range(moments[-1] + 1):
-        if step in moments:
+    lengths = setting.start_steps, setting.steps - setting.start_steps
+    optims = [
+        OptimConfig(lr=rate, warmup_steps=min(100, steps // 2))
+        for rate, steps in zip(RATES, lengths, strict=True)
+    ]
+    optimizer = adamw(base.trained, optims[0])
+    texts = {
+        "query": pairs.data.queries.column("text").to_pylist(),
+        "document": [*document_texts(pairs.data.corpus), *padding(name, pairs, setting.padding)],
+    }
+    seconds: dict[str, list[float]] = {"step": [], "query": [], "document": []}
+    for step in range(setting.moments[-1] + 1):
+        into = step - setting.start_steps
+        is_mined = into >= 0 and into % setting.mine_every == 0
+        if step in setting.moments or is_mined:
             encoder = CheckpointEncoder(base.trained.embedder, base.tokenizer)
             vectors = {}
-            for kind, texts in (("query", queries), ("document", documents)):
+            for kind, of_kind in texts.items():
                 start = time.process_time()
-                vectors[kind] = encoder.encode(texts, kind=kind).astype(np.float16)  # type: ignore[arg-type]
-                encoding[kind] += (time.process_time() - start) / len(texts) / len(moments)
-            np.savez(folder / f"{step}.npz", queries=vectors["query"], documents=vectors["document"])
+                vectors[kind] = encoder.encode(of_kind, kind=kind).astype(np.float16)  # type: ignore[arg-type]
+                seconds[kind].append((time.process_time() - start) / len(of_kind))
+            if step in setting.moments:
+                np.savez(folder / f"{step}.npz", queries=vectors["query"], documents=vectors["document"])
+            if is_mined:
+                own = vectors["document"][: pairs.arrays.num_documents]
+                pools = mined_pools(pairs.arrays, vectors["query"], own)
+                task.use(Generation(name="", step=step, row_QP=pools.rows, score_QP=pools.scores))
         start = time.process_time()
         base.trained.embedder.mask.alpha = alpha(step, config)
-        set_lr(optimizer, lr_at(step, config.optim, num_steps=config.steps))
+        phase, of_phase = (0, step) if into < 0 else (1, into)
+        set_lr(optimizer, lr_at(of_phase, optims[phase], num_steps=lengths[phase]))
         objective.commit(step, objective.backward(step))
-        torch.nn.utils.clip_grad_norm_(base.trained.parameters(), config.optim.grad_clip)
+        torch.nn.utils.clip_grad_norm_(base.trained.parameters(), optims[0].grad_clip)
         optimizer.step()
         optimizer.zero_grad()
-        training += time.process_time() - start
-    facts = {"step": training / (moments[-1] + 1), **encoding}
-    (folder / "seconds.json").write_text(json.dumps(facts))
+        if into >= 0:
+            seconds["step"].append(time.process_time() - start)
+    medians = {kind: float(np.median(taken)) for kind, taken in seconds.items()}
+    (folder / "seconds.json").write_text(json.dumps(medians))
 
 
-def base_model(name: str, folder: Path, setting: Setting) -> Path:
+def base_model(name: str, folder: Path) -> Path:
     corpus = "sample" if name == "sample" else str(SHARED / "retrieval" / name / "corpus.train.jsonl.gz")
     train_tokenizer(
         TokenizerConfig(
             corpus=(corpus,), vocab_size=8_000, sample_characters=3_000_000, out=folder / "tokenizer"
         )
     )
-    init(InitConfig(preset=setting.preset, tokenizer=str(folder / "tokenizer"), out=folder / "init"))
+    shape = ShapeConfig(hidden=128, num_heads=4, num_kv_heads=2, ffn=256)
+    init(InitConfig(preset="nano", shape=shape, tokenizer=str(folder / "tokenizer"), out=folder / "init"))
     return folder / "init"
 
 
-def task_of(name: str, pairs: PairSet, tokenizer: object, folder: Path, setting: Setting) -> Mined:
+def task_of(name: str, pairs: PairSet, base: Base, folder: Path, setting: Setting) -> Mined:
     task = RetrievalTask.open(
         "retrieval",
         pairs,
-        tokenizer=tokenizer,  # type: ignore[arg-type]
+        tokenizer=base.tokenizer,
         cache=folder / "tokens",
         max_length=setting.max_length,
         query_prompt="",
@@ -214,5 +240,7 @@ def task_of(name: str, pairs: PairSet, tokenizer: object, folder: Path, setting:
         num_negatives=setting.num_negatives,
         seed=0,
     )
-    rows = random_negatives(pairs.arrays, setting.num_negatives, seed=0)
-    return Mined(task, weight=1.0, store=folder / "negatives", rule=RuleConfig(enabled=False), row_QP=rows)
+    nothing_QN = np.full((pairs.num_queries, setting.num_negatives), EMPTY, np.int32)
+    return Mined(
+        task, weight=1.0, store=folder / "negatives", rule=RuleConfig(enabled=False), row_QP=nothing_QN
+    )

@@ -19,7 +19,7 @@ class RefreshConfig:
     is.
     """
     sample: int = 4096
-    """window: documents encoded at every refresh, to fit the map and to measure the drift."""
+    """window: documents encoded at every refresh, to fit the map and to measure the drift; at most half the budget."""
     max_error: float = 0.2
     """window: everything is encoded again where carried vectors are further than this from today's (1 - cosine, on
     documents of the sample that the map was not fitted on).
@@ -28,5 +28,5 @@ class RefreshConfig:
     def __post_init__(self) -> None:
         require(self.depth in ("window", "full"), "refresh.depth", self.depth, "must be window or full")
         require(self.budget > 0, "refresh.budget", self.budget, "must be over 0")
-        require(self.sample >= 1, "refresh.sample", self.sample, "must be at least 1")
+        require(self.sample >= 2, "refresh.sample", self.sample, "must be at least 2")
         require(0 < self.max_error <= 2, "refresh.max_error", self.max_error, "must be over 0 and at most 2")

@@ -110,9 +110,11 @@ class WindowMiner:
         return self.pairs.arrays.num_documents + self.pairs.num_queries * self.query_cost
 
     def _sample_rows(self) -> np.ndarray:
-        """int64 [S]: the same at every refresh, in no order of the corpus, so that its end is a fair sample too."""
+        """int64 [S]: the same at every refresh, in no order of the corpus, so that its end is a fair sample too. At
+        most half the budget: a map is worth little without documents whose own vectors are known.
+        """
         num_documents = self.pairs.arrays.num_documents
-        size = min(self.sample, num_documents)
+        size = min(self.sample, num_documents, max(2, self.budget // 2))
         return np.random.default_rng([num_documents, 5]).choice(num_documents, size, replace=False)
 
     def _full(self, encoder: Encoder, store: RefreshStore, step: int, *, figures: dict[str, float]) -> Mining:

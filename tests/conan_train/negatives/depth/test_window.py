@@ -75,6 +75,13 @@ def test_a_space_that_only_turns_is_followed_to_the_last_negative(tmp_path: Path
     assert np.array_equal(found.pools.rows[others], stale.pools.rows[others])
 
 
+def test_a_sample_leaves_room_in_a_small_budget(tmp_path: Path) -> None:
+    own = miner(tmp_path, budget=80, max_error=2.0)
+    mine(own, 0, wobble=0.005)
+    found = mine(own, 40, wobble=0.005)
+    assert found.depth == "window" and found.num_documents + 0.5 * found.num_queries <= 80
+
+
 @pytest.mark.parametrize("wobble", [0.005, 0.01])
 def test_the_boundary_makes_up_for_what_the_map_cannot_know(tmp_path: Path, wobble: float) -> None:
     full = mine(miner(tmp_path / "full"), 40, wobble=wobble)
