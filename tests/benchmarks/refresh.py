@@ -74,8 +74,8 @@ def main() -> None:
     arguments = parse()
     setting = SETTINGS[arguments.size]
     if arguments.moments:
-        pairs = tuple(tuple(map(int, moments.split("-"))) for moments in arguments.moments)
-        setting = dataclasses.replace(setting, pairs=pairs)
+        named = [moments.split("-") for moments in arguments.moments]
+        setting = dataclasses.replace(setting, pairs=tuple((int(then), int(now)) for then, now in named))
     torch.set_num_threads(1)
     found: list[dict[str, float | str]] = []
     with tempfile.TemporaryDirectory() as scratch:
