@@ -1,17 +1,19 @@
 """Do negatives that follow the model help? `python -m tests.benchmarks.dynamics --work DIR`.
 
-Four arms: negatives mined once and kept (`static`), the same pools with the rule that replaces what has become easy
-(`rule`), pools mined anew every `--mine-every` steps without the rule (`refresh`), and `both`. The rule acts when a
-query comes back, so a refresh has to lie further apart than an epoch: else what the rule replaced is mined anew before
-it is met, and `both` is `refresh`. All arms of a set begin with the
-same weights (a small model that was trained with in-batch negatives) and with the same negatives, mined by these
-weights; arms of one seed see the same queries in the same order. So the difference to `static` is taken by seed, with
-a t interval over seeds. The seed is that of the training run alone: what another start model would do is not in the
-interval.
+Negatives mined once and kept (`static`), the same pools with the rule that replaces what has become easy (`rule`),
+pools mined anew every `--mine-every` steps without the rule (`refresh`), and `both`. The rule acts when a query comes
+back, so refreshes have to lie further apart than an epoch: else what the rule replaced is mined anew before it is met,
+and `both` is `refresh`. A fifth arm, `window`, is `refresh` with a budget that leaves most documents unencoded, from the
+second refresh on.
 
-`--budgets clock` gives `static` and `rule` as many more steps as the minings of `both` cost, from the
-processor times of the runs of equal steps, so that all arms take about as long. Every run and every evaluation is an artifact below `--work`:
-the same command run again does what is missing, and makes the table and `dynamics.html` anew.
+All arms of a set begin with the same weights (a small model that was trained with in-batch negatives) and with the
+same negatives, mined by these weights; arms of one seed see the same queries in the same order. So the difference to
+`static` is taken by seed, with a t interval over seeds. The seed is that of the training run alone: what another
+start model would do is not in the interval.
+
+`--budgets clock` gives `static` and `rule` as many more steps as the minings of `both` cost, from the processor times
+of the runs of equal steps, so that all arms take about as long. Every run and every evaluation is an artifact below
+`--work`: the same command run again does what is missing, and makes the table and `dynamics.html` anew.
 """
 
 import argparse
@@ -39,6 +41,7 @@ from conan_train.finetune.train import finetune
 from conan_train.initialise.config import InitConfig, ShapeConfig
 from conan_train.initialise.init import init
 from conan_train.negatives.config import RuleConfig
+from conan_train.negatives.depth.config import RefreshConfig
 from conan_train.optim.config import OptimConfig
 from conan_train.report.training import total_replaced
 from conan_train.tokenizer.config import TokenizerConfig
@@ -50,11 +53,13 @@ from tests.benchmarks.held_out import write_fewer_pages, write_held_out
 log = logging.getLogger("dynamics")
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data" / "retrieval"
-ARMS = ("static", "rule", "refresh", "both")
+ARMS = ("static", "rule", "refresh", "both", "window")
 SETS = ("jaquad", "tldr")
 GROUPS = {"jaquad": "", "tldr": "^(.*)@"}
 SELECTION = SelectionConfig(pool_size=32, depth=96)
 WARM_UP = 0.1
+WINDOW = 0.05
+"""Budget of a refresh in the arm `window`, as a share of training: half of the default, for the sets are small."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,10 @@ def run(frame: Frame, arm: str, seed: int, *, steps: int, folder: str) -> dict[s
             seed=seed,
             batch_size=given.batch_size,
             num_negatives=given.negatives,
-            mine_every=given.mine_every if arm in ("refresh", "both") else 0,
+            mine_every=given.mine_every if arm in ("refresh", "both", "window") else 0,
+            refresh=RefreshConfig(depth="window", budget=WINDOW)
+            if arm == "window"
+            else RefreshConfig(depth="full"),
             rule=RuleConfig(enabled=arm in ("rule", "both")),
             optim=OptimConfig(lr=given.lr, warmup_steps=int(WARM_UP * steps)),
         )
