@@ -228,10 +228,11 @@ class ExactSearcher:
         in_int8 = self.screening == "int8"
         make = partial(make_block, rounded=in_int8)
 
-        def round_tile(tile: slice) -> int8.Rounded | None:
-            return int8.round_rows(_tensor(queries_BD[tile], "cpu").float()) if in_int8 else None
+        def prepare(tile: slice) -> tuple[torch.Tensor, int8.Rounded | None]:
+            queries_TD = _tensor(queries_BD[tile], "cpu").float()
+            return queries_TD, int8.round_rows(queries_TD) if in_int8 else None
 
-        rounded = list(pool.map(round_tile, tiles))
+        queries = list(pool.map(prepare, tiles))
         num_blocks = -(-len(documents) // sizes.block)
         blocks = progress(documents.blocks(sizes.block), "searching", total=num_blocks, unit="block")
         coming: Future[Block] | None = pool.submit(make, *next(blocks))
@@ -239,8 +240,7 @@ class ExactSearcher:
             block = coming.result()
 
             def screen(number: int, block: Block = block) -> None:
-                queries_TD = _tensor(queries_BD[tiles[number]], "cpu").float()
-                screen_block(found, tiles[number], queries_TD, rounded[number], block)
+                screen_block(found, tiles[number], *queries[number], block)
 
             # The next block is made meanwhile, so that no thread waits for it.
             following = next(blocks, None)
