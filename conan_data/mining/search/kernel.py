@@ -28,6 +28,15 @@ def _dot(left: np.ndarray, left_row: int, right: np.ndarray, right_row: int) -> 
     return total
 
 
+@njit(nogil=True, fastmath=_REASSOCIATE)
+def _exact_dot(left: np.ndarray, left_row: int, right: np.ndarray, right_row: int) -> np.float32:
+    """Of numbers that are float16 ones: without an error but for the last rounding (see `exact`)."""
+    total = 0.0
+    for place in range(left.shape[1]):
+        total += np.float64(left[left_row, place]) * np.float64(right[right_row, place])
+    return np.float32(total)
+
+
 @njit(nogil=True)
 def _compact(scores_W: np.ndarray, rows_W: np.ndarray, keep: int) -> np.float32:
     """Moves the best `keep` of a full buffer to its front, the rest out; the worst of them."""
@@ -76,7 +85,7 @@ def add_reaching(
     filled_T: np.ndarray,
     most: int,
 ) -> int:
-    """Adds to the buffers what is over a query's cutoff, of the documents whose product is not below the least
+    """Adds to the buffers what is over a query's cutoff, with its exact score, of the documents whose product is not below the least
     (see `int8.least_factors`); cutoffs rise, rows of -1 are left out.
 
     The number of queries that were looked at: those before more than `most` documents were in doubt.
@@ -100,13 +109,13 @@ def add_reaching(
                     continue
                 in_doubt += 1
                 column = group * GROUP + place
-                score = _dot(queries_TD, query, documents_CD, column)
-                if score > cutoff and rows_C[column] >= 0:
-                    if filled == 2 * keep:
-                        cutoff = max(cutoff, _compact(scores_TW[query], rows_TW[query], keep))
-                        filled = keep
-                        if score <= cutoff:
-                            continue
+                if rows_C[column] < 0 or _dot(queries_TD, query, documents_CD, column) <= cutoff:
+                    continue
+                if filled == 2 * keep:
+                    cutoff = max(cutoff, _compact(scores_TW[query], rows_TW[query], keep))
+                    filled = keep
+                score = _exact_dot(queries_TD, query, documents_CD, column)
+                if score > cutoff:
                     scores_TW[query, filled], rows_TW[query, filled] = score, rows_C[column]
                     filled += 1
         cutoff_T[query], filled_T[query] = cutoff, filled
