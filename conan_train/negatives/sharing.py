@@ -72,7 +72,6 @@ class SharedShards:
         return num_encoded
 
 
-
 def _texts(part: pa.Table, kind: Kind) -> tuple[list[str], list[str]]:
     texts = part.column("text").to_pylist() if kind == "query" else list(document_texts(part))
     return texts, part.column("_id").to_pylist()

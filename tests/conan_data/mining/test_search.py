@@ -288,14 +288,16 @@ def test_candidates_are_the_best_whatever_the_order_they_come_in(keep: int) -> N
 
 
 @needs_int8
-def test_the_kernel_keeps_the_best_when_a_buffer_is_full_many_times_in_a_block() -> None:
-    """Scores that rise along the block, so that nearly all are better than what is kept."""
+@pytest.mark.parametrize("falls", [False, True])
+def test_the_kernel_keeps_the_best_when_a_buffer_is_full_many_times_in_a_block(falls: bool) -> None:
+    """Scores that rise along the block, so that nearly all are better than what is kept; or that fall."""
     rng = np.random.default_rng(10)
     query = unit(rng, 1, 64).astype(np.float32)
     away = unit(rng, 320, 64).astype(np.float32)
     documents = query * np.linspace(0.2, 0.9, 320)[:, None] + 0.3 * away
     documents /= np.linalg.norm(documents, axis=1, keepdims=True)
     documents = torch.from_numpy(documents.astype(np.float16)).float()
+    documents = documents.flip(0) if falls else documents
     scores = documents.double().numpy() @ query[0].astype(np.float64)
     for guess in (-1.0, float(np.sort(scores)[-100])):
         found = Candidates(1, keep=7, cutoff_B=torch.full((1,), guess))
