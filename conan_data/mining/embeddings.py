@@ -19,9 +19,10 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +35,7 @@ from conan_data.mining.shards import (
     Codes,
     Shard,
     Storage,
+    is_cached,
     is_intact,
     map_shard,
     put_into_cache,
@@ -41,11 +43,14 @@ from conan_data.mining.shards import (
     stored,
     take_from_cache,
     write_header,
+    write_into_cache,
     write_shard,
 )
 from conan_data.progress import progress
 
 Texts: TypeAlias = "pa.Array | pa.ChunkedArray | Iterable[str]"
+Claim: TypeAlias = Callable[[str], AbstractContextManager[bool]]
+"""Whether the thing of that name is this process's to make, until the block is left."""
 _PARTS = "part-*.json"
 LENGTH_TOLERANCE = 0.01
 """How far a vector's length may be from 1: half-precision models normalise no better."""
@@ -180,6 +185,30 @@ def encode_part(
     store.fill(texts, ids, shard_size=shard_size, rank=rank, world_size=world_size)
 
 
+def encode_into_cache(
+    encoder: Encoder,
+    texts: list[str],
+    ids: list[str],
+    cache: Path,
+    *,
+    kind: Kind,
+    claim: Claim,
+    storage: Storage = "float16",
+) -> Literal["found", "claimed", "encoded"]:
+    """Encodes one shard's texts into `cache`, for an `encode_to_shards` that takes it from there, unless it is there
+    or somebody else has claimed it.
+    """
+    key = _key(encoder, kind, storage, texts, ids)
+    if is_cached(cache, key):
+        return "found"
+    with claim(key[:16]) as is_ours:
+        # Looked at again, for it may have been encoded by whoever had the claim.
+        if not is_ours or is_cached(cache, key):
+            return "found" if is_ours else "claimed"
+        write_into_cache(cache, key, _encoded(encoder, texts, ids, kind=kind, storage=storage))
+    return "encoded"
+
+
 class _Store:
     """A directory of shards while one process fills it; `header` is the file in which it lists its own."""
 
@@ -232,18 +261,23 @@ class _Store:
             return shard, False
         if self.cache is not None and (shard := take_from_cache(self.cache, key, path)):
             return shard, True
-        shard = write_shard(path, self._encode(texts, ids), key=key)
+        shard = write_shard(
+            path, _encoded(self.encoder, texts, ids, kind=self.kind, storage=self.storage), key=key
+        )
         if self.cache is not None:
             put_into_cache(self.cache, self.directory, shard)
         return shard, True
 
-    def _encode(self, texts: list[str], ids: list[str]) -> np.ndarray:
-        vectors_BD = self.encoder.encode(texts, kind=self.kind)
-        assert vectors_BD.shape == (len(texts), self.encoder.dimension), (
-            f"the encoder gave {vectors_BD.shape} for {len(texts)} texts"
-        )
-        _check_vectors(vectors_BD, lambda row: f"{self.kind} {ids[row]!r}")
-        return stored(vectors_BD, self.storage)
+
+def _encoded(
+    encoder: Encoder, texts: list[str], ids: list[str], *, kind: Kind, storage: Storage
+) -> np.ndarray:
+    vectors_BD = encoder.encode(texts, kind=kind)
+    assert vectors_BD.shape == (len(texts), encoder.dimension), (
+        f"the encoder gave {vectors_BD.shape} for {len(texts)} texts"
+    )
+    _check_vectors(vectors_BD, lambda row: f"{kind} {ids[row]!r}")
+    return stored(vectors_BD, storage)
 
 
 def _check_vectors(vectors_BD: np.ndarray, name: Callable[[int], str]) -> None:

@@ -153,6 +153,19 @@ def put_into_cache(cache: Path, directory: Path, shard: Shard) -> None:
     _place(directory / shard.file, cache / shard.key[:2] / f"{shard.key}.{shard.sha256}.npy")
 
 
+def is_cached(cache: Path, key: str) -> bool:
+    """Whether there is a shard of `key`, whole or damaged."""
+    return any((cache / key[:2]).glob(f"{key}.*.npy"))
+
+
+def write_into_cache(cache: Path, key: str, array: np.ndarray) -> None:
+    """Adds a shard that lies nowhere else."""
+    path = cache / f"{key}-{uuid.uuid4().hex}.npy"
+    shard = write_shard(path, array, key=key)
+    put_into_cache(cache, cache, shard)
+    path.unlink()
+
+
 def _place(source: Path, target: Path) -> None:
     """`target` becomes a link to `source` or a copy of it; links are safe because a shard is never written
     in place.

@@ -1,5 +1,6 @@
 """What a fine-tuning's config says about mining, for the trainer and for whoever mines beside it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from conan_train.finetune.config import FinetuneConfig
 from conan_train.negatives.depth.budget import refresh_budget
 from conan_train.negatives.depth.window import WindowMiner
 from conan_train.negatives.miner import FullMiner, Miner
+from conan_train.negatives.sharing import SharedShards
 from conan_train.tasks.plan import QueryPlan, turns_before
 from conan_train.tasks.retrieval import query_plan
 
@@ -79,11 +81,27 @@ def window(config: FinetuneConfig, mined: MinedSet, step: int) -> np.ndarray:
     return mined.plan.queries_between(first, last)
 
 
-def make_miner(config: FinetuneConfig, pairs: PairSet, *, folder: Path, device: str) -> Miner:
-    """The miner of a set, with `folder` for what it keeps and a search on `device`."""
+def make_miner(
+    config: FinetuneConfig,
+    pairs: PairSet,
+    *,
+    folder: Path,
+    device: str,
+    shared: Callable[[int], SharedShards] | None = None,
+) -> Miner:
+    """The miner of a set, with `folder` for what it keeps and a search on `device`; one that encodes everything does
+    so with all that take part in the `shared` vectors of a step.
+    """
     memory = parse_memory(config.memory)
     if config.refresh.depth == "full":
-        return FullMiner(pairs=pairs, selection=config.select, memory=memory, device=device, folder=folder)
+        return FullMiner(
+            pairs=pairs,
+            selection=config.select,
+            memory=memory,
+            device=device,
+            folder=folder,
+            shared=shared,
+        )
     budget = refresh_budget(
         share=config.refresh.budget,
         steps=config.mine_every,

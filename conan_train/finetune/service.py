@@ -21,6 +21,7 @@ from conan_train.negatives.claim import Claims
 from conan_train.negatives.config import MineServiceConfig
 from conan_train.negatives.inbox import Inbox
 from conan_train.negatives.service import Service
+from conan_train.negatives.sharing import SharedShards
 from conan_train.negatives.snapshot import Snapshot, load_snapshot
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def mine_service(config: MineServiceConfig) -> None:
 
 
 def _service(config: FinetuneConfig, inbox: Inbox, folder: Path, device: str) -> Service:
+    claims = Claims(inbox.claims)
     base = open_base(config)
     base.trained.to(device).eval()
 
@@ -56,7 +58,16 @@ def _service(config: FinetuneConfig, inbox: Inbox, folder: Path, device: str) ->
         return CheckpointEncoder(base.trained.embedder, base.tokenizer, batch_tokens=config.bucket_tokens)
 
     def miner_of(mined: MinedSet) -> object:
-        return make_miner(config, mined.pairs, folder=folder / mined.name, device=device)
+        return make_miner(
+            config,
+            mined.pairs,
+            folder=folder / mined.name,
+            device=device,
+            shared=lambda step: shared_of(mined, step),
+        )
+
+    def shared_of(mined: MinedSet, step: int) -> SharedShards:
+        return SharedShards(folder=inbox.shards(mined.name, step), claims=claims)
 
     return Service(
         inbox=inbox,
@@ -64,7 +75,8 @@ def _service(config: FinetuneConfig, inbox: Inbox, folder: Path, device: str) ->
         encoder_of=encoder_of,
         miner_of=miner_of,  # type: ignore[arg-type]
         window_of=lambda mined, step: window(config, mined, step),  # type: ignore[arg-type]
-        claims=Claims(inbox.claims),
+        claims=claims,
+        shared_of=shared_of if config.refresh.depth == "full" else None,  # type: ignore[arg-type]
     )
 
 

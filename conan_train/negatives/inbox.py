@@ -4,6 +4,7 @@
     RUN.mining/weights/step-*/       weights, from the trainer (see `snapshot`)
     RUN.mining/negatives/gen-*/      generations, from the services
     RUN.mining/claims/               who mines what (see `claim`)
+    RUN.mining/shards/SET-STEP/      vectors of a refresh that several encode (see `sharing`)
     RUN.mining/services/NAME/        what a service keeps
 
 It lies beside the run and not in it: a run becomes an artifact by one rename, and a service that writes at that
@@ -51,6 +52,15 @@ class Inbox:
     @property
     def claims(self) -> Path:
         return self.folder / "claims"
+
+    def shards(self, name: str, step: int) -> Path:
+        """Vectors of the refresh of that set with the weights of that step."""
+        return self.folder / "shards" / f"{name}-{step:08d}"
+
+    def shared_step(self, name: str) -> int | None:
+        """The newest step whose vectors of that set are there, or come."""
+        steps = (int(path.name.rpartition("-")[2]) for path in (self.folder / "shards").glob(f"{name}-*"))
+        return max(steps, default=None)
 
     def generations(self, store: str) -> Path:
         """Where services put what they mined for the store of that name below the run."""

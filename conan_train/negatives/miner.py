@@ -9,7 +9,9 @@ the other processes. It mines the same from the same weights, wherever it is cal
 documents are encoded again and compared with what is about to be searched.
 """
 
+import functools
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +28,7 @@ from conan_data.mining.search.exact import ExactSearcher
 from conan_data.mining.selection import Pools
 from conan_data.pairs.pair_set import PairSet
 from conan_train.negatives.generation import Generation
+from conan_train.negatives.sharing import SharedShards
 
 # S documents of a sample, D dimensions
 
@@ -73,23 +76,29 @@ class FullMiner:
     """Where the search computes."""
     folder: Path
     """Vectors lie here while they are used; a mining that was killed goes on with them."""
+    shared: Callable[[int], SharedShards] | None = None
+    """Those of the refresh at a step, where other services take part in the encoding."""
 
     def mine(self, encoder: Encoder, *, step: int, window: np.ndarray | None, previous: Generation) -> Mining:
         data = self.pairs.data
         texts, ids = document_texts(data.corpus), data.corpus.column("_id")
-        queries = encode_to_shards(
-            encoder,
-            data.queries.column("text"),
-            data.queries.column("_id"),
-            self.folder / "queries",
-            kind="query",
+        encode = functools.partial(encode_to_shards, encoder)
+        shared = self.shared(step) if self.shared is not None else None
+        if shared is not None:
+            shared.open()
+            shared.fill(encoder, data)
+            encode = functools.partial(encode, shard_size=shared.shard_size, cache=shared.folder)
+        queries = encode(
+            data.queries.column("text"), data.queries.column("_id"), self.folder / "queries", kind="query"
         )
-        documents = encode_to_shards(encoder, texts, ids, self.folder / "corpus", kind="document")
+        documents = encode(texts, ids, self.folder / "corpus", kind="document")
         check_fresh(encoder, data.corpus, documents, step=step)
         searcher = ExactSearcher(memory=self.memory, device=self.device)
         pools = pools_of_vectors(queries, documents, self.pairs.arrays, self.selection, searcher=searcher)
         del queries, documents
         shutil.rmtree(self.folder)
+        if shared is not None:
+            shared.remove()
         return Mining(
             pools=pools, num_documents=data.corpus.num_rows, num_queries=data.queries.num_rows, depth="full"
         )

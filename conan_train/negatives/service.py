@@ -2,7 +2,8 @@
 
 A service owes nobody anything. It may be late, be killed, find its weights deleted under its hands or the disk full:
 it says so and goes on with the next weights, and one that is started again goes on with the vectors that it has. What
-it publishes is whole or not there. Any number of services may serve a run; a claim keeps them from doing the same.
+it publishes is whole or not there. Any number of services may serve a run; a claim keeps them from doing the same, and
+one that finds a refresh under way takes part in its encoding (see `sharing`).
 """
 
 import logging
@@ -28,7 +29,8 @@ from conan_train.negatives.generation import (
 )
 from conan_train.negatives.inbox import Inbox, generations_in
 from conan_train.negatives.miner import Miner
-from conan_train.negatives.snapshot import Snapshot, newest_snapshot
+from conan_train.negatives.sharing import SharedShards
+from conan_train.negatives.snapshot import Snapshot, newest_snapshot, snapshot_of
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,9 @@ class Service:
     miner_of: Callable[[Served], Miner]
     window_of: Callable[[Served, int], np.ndarray]
     claims: Claims
+    shared_of: Callable[[Served, int], SharedShards] | None = None
+    """Vectors of the refresh at a step, where all services encode them together."""
+    _helped: set[tuple[str, int]] = field(default_factory=set)
     _miners: dict[str, Miner] = field(default_factory=dict)
 
     def run(self, *, once: bool, poll: float) -> None:
@@ -83,12 +88,25 @@ class Service:
         for served in self.sets:
             if self._newest_step(served) >= snapshot.step:
                 continue
-            with self.claims.taken(f"{served.name}-{snapshot.step:08d}") as is_ours:
+            # Where all encode together, a refresh with older weights comes first: two at once would both be late.
+            name = served.name if self.shared_of else f"{served.name}-{snapshot.step:08d}"
+            with self.claims.taken(name) as is_ours:
                 # Looked at again, for it may have been mined by whoever had the claim.
                 if is_ours and self._newest_step(served) < snapshot.step:
                     self._mine(served, snapshot)
                     did = True
+            if not is_ours:
+                self._help(served)
         return did
+
+    def _help(self, served: Served) -> None:
+        """Once for a refresh, for what is left then is search; not where its weights are gone by now."""
+        step = self.inbox.shared_step(served.name)
+        if self.shared_of is None or step is None or (served.name, step) in self._helped:
+            return
+        if (snapshot := snapshot_of(self.inbox.weights, step)) is not None:
+            self.shared_of(served, step).fill(self.encoder_of(snapshot), served.pairs.data)
+            self._helped.add((served.name, step))
 
     def _mine(self, served: Served, snapshot: Snapshot) -> None:
         start = time.monotonic()

@@ -140,6 +140,12 @@ def newest_snapshot(weights: Path) -> Snapshot | None:
     return None
 
 
+def snapshot_of(weights: Path, step: int) -> Snapshot | None:
+    """That of a step; None where it is gone."""
+    folder = weights / f"step-{step:08d}"
+    return Snapshot(folder, step) if (folder / STATE).is_file() else None
+
+
 def load_snapshot(snapshot: Snapshot, model: torch.nn.Module) -> None:
     """Puts the weights into `model`, whole. Raises `UserError` where it is damaged, or was deleted meanwhile: take
     another one then, for `model` may hold half of it.

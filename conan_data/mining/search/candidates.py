@@ -11,18 +11,21 @@ import torch
 
 
 class Candidates:
-    """Of B queries. What was left out of a query's buffer has a score of at most its cutoff."""
+    """Of B queries. What was left out of a query's buffer has a score of at most its cutoff, in float32 or exactly."""
 
     def __init__(self, num_queries: int, *, keep: int, cutoff_B: torch.Tensor | None = None) -> None:
         self.keep = keep
         self.scores_BW = torch.full((num_queries, 2 * keep), -torch.inf)
         self.rows_BW = torch.zeros((num_queries, 2 * keep), dtype=torch.int32)
+        self.exact_B = torch.ones(num_queries, dtype=torch.bool)
+        """Whether all of a query's scores are exact."""
         self.filled_B = torch.zeros(num_queries, dtype=torch.int64)
         self.cutoff_B = torch.full((num_queries,), -torch.inf) if cutoff_B is None else cutoff_B.clone()
 
     def add(self, tile: slice, queries_n: torch.Tensor, rows_n: torch.Tensor, scores_n: torch.Tensor) -> None:
-        """Adds pairs, ordered by query (numbered from the start of the tile), at most `keep` of a query."""
+        """Adds pairs with scores that are not exact, ordered by query (numbered from the start of the tile), at most `keep` of a query."""
         counts_T = torch.bincount(queries_n, minlength=tile.stop - tile.start)
+        self.exact_B[tile] &= counts_T == 0
         if int((self.filled_B[tile] + counts_T).amax()) > 2 * self.keep:
             self.compact(tile)
         starts_T = self.filled_B[tile] - (counts_T.cumsum(0) - counts_T)

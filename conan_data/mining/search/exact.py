@@ -10,7 +10,8 @@ descending, row ascending).
 How: a float16 number is a multiple of 2**-24, so a product of two is a multiple of 2**-48, and for vectors of
 length about 1 no partial sum exceeds 2: float64 holds all of them exactly, in any order. A whole search in
 float64 is slow, so the documents are screened first, and the best k + `SPARE` of each query are scored again
-in float64. Screening is a float32 product, or one of 8-bit integers where the CPU has fast ones (see `int8`).
+in float64. Screening is a float32 product, or one of 8-bit integers where the CPU has fast ones (see `int8`), after
+which the few in doubt are scored in float64 at once.
 Every document that was left out has a float32 score of at most the cutoff; if the k-th exact score is over
 cutoff + the error bound of the float32 product, nothing is missing. Queries for which that does not hold
 (many equal or almost equal scores around rank k) are searched again in float64 as a whole.
@@ -145,22 +146,25 @@ class ExactSearcher:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """int64 [B, k] keys, and bool [B]: whether no document can be missing among them."""
         if self._streams:
-            scores_BM, rows_BM, cutoffs_B = self._stream(
+            scores_BM, rows_BM, cutoffs_B, exact_B = self._stream(
                 queries_BD, documents, guesses_B, num_candidates=num_candidates, sizes=sizes, pool=pool
             )
         else:
             scores_BM, rows_BM = self._screen(
                 queries_BD, documents, num_candidates=num_candidates, sizes=sizes
             )
-            cutoffs_B = scores_BM.amin(dim=1)
+            cutoffs_B, exact_B = scores_BM.amin(dim=1), torch.zeros(len(queries_BD), dtype=torch.bool)
         bound = error_bound(documents.dimension, self.device)
         keys_Bk = torch.empty((len(queries_BD), k), dtype=torch.int64)
         complete_B = torch.empty(len(queries_BD), dtype=torch.bool)
 
         def rescore(tile: slice) -> None:
-            screened_TM, rows_TM = _not_out(scores_BM[tile].cpu(), rows_BM[tile].cpu(), k=k, bound=bound)
+            screened_TM, rows_TM = scores_BM[tile].cpu(), rows_BM[tile].cpu()
+            exact_TM = screened_TM.double()
+            if not bool(exact_B[tile].all()):
+                screened_TM, rows_TM = _not_out(screened_TM, rows_TM, k=k, bound=bound)
+                exact_TM = score_rows(queries_BD[tile], documents, rows_TM, device=self._exact_device)
             missing_TM = screened_TM == -torch.inf
-            exact_TM = score_rows(queries_BD[tile], documents, rows_TM, device=self._exact_device)
             exact_TM = exact_TM.masked_fill(missing_TM, -torch.inf)
             rows_TM = rows_TM.masked_fill(missing_TM, -1)
             keys_Bk[tile] = encode_keys(exact_TM.float(), rows_TM).sort(dim=1, descending=True).values[:, :k]
@@ -221,17 +225,20 @@ class ExactSearcher:
         num_candidates: int,
         sizes: Plan,
         pool: Executor,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """As `_screen`, and float32 [B]: the cutoffs. Where fewer are over a guess, the scores end in -inf."""
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """As `_screen`, and of each query [B] the cutoff, and whether its scores are exact. Where fewer are over a
+        guess, the scores end in -inf.
+        """
         found = Candidates(len(queries_BD), keep=num_candidates, cutoff_B=guesses_B)
         tiles = _shared_tiles(len(queries_BD), sizes)
         in_int8 = self.screening == "int8"
         make = partial(make_block, rounded=in_int8)
 
-        def round_tile(tile: slice) -> int8.Rounded | None:
-            return int8.round_rows(_tensor(queries_BD[tile], "cpu").float()) if in_int8 else None
+        def prepare(tile: slice) -> tuple[torch.Tensor, int8.Rounded | None]:
+            queries_TD = _tensor(queries_BD[tile], "cpu").float()
+            return queries_TD, int8.round_rows(queries_TD) if in_int8 else None
 
-        rounded = list(pool.map(round_tile, tiles))
+        queries = list(pool.map(prepare, tiles))
         num_blocks = -(-len(documents) // sizes.block)
         blocks = progress(documents.blocks(sizes.block), "searching", total=num_blocks, unit="block")
         coming: Future[Block] | None = pool.submit(make, *next(blocks))
@@ -239,8 +246,7 @@ class ExactSearcher:
             block = coming.result()
 
             def screen(number: int, block: Block = block) -> None:
-                queries_TD = _tensor(queries_BD[tiles[number]], "cpu").float()
-                screen_block(found, tiles[number], queries_TD, rounded[number], block)
+                screen_block(found, tiles[number], *queries[number], block)
 
             # The next block is made meanwhile, so that no thread waits for it.
             following = next(blocks, None)
@@ -249,7 +255,8 @@ class ExactSearcher:
                 pass
         for _ in pool.map(found.compact, tiles):
             pass
-        return found.scores_BW[:, :num_candidates], found.rows_BW[:, :num_candidates], found.cutoff_B
+        scores_BM, rows_BM = found.scores_BW[:, :num_candidates], found.rows_BW[:, :num_candidates]
+        return scores_BM, rows_BM, found.cutoff_B, found.exact_B
 
     def _search_exactly(
         self, queries_BD: np.ndarray, documents: Embeddings, *, k: int, sizes: Plan

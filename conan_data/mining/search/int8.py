@@ -13,18 +13,20 @@ query and group, and never to the products.
 Legend: T queries of a tile, C documents of a block, G groups of a block, D dimensions, n rows.
 """
 
+import logging
 from typing import NamedTuple
 
 import torch
 
-GROUP = 32
-"""Documents that are compared with one threshold; a block is a multiple of it."""
+from conan_data.mining.search import GROUP
+
+log = logging.getLogger(__name__)
+
 _LENGTH = 1.011
 """Vectors are within 1% of length 1, and float16 rounds."""
 _SLACK = 1.001
 _ROWS = 256
 """Rows that are rounded at a time, so that they stay in the cache."""
-_NEVER = 2.0**30
 
 
 class Rounded(NamedTuple):
@@ -40,12 +42,19 @@ class Rounded(NamedTuple):
 
 def available() -> bool:
     """Whether this CPU multiplies 8-bit integers without an overflow of the intermediate 16-bit sums, and
-    fast.
+    fast, and numba is there to look at the products.
     """
     supported = getattr(torch.cpu, "_is_vnni_supported", None) or getattr(
         torch.cpu, "_is_avx512_vnni_supported", None
     )
-    return bool(supported and supported()) and hasattr(torch, "_int_mm")
+    if not (supported and supported() and hasattr(torch, "_int_mm")):
+        return False
+    try:
+        from conan_data.mining.search import kernel  # noqa: F401
+    except ImportError as error:
+        log.warning("searching without numba (%s); with it, this is twice as fast", error)
+        return False
+    return True
 
 
 def largest(vectors_nD: torch.Tensor) -> torch.Tensor:
@@ -86,10 +95,13 @@ def error_bounds(queries: Rounded, documents: Rounded) -> torch.Tensor:
     return (_LENGTH * other_G + own_T1 * (_LENGTH + other_G)) * _SLACK + 1e-6
 
 
-def least_products(cutoff_T: torch.Tensor, queries: Rounded, documents: Rounded) -> torch.Tensor:
-    """int32 [T, G]: a document whose integer product is below it has a score of at most the cutoff.
+def least_factors(
+    cutoff_T: torch.Tensor, queries: Rounded, documents: Rounded
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """float64 [T, 2] and [2, G]: a document whose integer product is over 1 below their product has a score of
+    at most the cutoff.
 
-    This is (cutoff - error bound) / (query's scale * group's scale), as one product of matrices.
+    This is (cutoff - error bound) / (query's scale * group's scale); the 1 is for the rounding of the divisions.
     """
     own_T, other_G, per_T, per_G = (
         values.double()
@@ -103,6 +115,4 @@ def least_products(cutoff_T: torch.Tensor, queries: Rounded, documents: Rounded)
     left_T2 = torch.stack(
         ((cutoff_T - _LENGTH * _SLACK * own_T - 1e-6) * per_T, -_SLACK * (_LENGTH + own_T) * per_T), dim=1
     )
-    right_2G = torch.stack((per_G, other_G * per_G))
-    # One below, for the rounding of the divisions; a pair more costs nothing.
-    return (left_T2 @ right_2G).floor_().sub_(1).clamp_(-_NEVER, _NEVER).int()
+    return left_T2, torch.stack((per_G, other_G * per_G))

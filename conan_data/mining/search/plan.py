@@ -34,8 +34,8 @@ def plan(memory: int, *, dimension: int, num_candidates: int, device: str, threa
     smallest do not.
 
     A block costs its float32 and 8-bit forms, of two blocks on a CPU, or its float64 form; a tile its scores
-    and the pairs that are looked at, or the candidates of two steps; a query of the pass its candidates and
-    result. `threads` tiles are worked on at a time.
+    and the pairs that are looked at, or the candidates of two steps; a query of the pass its forms,
+    candidates and result. `threads` tiles are worked on at a time.
     """
     kind = torch.device(device).type
     block, tile = _MAX_BLOCK.get(kind, 8192), _MAX_TILE.get(kind, 256)

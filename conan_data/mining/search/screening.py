@@ -11,15 +11,14 @@ Legend: T queries of a tile, C documents of a block, G groups of g documents, D 
 and a document, m pairs of a query and a group, S sampled documents.
 """
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from conan_data.mining.search import int8
+from conan_data.mining.search import GROUP, int8
 from conan_data.mining.search.candidates import Candidates
-from conan_data.mining.search.int8 import GROUP, Rounded
+from conan_data.mining.search.int8 import Rounded
 from conan_data.mining.search.rescore import to_tensor
 
 _SAMPLED, _SAMPLE = 32, 2048
@@ -56,34 +55,43 @@ def screen_block(
     candidates: Candidates, tile: slice, queries_TD: torch.Tensor, rounded: Rounded | None, block: Block
 ) -> None:
     """Adds to `candidates` what of a block is over a query's cutoff; `rounded` are the queries."""
-    cutoff_T = candidates.cutoff_B[tile]
-    found = None
-    if rounded is not None and block.rounded is not None and bool(torch.isfinite(cutoff_T).all()):
-        found = _found_in_int8(cutoff_T, queries_TD, rounded, block, keep=candidates.keep)
-    if found is None:
-        found = _found_in_float32(cutoff_T, queries_TD, block, keep=candidates.keep)
-    queries_n, columns_n, scores_n = found
-    candidates.add(tile, queries_n, block.rows_C[columns_n], scores_n)
+    done = 0
+    if rounded is not None and bool(torch.isfinite(candidates.cutoff_B[tile]).all()):
+        done = _screen_in_int8(candidates, tile, queries_TD, rounded, block)
+    if done < len(queries_TD):
+        rest = slice(tile.start + done, tile.stop)
+        found = _found_in_float32(candidates.cutoff_B[rest], queries_TD[done:], block, keep=candidates.keep)
+        queries_n, columns_n, scores_n = found
+        candidates.add(rest, queries_n, block.rows_C[columns_n], scores_n)
 
 
-def _found_in_int8(
-    cutoff_T: torch.Tensor, queries_TD: torch.Tensor, rounded: Rounded, block: Block, *, keep: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-    """(queries, columns, scores) [n] of all that is over the cutoff, ordered by query; None where that is too
-    much.
-    """
+def _screen_in_int8(
+    candidates: Candidates, tile: slice, queries_TD: torch.Tensor, rounded: Rounded, block: Block
+) -> int:
+    """As `screen_block`, for so many of the first queries as had few documents in doubt."""
+    from conan_data.mining.search import kernel
+
     assert block.rounded is not None
     products_TC = torch._int_mm(rounded.integers, block.rounded.integers.T)
-    pairs = _reaching(products_TC, int8.least_products(cutoff_T, rounded, block.rounded))
-    if pairs is None:
-        return None
-    return _over(cutoff_T, *pairs, pair_products(queries_TD, block.vectors_CD, *pairs), block, keep=keep)
+    factors = int8.least_factors(candidates.cutoff_B[tile], rounded, block.rounded)
+    arrays = (
+        *(
+            products_TC.view(len(products_TC), -1, GROUP),
+            *factors,
+            queries_TD,
+            block.vectors_CD,
+            block.rows_C,
+        ),
+        *(candidates.cutoff_B[tile], candidates.scores_BW[tile], candidates.rows_BW[tile]),
+        candidates.filled_B[tile],
+    )
+    return kernel.add_reaching(*(array.numpy() for array in arrays), products_TC.numel() // _DENSE)
 
 
 def _found_in_float32(
     cutoff_T: torch.Tensor, queries_TD: torch.Tensor, block: Block, *, keep: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """As `_found_in_int8`; of too many the best."""
+    """(queries, columns, scores) [n] of all that is over the cutoff, ordered by query; of too many the best."""
     scores_TC = queries_TD @ block.vectors_CD.T
     num_groups = scores_TC.shape[1] // GROUP
     if (pairs := _reaching(scores_TC, cutoff_T[:, None].expand(-1, num_groups))) is not None:
@@ -126,23 +134,6 @@ def _over(
     if len(queries_n) > keep and int(torch.bincount(queries_n).amax()) > keep:
         return None
     return queries_n, columns_n, scores_n
-
-
-def pair_products(
-    queries_TD: torch.Tensor, documents_CD: torch.Tensor, queries_n: torch.Tensor, columns_n: torch.Tensor
-) -> torch.Tensor:
-    """float32 [n]: products of single pairs, ordered by query: a product at the places of a sparse matrix, for
-    which no row is copied.
-    """
-    shape = (len(queries_TD), len(documents_CD))
-    ends_T = torch.bincount(queries_n, minlength=shape[0]).cumsum(0)
-    bounds_T = torch.cat((torch.zeros(1, dtype=torch.int64), ends_T))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support")
-        places = torch.sparse_csr_tensor(
-            bounds_T, columns_n, torch.zeros(len(columns_n)), size=shape, check_invariants=False
-        )
-    return torch.sparse.sampled_addmm(places, queries_TD, documents_CD.T, beta=0).values()
 
 
 def sample_rows(num_documents: int, k: int) -> tuple[np.ndarray, int] | None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from conan_data.errors import UserError
 from conan_data.mining.embeddings import Embeddings
-from conan_data.mining.search import int8, screening
+from conan_data.mining.search import GROUP, int8, screening
 from conan_data.mining.search.candidates import Candidates
 from conan_data.mining.search.exact import ExactSearcher, error_bound
 from conan_data.mining.search.hits import decode_keys, encode_keys
@@ -143,8 +143,8 @@ def test_a_screening_that_breaks_its_promise_is_noticed(monkeypatch: pytest.Monk
     stream = ExactSearcher._stream
 
     def blind(self: ExactSearcher, *args: object, **options: object) -> tuple[torch.Tensor, ...]:
-        scores, _, cutoffs = stream(self, *args, **options)
-        return scores, torch.arange(scores.shape[1], dtype=torch.int32).expand(scores.shape), cutoffs
+        scores, _, *rest = stream(self, *args, **options)
+        return scores, torch.arange(scores.shape[1], dtype=torch.int32).expand(scores.shape), *rest
 
     monkeypatch.setattr(ExactSearcher, "_stream", blind)
     hits = ExactSearcher(memory=10**8, screening="float32").search(queries, split(documents, []), k=12)
@@ -226,16 +226,11 @@ needs_int8 = pytest.mark.skipif(not int8.available(), reason="no fast 8-bit prod
 
 
 @needs_int8
-def test_integers_that_break_their_promise_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pairs whose float32 score is wrong, and a guess that is far too high, lead to another search."""
+def test_a_guess_that_is_far_too_high_leads_to_another_search(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(8)
     queries, documents = unit(rng, 40), unit(rng, 9000)
     expected = fast_brute_force(queries, documents, 12)[1]
-    products = screening.pair_products
-    monkeypatch.setattr(screening, "pair_products", lambda *args: products(*args) + 0.01)
     searcher = ExactSearcher(memory=10**8, screening="int8")
-    np.testing.assert_array_equal(searcher.search(queries, split(documents, []), k=12).rows, expected)
-    monkeypatch.undo()
     monkeypatch.setattr(ExactSearcher, "_guess", lambda self, queries, *args, **rest: torch.full((40,), 0.95))
     np.testing.assert_array_equal(searcher.search(queries, split(documents, []), k=12).rows, expected)
 
@@ -250,14 +245,15 @@ def test_a_product_of_rounded_vectors_is_within_its_bound(outlier: float) -> Non
     queries = int8.round_rows(torch.from_numpy(vectors[:100]).float())
     documents = int8.round_groups(torch.from_numpy(vectors[100:292]).float())
     products = torch._int_mm(queries.integers, documents.integers.T).double()
-    scale = documents.scale.double().repeat_interleave(int8.GROUP)
+    scale = documents.scale.double().repeat_interleave(GROUP)
     rounded = products * queries.scale[:, None].double() * scale
     error = (rounded - torch.from_numpy(exact[:, :192])).abs()
-    bound = int8.error_bounds(queries, documents).repeat_interleave(int8.GROUP, dim=1)
+    bound = int8.error_bounds(queries, documents).repeat_interleave(GROUP, dim=1)
     assert (error <= bound).all() and error.max() > 0.1 * bound.min()
     # Every document over the cutoff has a product that reaches the least one, and hardly others do.
     cutoff = torch.from_numpy(np.quantile(exact, 0.9, axis=1)).float()
-    least = int8.least_products(cutoff, queries, documents).repeat_interleave(int8.GROUP, dim=1)
+    left, right = int8.least_factors(cutoff, queries, documents)
+    least = (left @ right - 1).repeat_interleave(GROUP, dim=1)
     over = torch.from_numpy(exact[:, :192]) > cutoff[:, None]
     assert (products >= least)[over].all()
     assert ((rounded + bound > cutoff[:, None]) | (products < least + 2)).all()
@@ -289,6 +285,32 @@ def test_candidates_are_the_best_whatever_the_order_they_come_in(keep: int) -> N
     best = np.argsort(-scores, axis=1)[:, :keep]
     np.testing.assert_array_equal(np.sort(found.rows_BW[:, :keep].numpy()), np.sort(best))
     np.testing.assert_array_equal(found.cutoff_B.numpy(), np.sort(scores)[:, -keep])
+
+
+@needs_int8
+@pytest.mark.parametrize("falls", [False, True])
+def test_the_kernel_keeps_the_best_when_a_buffer_is_full_many_times_in_a_block(falls: bool) -> None:
+    """Scores that rise along the block, so that nearly all are better than what is kept; or that fall."""
+    rng = np.random.default_rng(10)
+    query = unit(rng, 1, 64).astype(np.float32)
+    away = unit(rng, 320, 64).astype(np.float32)
+    documents = query * np.linspace(0.2, 0.9, 320)[:, None] + 0.3 * away
+    documents /= np.linalg.norm(documents, axis=1, keepdims=True)
+    documents = torch.from_numpy(documents.astype(np.float16)).float()
+    documents = documents.flip(0) if falls else documents
+    scores = documents.double().numpy() @ query[0].astype(np.float64)
+    for guess in (-1.0, float(np.sort(scores)[-100])):
+        found = Candidates(1, keep=7, cutoff_B=torch.full((1,), guess))
+        block = screening.Block(documents, torch.arange(320, dtype=torch.int32), int8.round_groups(documents))
+        queries = torch.from_numpy(query)
+        screening.screen_block(found, slice(0, 1), queries, int8.round_rows(queries), block)
+        assert guess < found.cutoff_B.item() < np.sort(scores)[-7]
+        found.compact(slice(0, 1))
+        assert set(found.rows_BW[0, :7].tolist()) == set(np.argsort(scores)[-7:].tolist())
+        assert found.exact_B.all()
+        np.testing.assert_array_equal(
+            np.sort(found.scores_BW[0, :7].numpy()), np.sort(scores)[-7:].astype(np.float32)
+        )
 
 
 _PEAK = """
