@@ -3,6 +3,8 @@ table to fill in.
 """
 
 import json
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,15 @@ from conan_data.audit import figures
 from conan_data.audit.config import AuditConfig
 from conan_data.audit.labels import read_labels, write_to_label
 from conan_data.audit.leaks import Leak, count_leaks, find_leaks
-from conan_data.audit.margins import suggest_margins
+from conan_data.audit.margins import margins_recipe, suggest_margins
 from conan_data.audit.pairs import Pairs, read_pairs
 from conan_data.audit.rate import draw_sample, false_rate, strata_of
 from conan_data.audit.triples import choose_queries, triples
 from conan_data.judging.judge import judge_inputs, open_judge, pairs_of
-from conan_data.mining.selection import KEPT, REASONS
+from conan_data.mining.selection import KEPT, MEANINGS, REASONS
 from conan_data.sources import expand, resolve
+
+log = logging.getLogger(__name__)
 
 KIND = "audit"
 PAGE, NUMBERS, TO_LABEL = "report.html", "audit.json", "to_label.tsv"
@@ -65,6 +69,10 @@ def audit(config: AuditConfig) -> Path:
             title="Audit of negatives",
             numbers=numbers,
             kept_reasons=KEPT,
+            meanings=MEANINGS,
+            num_scored=sum(row["negative"] is not None for row in numbers["scores"].values()),
+            num_shown=figures.MOST_LANGUAGES,
+            recipe=margins_recipe(numbers["margins"]),
             figures={
                 "scores": figures.score_histograms(pairs),
                 "ranks": figures.ranks(pairs),
@@ -79,7 +87,22 @@ def audit(config: AuditConfig) -> Path:
         )
         (build.dir / PAGE).write_text(text, encoding="utf-8")
         num_queries = int((pairs.sizes > 0).sum())
+        log.info("%s; to read: %s", headline(numbers), build.out / PAGE)
         return build.publish(rows=artifact.Rows(read=num_queries, kept=num_queries))
+
+
+def headline(numbers: Mapping[str, Any]) -> str:
+    """What a person wants to know first, in a line."""
+    found = f"{numbers['negatives']:,} negatives of {numbers['queries_with_negatives']:,} queries"
+    judged = numbers["false_negatives"]
+    rate = judged["all"]
+    if rate["value"] is None:
+        return f"{found}, none judged: fill in {TO_LABEL} and name it with --labels, or name a judge"
+    low, high = (f"{100 * rate[end]:.1f}" for end in ("low", "high"))
+    return (
+        f"{found}, {100 * rate['value']:.1f}% of them answers ({100 * judged['confidence']:.0f}% interval {low} to "
+        f"{high}, {rate['num_labels']:,} labels by {judged['judge']})"
+    )
 
 
 def measure(

@@ -1,12 +1,16 @@
 """The audit end to end, on a set whose false negatives, leaks and margins are known."""
 
 import csv
+import html
 import json
+import logging
+import re
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from conan_data import artifact
 from conan_data.audit import audit as stage
@@ -16,6 +20,7 @@ from conan_data.errors import UserError
 from conan_data.mining import mine as mining
 from conan_data.mining.config import MineConfig, SelectionConfig
 from conan_data.mining.hash_encoder import HashEncoder
+from conan_data.mining.selection import MEANINGS
 
 NUM_QUERIES = 60
 
@@ -128,6 +133,52 @@ def test_labels_find_the_planted_false_negatives(mined: Path, tmp_path: Path) ->
     assert false[ratios <= everything["margin"]].mean() <= 0.1 < false.mean()
     page = (out / "report.html").read_text()
     assert "judged an answer" in page and page.count("<svg") == 5
+
+
+def test_the_page_says_what_to_do_next(mined: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    numbers, first = run(mined, tmp_path / "first", sample=150)
+    assert any("none judged: fill in to_label.tsv" in message for message in caplog.messages)
+    fill_in(first / "to_label.tsv", tmp_path / "filled.tsv")
+    numbers, out = run(mined, tmp_path / "second", sample=150, labels=str(tmp_path / "filled.tsv"))
+    rate = numbers["false_negatives"]["all"]
+    words = f"{100 * rate['value']:.1f}% of them answers (95% interval {100 * rate['low']:.1f} to"
+    assert any(words in message and "150 labels" in message for message in caplog.messages)
+    page = (out / "report.html").read_text()
+    (recipe,) = re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL)
+    selected = SelectionConfig(**yaml.safe_load(html.unescape(recipe))["select"])
+    suggested = {row["language"]: row["margin"] for row in numbers["margins"]}
+    assert selected.margin == suggested.pop("all") and selected.margin_by_language == suggested
+    met = {reason for reason, count in numbers["candidates"].items() if count}
+    assert {"kept:rank", "known-positive", "false-negative"} <= met
+    assert all(MEANINGS[reason] in page for reason in met)
+    assert "languages with most queries" not in page
+
+
+def test_languages_that_are_not_drawn_are_told_of(tmp_path: Path) -> None:
+    """A set of as many languages as queries, all with scores, of which a figure shows twelve."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mining, "load_encoder", lambda *_, **__: HashEncoder(dimension=512))
+        folder = write_set(tmp_path / "set")
+        rows = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()]
+        for place, row in enumerate(rows):
+            row["lang"] = f"x{chr(97 + place % 15)}"
+        (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (tmp_path / "model").mkdir()
+        many = mining.mine(
+            MineConfig(
+                out=tmp_path / "negatives",
+                data=str(folder),
+                model=str(tmp_path / "model"),
+                select=SelectionConfig(pool_size=5, depth=20),
+                device="cpu",
+            )
+        )
+    _, out = run(many, tmp_path / "audit")
+    assert (
+        "(the 12 of 15 languages with most queries; all are in the table)"
+        in (out / "report.html").read_text()
+    )
 
 
 @pytest.mark.parametrize(
