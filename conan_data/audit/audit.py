@@ -16,7 +16,7 @@ from conan_data.artifact import Build
 from conan_data.audit import figures
 from conan_data.audit.config import AuditConfig
 from conan_data.audit.labels import read_labels, write_to_label
-from conan_data.audit.leaks import Leak, count_leaks, find_leaks
+from conan_data.audit.leaks import Leak, count_leaks, find_leaks, shown_leaks
 from conan_data.audit.margins import margins_recipe, suggest_margins
 from conan_data.audit.pairs import Pairs, read_pairs
 from conan_data.audit.rate import draw_sample, false_rate, strata_of
@@ -31,7 +31,6 @@ KIND = "audit"
 PAGE, NUMBERS, TO_LABEL = "report.html", "audit.json", "to_label.tsv"
 _TEMPLATE = Path(__file__).parent / "page.html.jinja"
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_SHOWN_LEAKS = 10
 _POSITIVES_JUDGED = 100
 
 
@@ -70,6 +69,7 @@ def audit(config: AuditConfig) -> Path:
             numbers=numbers,
             kept_reasons=KEPT,
             meanings=MEANINGS,
+            most_dropped=most_dropped(numbers["candidates"]),
             num_scored=sum(row["negative"] is not None for row in numbers["scores"].values()),
             num_shown=figures.MOST_LANGUAGES,
             recipe=margins_recipe(numbers["margins"]),
@@ -82,7 +82,7 @@ def audit(config: AuditConfig) -> Path:
             },
             drawn=triples(pairs, drawn, judged.labels),
             suspects=triples(pairs, suspects, judged.labels),
-            leaks=_shown_leaks(leaks),
+            leaks=shown_leaks(leaks),
             config=build.header["config"],
         )
         (build.dir / PAGE).write_text(text, encoding="utf-8")
@@ -189,7 +189,8 @@ def _judge(config: AuditConfig, build: Build, pairs: Pairs, sample: np.ndarray) 
         recognised = float((known > config.judge.positive_over).mean()) if len(known) else None
     if config.labels:
         own = read_labels(config.labels, pairs)
-        names.append(f"{len(own):,} human labels")
+        file = Path(config.labels).name
+        names.append(f"hand ({len(own):,} in {file})" if judge is not None else f"hand ({file})")
         labels |= own
     return Judged(labels, " and ".join(names), num_failed, recognised)
 
@@ -200,9 +201,12 @@ def _scores(pairs: Pairs) -> dict[str, Any]:
 
     counts = np.bincount(pairs.arrays.query_languages, minlength=len(pairs.arrays.languages))
     by_name = dict(zip(pairs.arrays.languages, counts.tolist()))
+    counts = np.bincount(pairs.arrays.query_languages[pairs.sizes > 0], minlength=len(pairs.arrays.languages))
+    filled = dict(zip(pairs.arrays.languages, counts.tolist()))
     return {
         language: {
             "queries": by_name[language],
+            "with_negatives": filled[language],
             "negatives": int((pairs.languages == pairs.arrays.languages.index(language)).sum()),
             "quantiles": list(_QUANTILES),
             "positive": quantiles(positives),
@@ -218,20 +222,15 @@ def _candidates(pairs: Pairs) -> dict[str, int]:
     return {reason: counts[reason] for reason in REASONS if reason in counts}
 
 
+def most_dropped(candidates: Mapping[str, int]) -> str | None:
+    """The filter that took most of what could have been a negative."""
+    usable = ("known-positive", "beyond-pool", "not-sampled", *KEPT)
+    dropped = {reason: count for reason, count in candidates.items() if count and reason not in usable}
+    return max(dropped, key=lambda reason: dropped[reason]) if dropped else None
+
+
 def _mined_margin(pairs: Pairs) -> float | None:
     return pairs.manifest.get("config", {}).get("select", {}).get("margin")
-
-
-def _shown_leaks(leaks: list[Leak]) -> list[Leak]:
-    """Some of each kind, the worst kinds first."""
-    order = {("query", "query"): 0, ("negative", "answer"): 1, ("positive", "answer"): 2}
-    shown, seen = [], dict.fromkeys([*order, None], 0)
-    for leak in sorted(leaks, key=lambda leak: (order.get((leak.ours, leak.theirs), 3), -leak.similarity)):
-        kind = (leak.ours, leak.theirs) if (leak.ours, leak.theirs) in order else None
-        seen[kind] += 1
-        if seen[kind] <= _SHOWN_LEAKS:
-            shown.append(leak)
-    return shown
 
 
 def _inputs(config: AuditConfig) -> list[str | Path]:

@@ -98,6 +98,8 @@ def test_numbers_are_those_of_the_table(mined: Path, tmp_path: Path) -> None:
     assert numbers["distinct_negatives"] == len({document for _, document, *_ in pairs})
     german = [score for query, _, score, _ in pairs if int(query[1:]) % 2]
     assert numbers["scores"]["de"]["negatives"] == len(german)
+    with_some = {query for query, *_ in pairs}
+    assert numbers["scores"]["en"]["with_negatives"] == sum(int(query[1:]) % 2 == 0 for query in with_some)
     assert numbers["scores"]["de"]["negative"][2] == pytest.approx(np.median(german), abs=1e-4)
     assert numbers["candidates"] == artifact.open_artifact(mined).manifest["extra"]["candidates"]
     assert list(numbers["candidates"])[:2] == ["kept:rank", "kept:sampled"], "not in the order of the filters"
@@ -150,9 +152,25 @@ def test_the_page_says_what_to_do_next(mined: Path, tmp_path: Path, caplog: pyte
     suggested = {row["language"]: row["margin"] for row in numbers["margins"]}
     assert selected.margin == suggested.pop("all") and selected.margin_by_language == suggested
     met = {reason for reason, count in numbers["candidates"].items() if count}
-    assert {"kept:rank", "known-positive", "false-negative"} <= met
+    assert {"kept:rank", "known-positive"} <= met
     assert all(MEANINGS[reason] in page for reason in met)
-    assert "languages with most queries" not in page
+    assert "languages with most queries" not in page and "queries have no negatives" not in page
+    assert "150 labels by hand (filled.tsv)" in page
+
+
+def test_queries_without_negatives_are_warned_of(mined: Path, tmp_path: Path) -> None:
+    """Of a set with more than twice as many queries as were mined for."""
+    folder = write_set(tmp_path / "set")
+    with open(folder / "queries.jsonl", "a") as queries, open(folder / "qrels" / "train.tsv", "a") as qrels:
+        for n in range(NUM_QUERIES + 1):
+            queries.write(json.dumps({"_id": f"more{n}", "text": f"more of {n}", "lang": "fr"}) + "\n")
+            qrels.write(f"more{n}\ta0-0\t1\n")
+    numbers, out = run(mined, tmp_path / "audit", data=str(folder))
+    assert numbers["scores"]["fr"]["with_negatives"] == 0
+    assert "Over half of the queries have no negatives" in (out / "report.html").read_text()
+    counts = {"kept:rank": 50, "known-positive": 90, "false-negative": 70, "floor": 8, "beyond-pool": 80}
+    assert stage.most_dropped(counts) == "false-negative"
+    assert stage.most_dropped({"kept:rank": 3, "beyond-pool": 4, "floor": 0}) is None
 
 
 def test_languages_that_are_not_drawn_are_told_of(tmp_path: Path) -> None:
