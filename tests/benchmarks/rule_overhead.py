@@ -14,7 +14,9 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +45,7 @@ from tests.benchmarks.held_out import write_held_out
 # Q queries, B queries of a step, N negatives a query, P places of a pool
 
 SET = Path(__file__).parents[3] / "shared" / "data" / "retrieval" / "jaquad"
+PARTS = ("step", "alone", "stall")
 POOL, NUM_NEGATIVES, LARGE = 100, 7, 1024
 
 
@@ -148,8 +151,9 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=20)
     options.add_argument("--preset", default="nano", help="of the model whose steps are measured")
     options.add_argument("--stall-preset", default="tiny", help="of the model that is copied for the worker")
-    options.add_argument("--stall-steps", type=int, default=60)
+    options.add_argument("--stall-steps", type=int, default=120)
     options.add_argument("--mine-every", type=int, default=10)
+    options.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
     given = options.parse_args()
     if not SET.is_dir():
         print(f"skipped: {SET} is not there")
@@ -157,7 +161,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        for name, num_passages, num_queries in (("set", 4000, 12_000), ("few", 300, 300)):
+        for name, num_passages, num_queries in (("set", 4000, 12_000), ("few", 100, 100)):
             write_held_out(
                 SET, work / name, num_passages=num_passages, num_queries=num_queries, num_dev=1, num_others=0, num_start=1
             )  # fmt: skip
@@ -166,12 +170,20 @@ def main() -> None:
         models = [work / given.preset, work / given.stall_preset]
         for model in dict.fromkeys(models):
             init(InitConfig(preset=model.name, tokenizer=str(work / "tokenizer"), out=model))
-        figures: dict[str, float | None] = {
-            **measure_steps(given, models[0], work),
-            "alone_ms": measure_alone(LARGE, repeats=200),
-            **measure_stall(given, models[1], work),
+        figures: dict[str, float | None] = {}
+        measures: dict[str, Callable[[], dict[str, Any]]] = {
+            "step": lambda: measure_steps(given, models[0], work),
+            "alone": lambda: {"alone_ms": measure_alone(LARGE, repeats=200)},
+            "stall": lambda: measure_stall(given, models[1], work),
         }
-    print(tabulate([(name, "none" if value is None else f"{value:,.5g}") for name, value in figures.items()]))
+        for name in given.parts:
+            found = measures[name]()
+            print(
+                tabulate(
+                    [(key, "none" if value is None else f"{value:,.5g}") for key, value in found.items()]
+                )
+            )
+            figures |= found
     print(json.dumps({name: value if value is None else round(value, 6) for name, value in figures.items()}))
 
 
