@@ -3,6 +3,8 @@ table to fill in.
 """
 
 import json
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,20 +16,21 @@ from conan_data.artifact import Build
 from conan_data.audit import figures
 from conan_data.audit.config import AuditConfig
 from conan_data.audit.labels import read_labels, write_to_label
-from conan_data.audit.leaks import Leak, count_leaks, find_leaks
-from conan_data.audit.margins import suggest_margins
+from conan_data.audit.leaks import Leak, count_leaks, find_leaks, shown_leaks
+from conan_data.audit.margins import margins_recipe, suggest_margins
 from conan_data.audit.pairs import Pairs, read_pairs
 from conan_data.audit.rate import draw_sample, false_rate, strata_of
 from conan_data.audit.triples import choose_queries, triples
 from conan_data.judging.judge import judge_inputs, open_judge, pairs_of
-from conan_data.mining.selection import KEPT, REASONS
+from conan_data.mining.selection import KEPT, MEANINGS, REASONS
 from conan_data.sources import expand, resolve
+
+log = logging.getLogger(__name__)
 
 KIND = "audit"
 PAGE, NUMBERS, TO_LABEL = "report.html", "audit.json", "to_label.tsv"
 _TEMPLATE = Path(__file__).parent / "page.html.jinja"
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_SHOWN_LEAKS = 10
 _POSITIVES_JUDGED = 100
 
 
@@ -65,6 +68,11 @@ def audit(config: AuditConfig) -> Path:
             title="Audit of negatives",
             numbers=numbers,
             kept_reasons=KEPT,
+            meanings=MEANINGS,
+            most_dropped=most_dropped(numbers["candidates"]),
+            num_scored=sum(row["negative"] is not None for row in numbers["scores"].values()),
+            num_shown=figures.MOST_LANGUAGES,
+            recipe=margins_recipe(numbers["margins"]),
             figures={
                 "scores": figures.score_histograms(pairs),
                 "ranks": figures.ranks(pairs),
@@ -74,12 +82,27 @@ def audit(config: AuditConfig) -> Path:
             },
             drawn=triples(pairs, drawn, judged.labels),
             suspects=triples(pairs, suspects, judged.labels),
-            leaks=_shown_leaks(leaks),
+            leaks=shown_leaks(leaks),
             config=build.header["config"],
         )
         (build.dir / PAGE).write_text(text, encoding="utf-8")
         num_queries = int((pairs.sizes > 0).sum())
+        log.info("%s; to read: %s", headline(numbers), build.out / PAGE)
         return build.publish(rows=artifact.Rows(read=num_queries, kept=num_queries))
+
+
+def headline(numbers: Mapping[str, Any]) -> str:
+    """What a person wants to know first, in a line."""
+    found = f"{numbers['negatives']:,} negatives of {numbers['queries_with_negatives']:,} queries"
+    judged = numbers["false_negatives"]
+    rate = judged["all"]
+    if rate["value"] is None:
+        return f"{found}, none judged: fill in {TO_LABEL} and name it with --labels, or name a judge"
+    low, high = (f"{100 * rate[end]:.1f}" for end in ("low", "high"))
+    return (
+        f"{found}, {100 * rate['value']:.1f}% of them answers ({100 * judged['confidence']:.0f}% interval {low} to "
+        f"{high}, {rate['num_labels']:,} labels by {judged['judge']})"
+    )
 
 
 def measure(
@@ -166,7 +189,8 @@ def _judge(config: AuditConfig, build: Build, pairs: Pairs, sample: np.ndarray) 
         recognised = float((known > config.judge.positive_over).mean()) if len(known) else None
     if config.labels:
         own = read_labels(config.labels, pairs)
-        names.append(f"{len(own):,} human labels")
+        file = Path(config.labels).name
+        names.append(f"hand ({len(own):,} in {file})" if judge is not None else f"hand ({file})")
         labels |= own
     return Judged(labels, " and ".join(names), num_failed, recognised)
 
@@ -177,9 +201,12 @@ def _scores(pairs: Pairs) -> dict[str, Any]:
 
     counts = np.bincount(pairs.arrays.query_languages, minlength=len(pairs.arrays.languages))
     by_name = dict(zip(pairs.arrays.languages, counts.tolist()))
+    counts = np.bincount(pairs.arrays.query_languages[pairs.sizes > 0], minlength=len(pairs.arrays.languages))
+    filled = dict(zip(pairs.arrays.languages, counts.tolist()))
     return {
         language: {
             "queries": by_name[language],
+            "with_negatives": filled[language],
             "negatives": int((pairs.languages == pairs.arrays.languages.index(language)).sum()),
             "quantiles": list(_QUANTILES),
             "positive": quantiles(positives),
@@ -195,20 +222,15 @@ def _candidates(pairs: Pairs) -> dict[str, int]:
     return {reason: counts[reason] for reason in REASONS if reason in counts}
 
 
+def most_dropped(candidates: Mapping[str, int]) -> str | None:
+    """The filter that took most of what could have been a negative."""
+    usable = ("known-positive", "beyond-pool", "not-sampled", *KEPT)
+    dropped = {reason: count for reason, count in candidates.items() if count and reason not in usable}
+    return max(dropped, key=lambda reason: dropped[reason]) if dropped else None
+
+
 def _mined_margin(pairs: Pairs) -> float | None:
     return pairs.manifest.get("config", {}).get("select", {}).get("margin")
-
-
-def _shown_leaks(leaks: list[Leak]) -> list[Leak]:
-    """Some of each kind, the worst kinds first."""
-    order = {("query", "query"): 0, ("negative", "answer"): 1, ("positive", "answer"): 2}
-    shown, seen = [], dict.fromkeys([*order, None], 0)
-    for leak in sorted(leaks, key=lambda leak: (order.get((leak.ours, leak.theirs), 3), -leak.similarity)):
-        kind = (leak.ours, leak.theirs) if (leak.ours, leak.theirs) in order else None
-        seen[kind] += 1
-        if seen[kind] <= _SHOWN_LEAKS:
-            shown.append(leak)
-    return shown
 
 
 def _inputs(config: AuditConfig) -> list[str | Path]:

@@ -10,7 +10,8 @@ from conan_data.svg import BLUE, INK, ORANGE, RED, figure, style, tidy, to_svg
 
 _NUM_BINS = 40
 _COLUMNS = 4
-_MOST_LANGUAGES = 12
+MOST_LANGUAGES = 12
+"""Panels of the histograms."""
 _MOST_PLACES = 512
 
 
@@ -19,7 +20,7 @@ def score_histograms(pairs: Pairs) -> str | None:
     scale; None where no score is known.
     """
     shown = [(language, *own) for language, own in scores_by_language(pairs).items() if len(own[1])]
-    shown = shown[:_MOST_LANGUAGES]
+    shown = shown[:MOST_LANGUAGES]
     if not shown:
         return None
     everything = np.concatenate([scores for _, *own in shown for scores in own])

@@ -24,6 +24,7 @@ from conan_data.retrieval import RetrievalSplit, read_retrieval
 _NGRAMS = {"query": 2, "document": 5}
 """Units of a shingle; queries are short."""
 _SHOWN = 300
+_OF_A_KIND = 10
 
 
 @dataclass(frozen=True)
@@ -138,3 +139,15 @@ def _texts(data: RetrievalSplit, rows: np.ndarray) -> list[str]:
 
 def _id(table: pa.Table, row: int) -> str:
     return table.column("_id")[row].as_py()
+
+
+def shown_leaks(leaks: list[Leak]) -> list[Leak]:
+    """Some of each kind, the worst kinds first."""
+    order = {("query", "query"): 0, ("negative", "answer"): 1, ("positive", "answer"): 2}
+    shown, seen = [], dict.fromkeys([*order, None], 0)
+    for leak in sorted(leaks, key=lambda leak: (order.get((leak.ours, leak.theirs), 3), -leak.similarity)):
+        kind = (leak.ours, leak.theirs) if (leak.ours, leak.theirs) in order else None
+        seen[kind] += 1
+        if seen[kind] <= _OF_A_KIND:
+            shown.append(leak)
+    return shown

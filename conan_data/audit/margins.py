@@ -9,6 +9,7 @@ Over the former a document scores as 95% of the labelled answers do, so it canno
 score. It is a start, and says so.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,16 @@ def suggest_margins(
         lost = None if margin is None or not len(ratios) else float((ratios > margin).mean())
         found.append(Margin(language, margin, source, rate, lost))
     return found
+
+
+def margins_recipe(margins: Sequence[Mapping[str, Any]]) -> str:
+    """The suggestions, those of the languages and then that for all, as a recipe takes them; "" where there are none."""
+    *languages, everything = margins
+    lines = [f"  margin: {everything['margin']:g}"] if everything["margin"] else []
+    own = [f"{row['language']}: {row['margin']:g}" for row in languages if row["margin"]]
+    if own:
+        lines.append(f"  margin_by_language: {{{', '.join(own)}}}")
+    return "\n".join(["select:", *lines]) if lines else ""
 
 
 def _by_labels(

@@ -141,7 +141,9 @@ class EmbeddingObjective:
         return outcome
 
     def commit(self, step: int, outcome: Outcome) -> Mapping[str, int]:
-        """The rule moves the cursors by the scores of the loss."""
+        """The rule moves the cursors by the scores of the loss; nothing is counted where none is in force."""
+        if not any(mined.has_rule for mined in self.tasks.mined):
+            return {}
         parts: list[_Part]
         losses: list[TaskLoss]
         parts, losses = outcome.byproduct
@@ -207,7 +209,7 @@ class EmbeddingObjective:
             step: Task = Sts(batch=task.task.batch(own_step), temperature=task.temperature, dims=dims)
             return _Part(task, task.task.plan.queries_at(own_step), step, weight)
         query_B = task.task.queries_at(own_step)
-        negative_row_BN, _ = task.cursors.negatives(query_B)
+        negative_row_BN = task.cursors.negatives(query_B)
         margin = self.config.score_margin
         contrastive = Contrastive(
             batch=task.task.batch(own_step, query_B, negative_row_BN),

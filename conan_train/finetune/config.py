@@ -32,7 +32,9 @@ class FinetuneConfig(EmbeddingConfig):
     0.
     """
     num_negatives: int = 7
-    """Mined negatives a query trains on at a time."""
+    """Mined negatives a query trains on at a time. They come from mine_every or negatives; without either the other
+    documents of a step are all there is.
+    """
     mine_every: int = 0
     """Mine the negatives anew with the current weights every so many steps; 0 for never."""
     mine_mode: Literal["inline", "process", "service"] = "inline"
@@ -63,6 +65,11 @@ class FinetuneConfig(EmbeddingConfig):
     memory: str = execution("2GB")
     """Working memory of a mining's search."""
 
+    @property
+    def has_negatives(self) -> bool:
+        """Whether num_negatives has a source: negatives that are given, or mined while training."""
+        return self.num_negatives > 0 and (self.mine_every > 0 or bool(self.negatives))
+
     def __post_init__(self) -> None:
         super().__post_init__()
         require(len(self.data) > 0, "data", self.data, "name at least one retrieval set")
@@ -84,7 +91,7 @@ class FinetuneConfig(EmbeddingConfig):
                 f"must be at least 1 with {name}",
             )
         require(
-            self.batch_size >= 2 or self.num_negatives > 0,
+            self.batch_size >= 2 or self.has_negatives,
             "batch_size",
             self.batch_size,
             "must be at least 2 without mined negatives: the others are the negatives",

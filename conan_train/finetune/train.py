@@ -2,6 +2,7 @@
 negatives it was trained on.
 """
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ from conan_train.negatives.worker import Worker, worker_device
 from conan_train.tasks.random_negatives import random_negatives
 from conan_train.tasks.sts import StsTask
 from conan_train.trainlog import NAME, TrainLog
+
+log = logging.getLogger(__name__)
 
 
 def finetune(config: FinetuneConfig) -> Path:
@@ -87,11 +90,18 @@ def _read(config: FinetuneConfig, run: Run) -> Read:
 
 
 def _retrieval(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:
+    if config.num_negatives and not config.has_negatives and run.accelerator.is_main_process:
+        log.warning(
+            "no negatives are mined: num_negatives is %d, but mine_every is 0 and negatives is empty, so only the other "
+            "documents of a step are negatives; set mine_every (such as 500) to mine while training, name the negatives "
+            "of conan-data mine, or set num_negatives to 0 if this is meant",
+            config.num_negatives,
+        )
     task = run.contrastive(
         RETRIEVAL,
         pairs,
         batch_size=config.batch_size,
-        num_negatives=config.num_negatives,
+        num_negatives=config.num_negatives if config.has_negatives else 0,
         same_language=config.same_language,
         homogeneous=config.homogeneous,
     )

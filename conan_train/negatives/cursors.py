@@ -28,6 +28,8 @@ class Cursors:
     """int32 corpus rows, hardest first, `EMPTY` after the last."""
     pool_score_QP: np.ndarray
     """float32 cosines at the time of mining: S_0 of whatever is chosen from this pool."""
+    size_Q: np.ndarray
+    """int32 negatives in each pool: counted once, for pools are far wider than what a step looks at."""
     slot_QN: np.ndarray
     next_Q: np.ndarray
 
@@ -39,29 +41,27 @@ class Cursors:
         return cls(
             pool_row_QP=pool_row_QP,
             pool_score_QP=pool_score_QP,
+            size_Q=size_Q,
             slot_QN=np.where(slot_QN < size_Q[:, None], slot_QN, EMPTY).astype(np.int32),
             next_Q=np.minimum(size_Q, num_negatives).astype(np.int32),
         )
 
-    def negatives(self, query_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Corpus rows [B, N] (`EMPTY` where there is none) and their S_0 [B, N] (NaN there) of the queries in
-        rows `query_B`.
-        """
-        slot_BN = self.slot_QN[query_B]
-        if self.pool_row_QP.shape[1] == 0:
-            return np.full(slot_BN.shape, EMPTY, np.int32), np.full(slot_BN.shape, np.nan, np.float32)
-        place_BN = np.maximum(slot_BN, 0)
-        row_BN = np.take_along_axis(self.pool_row_QP[query_B], place_BN, axis=1)
-        score_BN = np.take_along_axis(self.pool_score_QP[query_B], place_BN, axis=1)
-        return np.where(slot_BN == EMPTY, EMPTY, row_BN), np.where(slot_BN == EMPTY, np.nan, score_BN)
+    def negatives(self, query_B: np.ndarray) -> np.ndarray:
+        """Corpus rows [B, N] of the queries in rows `query_B`; `EMPTY` where there is none."""
+        return self._at_slots(self.pool_row_QP, query_B, EMPTY)
+
+    def chosen_scores(self, query_B: np.ndarray) -> np.ndarray:
+        """S_0 of these, [B, N]; NaN where there is none."""
+        return self._at_slots(self.pool_score_QP, query_B, np.nan)
 
     def advance(self, query_B: np.ndarray, score_BN: np.ndarray, rule: RuleConfig) -> int:
         """Applies the rule to the distinct queries `query_B` with today's cosines; returns how many negatives
         were replaced.
         """
-        _, chosen_score_BN = self.negatives(query_B)
-        easy_BN = has_become_easy(chosen_score_BN, score_BN, rule)
-        size_B = (self.pool_row_QP[query_B] != EMPTY).sum(1)
+        easy_BN = has_become_easy(self.chosen_scores(query_B), score_BN, rule)
+        if not easy_BN.any():
+            return 0
+        size_B = self.size_Q[query_B]
         next_B = self.next_Q[query_B]
         if rule.version == "v1":
             # The first window is not where the first negatives end: it leaves the top ranks out.
@@ -73,3 +73,11 @@ class Cursors:
             moved_BN.any(1), next_B + moved_BN.sum(1), self.next_Q[query_B]
         ).astype(np.int32)
         return int(moved_BN.sum())
+
+    def _at_slots(self, pool_QP: np.ndarray, query_B: np.ndarray, missing: float) -> np.ndarray:
+        """What `pool_QP` holds at the slots of some queries, [B, N]; `missing` where a slot is empty."""
+        slot_BN = self.slot_QN[query_B]
+        if pool_QP.shape[1] == 0:
+            return np.full(slot_BN.shape, missing, pool_QP.dtype)
+        # Only these cells are read, not the pools of the queries; an empty slot reads the last place.
+        return np.where(slot_BN == EMPTY, missing, pool_QP[query_B[:, None], slot_BN])

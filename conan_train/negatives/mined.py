@@ -44,6 +44,11 @@ class Mined:
     def name(self) -> str:
         return self.task.name
 
+    @property
+    def has_rule(self) -> bool:
+        """Whether scores move the cursors."""
+        return self.rule.enabled and self.task.num_negatives > 0
+
     def use(self, generation: Generation) -> None:
         """Begins at the top of the pools of `generation`."""
         self.generation = generation
@@ -53,7 +58,7 @@ class Mined:
 
     def advance(self, step: int, query_B: np.ndarray, scores_BN: torch.Tensor) -> int:
         """After step `step`: applies the rule with its cosines; returns how many negatives were replaced."""
-        if not self.rule.enabled or scores_BN.shape[1] == 0 or not self.rule.is_due(step):
+        if not self.has_rule or scores_BN.shape[1] == 0 or not self.rule.is_due(step):
             return 0
         return self.cursors.advance(query_B, scores_BN.float().cpu().numpy(), self.rule)
 

@@ -50,7 +50,7 @@ def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
         ylabel="mean cosine",
     )
     replaced = training.replaced_per_step(lines)
-    if replaced is not None:
+    if replaced is not None and replaced.values.any():
         svg = figures.curves(
             f"training-{number}-replaced",
             {"replaced": replaced},

@@ -35,7 +35,9 @@ def series(lines: Sequence[Mapping[str, Any]], field: str) -> Series | None:
 
 
 def replaced_per_step(lines: Sequence[Mapping[str, Any]]) -> Series | None:
-    """Negatives that the rule replaced, a step; a log line counts those since the line before it."""
+    """Negatives that the rule replaced, a step; a log line counts those since the line before it. None where no
+    rule was in force.
+    """
     points = [
         (line["step"], line["replaced"])
         for line in step_lines(lines)

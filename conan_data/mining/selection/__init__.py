@@ -4,8 +4,17 @@
 """
 
 from conan_data.mining.selection.pools import Pools
-from conan_data.mining.selection.reasons import KEPT, REASONS, add_counts
+from conan_data.mining.selection.reasons import KEPT, MEANINGS, REASONS, add_counts
 from conan_data.mining.selection.select import select
 from conan_data.mining.selection.thresholds import reduce_positive_scores, thresholds
 
-__all__ = ["KEPT", "REASONS", "Pools", "add_counts", "reduce_positive_scores", "select", "thresholds"]
+__all__ = [
+    "KEPT",
+    "MEANINGS",
+    "REASONS",
+    "Pools",
+    "add_counts",
+    "reduce_positive_scores",
+    "select",
+    "thresholds",
+]

@@ -1,12 +1,16 @@
 """The audit end to end, on a set whose false negatives, leaks and margins are known."""
 
 import csv
+import html
 import json
+import logging
+import re
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from conan_data import artifact
 from conan_data.audit import audit as stage
@@ -16,6 +20,7 @@ from conan_data.errors import UserError
 from conan_data.mining import mine as mining
 from conan_data.mining.config import MineConfig, SelectionConfig
 from conan_data.mining.hash_encoder import HashEncoder
+from conan_data.mining.selection import MEANINGS
 
 NUM_QUERIES = 60
 
@@ -93,6 +98,8 @@ def test_numbers_are_those_of_the_table(mined: Path, tmp_path: Path) -> None:
     assert numbers["distinct_negatives"] == len({document for _, document, *_ in pairs})
     german = [score for query, _, score, _ in pairs if int(query[1:]) % 2]
     assert numbers["scores"]["de"]["negatives"] == len(german)
+    with_some = {query for query, *_ in pairs}
+    assert numbers["scores"]["en"]["with_negatives"] == sum(int(query[1:]) % 2 == 0 for query in with_some)
     assert numbers["scores"]["de"]["negative"][2] == pytest.approx(np.median(german), abs=1e-4)
     assert numbers["candidates"] == artifact.open_artifact(mined).manifest["extra"]["candidates"]
     assert list(numbers["candidates"])[:2] == ["kept:rank", "kept:sampled"], "not in the order of the filters"
@@ -128,6 +135,68 @@ def test_labels_find_the_planted_false_negatives(mined: Path, tmp_path: Path) ->
     assert false[ratios <= everything["margin"]].mean() <= 0.1 < false.mean()
     page = (out / "report.html").read_text()
     assert "judged an answer" in page and page.count("<svg") == 5
+
+
+def test_the_page_says_what_to_do_next(mined: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    numbers, first = run(mined, tmp_path / "first", sample=150)
+    assert any("none judged: fill in to_label.tsv" in message for message in caplog.messages)
+    fill_in(first / "to_label.tsv", tmp_path / "filled.tsv")
+    numbers, out = run(mined, tmp_path / "second", sample=150, labels=str(tmp_path / "filled.tsv"))
+    rate = numbers["false_negatives"]["all"]
+    words = f"{100 * rate['value']:.1f}% of them answers (95% interval {100 * rate['low']:.1f} to"
+    assert any(words in message and "150 labels" in message for message in caplog.messages)
+    page = (out / "report.html").read_text()
+    (recipe,) = re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL)
+    selected = SelectionConfig(**yaml.safe_load(html.unescape(recipe))["select"])
+    suggested = {row["language"]: row["margin"] for row in numbers["margins"]}
+    assert selected.margin == suggested.pop("all") and selected.margin_by_language == suggested
+    met = {reason for reason, count in numbers["candidates"].items() if count}
+    assert {"kept:rank", "known-positive"} <= met
+    assert all(MEANINGS[reason] in page for reason in met)
+    assert "languages with most queries" not in page and "queries have no negatives" not in page
+    assert "150 labels by hand (filled.tsv)" in page
+
+
+def test_queries_without_negatives_are_warned_of(mined: Path, tmp_path: Path) -> None:
+    """Of a set with more than twice as many queries as were mined for."""
+    folder = write_set(tmp_path / "set")
+    with open(folder / "queries.jsonl", "a") as queries, open(folder / "qrels" / "train.tsv", "a") as qrels:
+        for n in range(NUM_QUERIES + 1):
+            queries.write(json.dumps({"_id": f"more{n}", "text": f"more of {n}", "lang": "fr"}) + "\n")
+            qrels.write(f"more{n}\ta0-0\t1\n")
+    numbers, out = run(mined, tmp_path / "audit", data=str(folder))
+    assert numbers["scores"]["fr"]["with_negatives"] == 0
+    assert "Over half of the queries have no negatives" in (out / "report.html").read_text()
+    counts = {"kept:rank": 50, "known-positive": 90, "false-negative": 70, "floor": 8, "beyond-pool": 80}
+    assert stage.most_dropped(counts) == "false-negative"
+    assert stage.most_dropped({"kept:rank": 3, "beyond-pool": 4, "floor": 0}) is None
+
+
+def test_languages_that_are_not_drawn_are_told_of(tmp_path: Path) -> None:
+    """A set of as many languages as queries, all with scores, of which a figure shows twelve."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mining, "load_encoder", lambda *_, **__: HashEncoder(dimension=512))
+        folder = write_set(tmp_path / "set")
+        rows = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()]
+        for place, row in enumerate(rows):
+            row["lang"] = f"x{chr(97 + place % 15)}"
+        (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (tmp_path / "model").mkdir()
+        many = mining.mine(
+            MineConfig(
+                out=tmp_path / "negatives",
+                data=str(folder),
+                model=str(tmp_path / "model"),
+                select=SelectionConfig(pool_size=5, depth=20),
+                device="cpu",
+            )
+        )
+    _, out = run(many, tmp_path / "audit")
+    assert (
+        "(the 12 of 15 languages with most queries; all are in the table)"
+        in (out / "report.html").read_text()
+    )
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,24 @@ def test_given_negatives_are_used_and_checked(
     assert not (tmp_path / "refused.partial").exists()
 
 
+def test_without_a_source_of_negatives_it_says_that_none_are_mined(
+    inputs: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warned(name: str, **values: object) -> bool:
+        caplog.clear()
+        finetune(config_for(tmp_path / name, inputs, **{"steps": 4, "mine_every": 0} | values))
+        return any("no negatives are mined: num_negatives is 3" in message for message in caplog.messages)
+
+    assert warned("default")
+    assert not warned("meant", num_negatives=0)
+    assert not warned("mined", mine_every=2)
+    (mined,) = (path for path in (tmp_path / "mined" / "negatives").iterdir() if "-00000002-" in path.name)
+    assert not warned("given", negatives=str(mined))
+    expected = weights(tmp_path / "meant")
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(tmp_path / "default").items())
+    assert not any("replaced" in line for line in read_log(tmp_path / "default" / NAME))
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_with_its_cause(
     inputs: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -254,6 +272,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_cause(
     [
         ({"steps": 0}, "steps: must be at least 1"),
         ({"temperature": 0.0}, "temperature: must be over 0"),
+        ({"batch_size": 1, "mine_every": 0}, "batch_size: must be at least 2 without mined negatives"),
         ({"max_length": 10**6}, "max_length: 1000000 is more than"),
         ({"model": "nowhere/to/be/found"}, "no such"),
         ({"data": ("nowhere",)}, "no such"),

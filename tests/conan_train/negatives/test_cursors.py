@@ -52,7 +52,7 @@ def test_cursors_walk_as_a_plain_loop_does() -> None:
     for _ in range(6):
         query_B = rng.permutation(num_queries)[:15]
         score_BN = rng.uniform(0.0, 0.9, (15, num_negatives))
-        row_BN, s0_BN = cursors.negatives(query_B)
+        row_BN, s0_BN = cursors.negatives(query_B), cursors.chosen_scores(query_B)
         for b, q in enumerate(query_B):
             assert [(-1 if s == EMPTY else pools[q][s][0]) for s in slots[q]] == row_BN[b].tolist()
             before = nexts[q]
@@ -69,12 +69,12 @@ def test_a_used_up_pool_keeps_its_last_negatives() -> None:
     cursors = Cursors.start(np.array([[5, 6]], np.int32), np.array([[0.3, 0.2]], np.float32), num_negatives=1)
     queries = np.array([0])
     assert [cursors.advance(queries, np.array([[0.1]]), RuleConfig()) for _ in range(3)] == [1, 0, 0]
-    assert cursors.negatives(queries)[0].tolist() == [[6]]
+    assert cursors.negatives(queries).tolist() == [[6]]
 
 
 def test_no_pool_at_all() -> None:
     cursors = Cursors.start(np.zeros((3, 0), np.int32), np.zeros((3, 0), np.float32), num_negatives=2)
-    rows, scores = cursors.negatives(np.array([0, 2]))
+    rows, scores = cursors.negatives(np.array([0, 2])), cursors.chosen_scores(np.array([0, 2]))
     assert rows.tolist() == [[EMPTY, EMPTY]] * 2 and np.isnan(scores).all()
     assert cursors.advance(np.array([0, 2]), scores, RuleConfig()) == 0
 
@@ -97,9 +97,9 @@ def test_v1_replaces_all_of_a_query_by_windows_of_ranks() -> None:
     taken = []
     for _ in range(4):
         cursors.advance(first, np.array([[0.5, 0.52, 0.51]]), rule)
-        taken.append(cursors.negatives(first)[0][0].tolist())
+        taken.append(cursors.negatives(first)[0].tolist())
     assert taken == [[10, 11, 12], [13, 14, 15], [16, 14, 15], [16, 14, 15]]
-    assert cursors.negatives(np.array([1]))[0].tolist() == [[17, 18, 19]]
+    assert cursors.negatives(np.array([1])).tolist() == [[17, 18, 19]]
 
 
 def test_v1_has_its_own_thresholds_and_clock() -> None:

@@ -140,3 +140,17 @@ def test_refuses_what_it_cannot_show(make, tmp_path):
             [make("embedder", "torn", files={"train_log.jsonl": '{"step": 1, "loss": 1.0}\n{"step'})],
             tmp_path / "page",
         )
+
+
+@pytest.mark.parametrize(("counts", "is_drawn"), [((3, 0), True), ((0, 0), False), ((None, None), False)])
+def test_replaced_negatives_are_drawn_where_some_were(make, tmp_path, counts, is_drawn):
+    """A stage without a rule, or whose rule found nothing, has no curve to look at."""
+    lines = [
+        {"event": "step", "step": 10 * place, "loss": 1.0, **({} if count is None else {"replaced": count})}
+        for place, count in enumerate(counts, 1)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    trained = make("embedder", "trained", files={"train_log.jsonl": text}, command="conan-train weak")
+    page = Page(run([trained], tmp_path / "page"))
+    assert ("were replaced by the next of their pool" in page.text) == is_drawn
+    assert ("negatives replaced by the rule" in page.text) == (counts[0] is not None)
