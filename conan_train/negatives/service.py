@@ -32,6 +32,9 @@ from conan_train.negatives.snapshot import Snapshot, newest_snapshot
 
 log = logging.getLogger(__name__)
 
+_LONGEST = 60.0
+"""Seconds between two attempts while something is in the way, such as a full disk."""
+
 
 class Served(Protocol):
     """One set that is mined."""
@@ -61,17 +64,16 @@ class Service:
 
     def run(self, *, once: bool, poll: float) -> None:
         """Until the run is finished or its inbox is gone, or with `once` until something was mined."""
+        pause = poll
         while self.inbox.folder.exists() and not self.inbox.is_finished():
             try:
                 if self.mine_newest() and once:
                     return
-            except UserError as error:
-                log.warning("mining goes on with the next weights: %s", error)
-            except OSError as error:
-                log.warning(
-                    "mining goes on with the next weights: %s (%s)", error.strerror, error.filename or "disk"
-                )
-            time.sleep(poll)
+                pause = poll
+            except (UserError, OSError) as error:
+                pause = max(poll, min(2 * pause, _LONGEST))
+                log.warning("nothing was mined; the newest weights are tried in %.0f s: %s", pause, error)
+            time.sleep(pause)
         self.inbox.remove()
 
     def mine_newest(self) -> bool:

@@ -67,11 +67,11 @@ def miner(out):
     return start(lambda: service.mine_service(MineServiceConfig(run=out, poll=0.05, threads=1, device="cpu")))
 
 began = time.monotonic()
-if mode == "inline":
+whole = 8.0
+if mode == "inline" or kills > 10:
+    # The kills are spread over a run's time on this machine.
     assert ended(trainer(folder / "whole"), wait=True) == 0
     whole = time.monotonic() - began
-else:
-    whole = 8.0
 done = {"trainer": 0, "service": 0 if mode == "service" else kills}
 number = 0
 while min(done.values()) < kills:
@@ -104,7 +104,7 @@ def killed(folder: Path, mode: str, kills: int) -> list[Path]:
     write_set(folder / "set")
     write_model(folder / "model")
     command = [sys.executable, "-c", DRIVER, str(folder), mode, str(kills), "7"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=3000)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=20_000)
     assert done.returncode == 0, done.stderr[-4000:]
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["trainer"] >= kills and told["service"] >= kills
