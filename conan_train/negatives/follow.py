@@ -148,7 +148,7 @@ class Follower:
         ]
         if not found:
             return
-        _, newest = max(found, key=lambda one: one[0])
+        _, newest = sorted(found, key=lambda one: one[0])[-1]  # of one step the last, as in the inbox
         if reading is None or reading.name != newest.name or reading.result is None:
             self._read(newest.name, mined, moved_from=newest)
 

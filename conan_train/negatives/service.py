@@ -54,6 +54,8 @@ class Service:
     """Of the run of `inbox`."""
 
     inbox: Inbox
+    is_current: Callable[[], bool]
+    """Whether the run is still the one that this was made for; another one may begin in its place."""
     sets: Sequence[Served]
     encoder_of: Callable[[Snapshot], Encoder]
     """The model with a snapshot's weights and alpha; raises `UserError` where it cannot be read, or is gone."""
@@ -62,19 +64,21 @@ class Service:
     claims: Claims
     _miners: dict[str, Miner] = field(default_factory=dict)
 
-    def run(self, *, once: bool, poll: float) -> None:
-        """Until the run is finished or its inbox is gone, or with `once` until something was mined."""
+    def run(self, *, once: bool, poll: float) -> bool:
+        """Until the run is finished or no longer current, or with `once` until something was mined; says whether
+        that is the reason.
+        """
         pause = poll
-        while self.inbox.folder.exists() and not self.inbox.is_finished():
+        while self.is_current() and not self.inbox.is_finished():
             try:
                 if self.mine_newest() and once:
-                    return
+                    return True
                 pause = poll
             except (UserError, OSError) as error:
                 pause = max(poll, min(2 * pause, _LONGEST))
                 log.warning("nothing was mined; the newest weights are tried in %.0f s: %s", pause, error)
             time.sleep(pause)
-        self.inbox.remove()
+        return False
 
     def mine_newest(self) -> bool:
         """Mines all that nobody has mined with the newest weights, or is mining; says whether there was any."""

@@ -254,6 +254,24 @@ def test_only_the_newest_weights_are_kept(at_step: dict, inputs: tuple[Path, Pat
     assert max(seen) <= 3 and seen[-1] >= 2
 
 
+def test_a_service_begins_anew_where_another_run_takes_the_place_of_its_own(
+    inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, mined = tmp_path / "out", []
+    Inbox(out).open(served(out, inputs))
+
+    def mine_newest(self: Service) -> bool:
+        mined.append(self)
+        if len(mined) == 1:
+            Inbox(out).open(served(out, inputs, mine_every=5))
+        return len(mined) == 2
+
+    monkeypatch.setattr(Service, "mine_newest", mine_newest)
+    finetune_service.mine_service(MineServiceConfig(run=out, once=True, poll=0.01, wait=0, device="cpu"))
+    assert [service.is_current() for service in mined] == [False, True]
+    assert Inbox(out).weights.exists()
+
+
 def test_a_run_that_mines_inline_has_no_service(inputs: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no training that waits for negatives"):
         finetune_service.mine_service(MineServiceConfig(run=tmp_path / "nowhere", wait=0))

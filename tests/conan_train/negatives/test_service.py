@@ -65,6 +65,7 @@ def service(inbox: Inbox, pairs: PairSet, name: str = "a") -> Service:
         miner_of=miner_of,
         window_of=lambda *_: np.arange(pairs.num_queries),
         claims=Claims(inbox.claims),
+        is_current=lambda: True,
     )
 
 
