@@ -83,17 +83,21 @@ while min(done.values()) < kills:
     while running:
         for name in list(running):
             code = ended(running[name])
-            if code is not None:
-                assert code == 0, (name, code)
-                del running[name]
-                if name == "trainer" and "service" in running:
-                    due["service"] = float("inf")
-            elif done[name] < kills and time.monotonic() >= due[name]:
+            is_due = done[name] < kills and time.monotonic() >= due[name]
+            if code is None and is_due:
                 os.kill(running[name], signal.SIGKILL)
-                assert ended(running[name], wait=True) == -signal.SIGKILL
+                code = ended(running[name], wait=True)
+            if code is None:
+                continue
+            if is_due and code == -signal.SIGKILL:
                 done[name] += 1
                 running[name] = works[name](out)
                 due[name] = time.monotonic() + rng.uniform(0, whole)
+                continue
+            assert code == 0, (name, code)
+            del running[name]
+            if name == "trainer" and "service" in running:
+                due["service"] = float("inf")
         time.sleep(0.01)
 print(json.dumps({"runs": number, **done}))
 """

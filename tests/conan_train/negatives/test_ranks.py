@@ -90,5 +90,5 @@ def test_a_service_reads_the_weights_of_both_and_both_take_up_what_it_mines(
     used = [event["generation"] for event in read_log(out / NAME) if event["event"] == "refresh"]
     assert [name.split("-")[1] for name in used] == ["00000000", "00000003"]
     # From the weights of the start, the pools that one process mines for itself.
-    alone = finetune(config_for(tmp_path / "alone", inputs, steps=1))
+    alone = finetune(config_for(tmp_path / "alone", inputs, steps=3))
     assert (alone / "negatives" / used[0]).is_dir()
