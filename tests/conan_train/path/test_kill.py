@@ -28,8 +28,8 @@ mine: {model: "${root}/random/model", data: "${root}/xlr", out: "${root}/negativ
 finetune: {model: "${root}/random", data: "${root}/xlr", negatives: "${root}/negatives", out: "${root}/embedder", steps: 4,
   batch_size: 4, num_negatives: 1, mine_every: 3, select: {pool_size: 4, depth: 40, margin: 1.0}, max_length: 16, checkpoint_every: 2}
 tokenize: {tokenizer: "${root}/tokenizer", corpus: ["${root}/corpus"], out: "${root}/tokens", part_size: 20KB}
-sft: {model: "${root}/random", pairs: ["${root}/xlr"], out: "${root}/instructed", steps: 4, batch_tokens: 512,
-  micro_batch_tokens: 256, sequence_length: 256, held_out: 0.1, checkpoint_every: 2}
+sft: {model: "${root}/random", pairs: ["${root}/xlr"], out: "${root}/instructed", steps: 4, batch_tokens: 2048,
+  micro_batch_tokens: 1024, sequence_length: 1024, held_out: 0.1, checkpoint_every: 2}
 weak: {model: "${root}/random", data: ["${root}/xlr"], out: "${root}/weak", steps: 4, batch_size: 4, max_length: 16, checkpoint_every: 2}
 encode: {model: "${root}/embedder", data: "${root}/xlr", out: "${root}/vectors", shard_size: 16}
 audit: {negatives: "${root}/negatives", data: "${root}/xlr", out: "${root}/audit", sample: 10}
