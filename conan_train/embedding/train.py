@@ -141,11 +141,10 @@ def train_embedder(
     def publish(build: artifact.Build, result: tuple[Read, EmbeddingObjective]) -> Path:
         data, objective = result
         shutil.rmtree(build.dir / "checkpoints", ignore_errors=True)
-        out = build.publish(rows=_sum(data.rows), extra=_account(config, objective))
-        Inbox(out).remove()
-        return out
+        return build.publish(rows=_sum(data.rows), extra=_account(config, objective))
 
-    return build_together(
+    is_main = accelerator.is_main_process
+    out = build_together(
         config,
         accelerator,
         kind=KIND,
@@ -154,6 +153,9 @@ def train_embedder(
         run=run,
         publish=publish,
     )
+    if is_main:  # also of a run that was killed right after it was published
+        Inbox(out).remove()
+    return out
 
 
 def _save(config: EmbeddingConfig, base: Base, directory: Path, accelerator: Accelerator) -> None:

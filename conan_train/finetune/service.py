@@ -35,16 +35,14 @@ def mine_service(config: MineServiceConfig) -> None:
         torch.set_num_threads(config.threads)
     out = config.run
     inbox = Inbox(out.with_suffix("") if out.suffix == ".partial" else out)
-    settings = _wait_for(inbox, config)
-    if settings is None:
-        log.info("%s is finished", inbox.out)
-        inbox.remove()
-        return
-    folder, lock = _own_folder(inbox.folder / "services")
-    with lock:
-        _service(settings, inbox, folder, resolve_device(config.device)).run(
-            once=config.once, poll=config.poll
-        )
+    while (settings := _wait_for(inbox, config)) is not None:
+        folder, lock = _own_folder(inbox.folder / "services")
+        with lock:
+            service = _service(settings, inbox, folder, resolve_device(config.device))
+            if service.run(once=config.once, poll=config.poll):
+                return
+    log.info("%s is finished", inbox.out)
+    inbox.remove()
 
 
 def _service(config: FinetuneConfig, inbox: Inbox, folder: Path, device: str) -> Service:
@@ -71,6 +69,7 @@ def _service(config: FinetuneConfig, inbox: Inbox, folder: Path, device: str) ->
 
     return Service(
         inbox=inbox,
+        is_current=lambda: _config_of(inbox) == config,
         sets=mined_sets(config),
         encoder_of=encoder_of,
         miner_of=miner_of,  # type: ignore[arg-type]
@@ -86,14 +85,19 @@ def _wait_for(inbox: Inbox, config: MineServiceConfig) -> FinetuneConfig | None:
     while True:
         if inbox.is_finished():
             return None
-        if (values := inbox.settings()) is not None:
-            return from_resolved(FinetuneConfig, values)
+        if (found := _config_of(inbox)) is not None:
+            return found
         if time.monotonic() - start >= config.wait:
             raise UserError(
                 f"run: {inbox.out} has no training that waits for negatives ({inbox.folder.name} is missing); "
                 "start conan-train finetune with mine_mode service, and give its out"
             )
         time.sleep(min(config.poll, 1.0))
+
+
+def _config_of(inbox: Inbox) -> FinetuneConfig | None:
+    values = inbox.settings()
+    return from_resolved(FinetuneConfig, values) if values is not None else None
 
 
 def _own_folder(services: Path) -> tuple[Path, filelock.FileLock]:

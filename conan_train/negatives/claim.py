@@ -54,8 +54,12 @@ class Claims:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
             return False
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"host": socket.gethostname(), "pid": os.getpid()}, file)
+        try:
+            with open(descriptor, "w", encoding="utf-8") as file:
+                json.dump({"host": socket.gethostname(), "pid": os.getpid()}, file)
+        except OSError:  # a claim that names nobody would be in the way until it is stale
+            path.unlink(missing_ok=True)
+            raise
         return True
 
     def _is_nobodys(self, path: Path) -> bool:

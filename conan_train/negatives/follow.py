@@ -75,6 +75,7 @@ class Follower:
     """Of training time, for mining."""
     _readings: dict[str, _Reading] = field(default_factory=dict)
     _useless: set[str] = field(default_factory=set)
+    _warned_of: set[str] = field(default_factory=set)
     _glanced: dict[str, float] = field(default_factory=dict)
     _warned: int = 0
     _written: int = -1
@@ -137,14 +138,19 @@ class Follower:
         reading = self._readings.get(mined.name)
         if reading is not None and not reading.is_done:
             return
-        inbox = self.inbox.generations(mined.store.name)
+        # In the run lies what one that was killed had moved, and had not yet used when it last saved.
+        folders = (mined.store, self.inbox.generations(mined.store.name))
         found = [
-            path
-            for own, path in generations_in(inbox)
+            (own, path)
+            for folder in folders
+            for own, path in generations_in(folder)
             if mined.generation.step < own <= step and path.name not in self._useless
         ]
-        if found and (reading is None or reading.name != found[-1].name):
-            self._read(found[-1].name, mined, moved_from=found[-1])
+        if not found:
+            return
+        _, newest = sorted(found, key=lambda one: one[0])[-1]  # of one step the last, as in the inbox
+        if reading is None or reading.name != newest.name or reading.result is None:
+            self._read(newest.name, mined, moved_from=newest)
 
     def _agreed(self, mined: Mined) -> _Reading | None:
         """What all processes have read and are to change to now; all have to call it."""
@@ -179,9 +185,13 @@ class Follower:
             except (UserError, OSError, ValueError) as error:
                 if moved_from is None:  # it may be seen here a moment later
                     return
-                self._useless.add(name)
-                log.warning("%s: not used, %s stays (%s)", name, mined.generation.name or "nothing", error)
-                shutil.rmtree(mined.store / name, ignore_errors=True)
+                if name not in self._warned_of:
+                    self._warned_of.add(name)
+                    stays = mined.generation.name or "nothing"
+                    log.warning("%s: not used, %s stays (%s)", name, stays, error)
+                if (mined.store / name).exists():  # else it could not be moved, and is tried again
+                    self._useless.add(name)
+                    shutil.rmtree(mined.store / name, ignore_errors=True)
 
         reading.thread = threading.Thread(target=read, name="generation", daemon=True)
         self._readings[mined.name] = reading
@@ -224,6 +234,8 @@ class Follower:
 
 def _move(source: Path, target: Path) -> None:
     """Into the run; one that a killed run has moved already stays as it is."""
+    if source == target:
+        return
     target.parent.mkdir(exist_ok=True)
     if target.exists():
         shutil.rmtree(source, ignore_errors=True)

@@ -5,6 +5,7 @@ cursor on where a negative has become easy. And now and then a refresh brings a 
 A checkpoint holds the name of the generation and the cursors, which is all that a resumed run needs.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ class Mined:
             Generation(name="", step=-1, row_QP=row_QP, score_QP=np.full(row_QP.shape, np.nan, np.float32))
         )
         if given:
-            self.use(load_generation(Path(given), task.pairs.data))
+            # Its step is another run's, if any: here it stands for the start.
+            self.use(replace(load_generation(Path(given), task.pairs.data), step=0))
 
     @property
     def name(self) -> str:

@@ -34,6 +34,9 @@ from conan_train.negatives.snapshot import Snapshot, newest_snapshot, snapshot_o
 
 log = logging.getLogger(__name__)
 
+_LONGEST = 60.0
+"""Seconds between two attempts while something is in the way, such as a full disk."""
+
 
 class Served(Protocol):
     """One set that is mined."""
@@ -53,6 +56,8 @@ class Service:
     """Of the run of `inbox`."""
 
     inbox: Inbox
+    is_current: Callable[[], bool]
+    """Whether the run is still the one that this was made for; another one may begin in its place."""
     sets: Sequence[Served]
     encoder_of: Callable[[Snapshot], Encoder]
     """The model with a snapshot's weights and alpha; raises `UserError` where it cannot be read, or is gone."""
@@ -64,20 +69,21 @@ class Service:
     _helped: set[tuple[str, int]] = field(default_factory=set)
     _miners: dict[str, Miner] = field(default_factory=dict)
 
-    def run(self, *, once: bool, poll: float) -> None:
-        """Until the run is finished or its inbox is gone, or with `once` until something was mined."""
-        while self.inbox.folder.exists() and not self.inbox.is_finished():
+    def run(self, *, once: bool, poll: float) -> bool:
+        """Until the run is finished or no longer current, or with `once` until something was mined; says whether
+        that is the reason.
+        """
+        pause = poll
+        while self.is_current() and not self.inbox.is_finished():
             try:
                 if self.mine_newest() and once:
-                    return
-            except UserError as error:
-                log.warning("mining goes on with the next weights: %s", error)
-            except OSError as error:
-                log.warning(
-                    "mining goes on with the next weights: %s (%s)", error.strerror, error.filename or "disk"
-                )
-            time.sleep(poll)
-        self.inbox.remove()
+                    return True
+                pause = poll
+            except (UserError, OSError) as error:
+                pause = max(poll, min(2 * pause, _LONGEST))
+                log.warning("nothing was mined; the newest weights are tried in %.0f s: %s", pause, error)
+            time.sleep(pause)
+        return False
 
     def mine_newest(self) -> bool:
         """Mines all that nobody has mined with the newest weights, or is mining; says whether there was any."""

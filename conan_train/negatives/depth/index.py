@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from conan_data.files import written_aside
 from conan_data.mining.embeddings import Embeddings
 from conan_train.negatives.depth.carry import SpaceMap
 
@@ -17,15 +18,14 @@ class CarriedIndex:
     """A file of float16 [N, D] that is made anew by every refresh; `fresh_N` says which rows are of today."""
 
     def __init__(self, path: Path, base: Embeddings, map_: SpaceMap) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self.vector_ND = np.lib.format.open_memmap(
-            path, mode="w+", dtype=np.float16, shape=(len(base), base.dimension)
-        )
+        # Written, not mapped: on a full disk a write fails with a word, and a mapped page ends the process.
+        with written_aside(path) as aside, open(aside, "wb") as file:
+            for _, block in base.blocks(_BLOCK):
+                file.write(map_(block).astype(np.float16).tobytes())
+        self.vector_ND = np.memmap(path, np.float16, mode="r+", shape=(len(base), base.dimension))
         self.fresh_N = np.zeros(len(base), bool)
         self._renewed: list[np.ndarray] = []
-        for start, block in base.blocks(_BLOCK):
-            self.vector_ND[start : start + len(block)] = map_(block)
 
     def carry(self, row_R: np.ndarray, then_RD: np.ndarray, map_: SpaceMap) -> None:
         """Rows that were encoded later than the base, with a map from their own time."""

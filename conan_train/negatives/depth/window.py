@@ -71,7 +71,7 @@ class WindowMiner:
         window = np.sort(window)
         texts = self.pairs.data.queries.column("text").take(pa.array(window)).to_pylist()
         query_WD = encoder.encode(texts, kind="query").astype(np.float16)
-        index = CarriedIndex(store.folder / "carried.npy", base, fit.map)
+        index = CarriedIndex(store.folder / "carried.raw", base, fit.map)
         for earlier in past[1:]:
             # Every refresh encodes the sample, and stores it first: the map from its own time is known too.
             own_map = fit_map(earlier.vector_RD[: len(row_S)], now_SD, ridge=_RIDGE)

@@ -98,6 +98,10 @@ def test_nothing_is_waited_for_and_old_negatives_are_warned_of(
     assert refreshes(out) == [] and generations(out) == []
     warned = [record.message for record in caplog.records if "steps old" in record.message]
     assert [text.split(":")[0] for text in warned] == ["step 7", "step 14"]
+    # Killed right after it was published, it would leave its inbox; the same command again clears up.
+    Inbox(out).weights.mkdir(parents=True)
+    finetune(served(out, inputs, mine_stale_after=7))
+    assert not Inbox(out).folder.exists()
 
 
 def test_weights_and_alpha_are_those_of_the_step(
@@ -202,6 +206,45 @@ def test_a_full_disk_costs_a_warning(
     assert sum("no weights for mining: No space left" in record.message for record in caplog.records) == 2
 
 
+def test_a_generation_that_a_full_disk_keeps_out_is_taken_up_once_there_is_room(
+    at_step: dict, inputs: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    out = tmp_path / "out"
+    move = follow._move
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(follow, "_move", full)
+    at_step[2] = lambda: (mine_once(out), None)[1]
+    for step in range(3, 9):
+        at_step[step] = lambda: time.sleep(0.05)
+    at_step[9] = lambda: monkeypatch.setattr(follow, "_move", move)
+    at_step[10] = at_step[11] = lambda: time.sleep(0.3)
+    finetune(served(out, inputs, steps=13))
+    (found,) = refreshes(out)
+    assert found["step"] >= 10 and generations(out) == [found["generation"]]
+    assert sum("No space left" in record.message for record in caplog.records) == 1
+
+
+def test_what_a_killed_run_had_moved_and_not_yet_used_is_not_lost(
+    at_step: dict, inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    def moved() -> None:
+        mine_once(out)
+        ((_, path),) = generations_in(Inbox(out).folder / "negatives")
+        follow._move(path, Inbox(out).run / "negatives" / path.name)
+
+    at_step[2] = moved
+    at_step[4] = lambda: time.sleep(0.3)
+    finetune(served(out, inputs, steps=6))
+    assert [event["generation"] for event in refreshes(out)] == generations(out)
+    assert len(generations(out)) == 1
+
+
 def test_only_the_newest_weights_are_kept(at_step: dict, inputs: tuple[Path, Path], tmp_path: Path) -> None:
     seen = []
     out = tmp_path / "out"
@@ -209,6 +252,24 @@ def test_only_the_newest_weights_are_kept(at_step: dict, inputs: tuple[Path, Pat
         at_step[step] = lambda: (time.sleep(0.02), seen.append(len(snapshot_folders(Inbox(out).weights))))[1]
     finetune(served(out, inputs, steps=30, mine_every=3))
     assert max(seen) <= 3 and seen[-1] >= 2
+
+
+def test_a_service_begins_anew_where_another_run_takes_the_place_of_its_own(
+    inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, mined = tmp_path / "out", []
+    Inbox(out).open(served(out, inputs))
+
+    def mine_newest(self: Service) -> bool:
+        mined.append(self)
+        if len(mined) == 1:
+            Inbox(out).open(served(out, inputs, mine_every=5))
+        return len(mined) == 2
+
+    monkeypatch.setattr(Service, "mine_newest", mine_newest)
+    finetune_service.mine_service(MineServiceConfig(run=out, once=True, poll=0.01, wait=0, device="cpu"))
+    assert [service.is_current() for service in mined] == [False, True]
+    assert Inbox(out).weights.exists()
 
 
 def test_a_run_that_mines_inline_has_no_service(inputs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -56,3 +56,15 @@ def test_a_new_generation_renews_the_score_that_the_rule_compares_with() -> None
     assert mined.advance(0, queries, scores) == 2
     mined.use(generation(0.55))
     assert mined.advance(1, queries, scores) == 0
+
+
+def test_given_negatives_stand_for_the_start_whatever_step_of_another_run_mined_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A trainer that follows a service would wait for a generation of a later step than that, and call them young."""
+    monkeypatch.setattr("conan_train.negatives.mined.load_generation", lambda *_: generation())
+    task = SimpleNamespace(name="t", num_negatives=1, pairs=SimpleNamespace(data=None))
+    mined = Mined(
+        task, weight=1.0, store=Path("none"), rule=RuleConfig(), row_QP=np.zeros((2, 0), np.int32), given="g"
+    )
+    assert mined.generation.name == "gen-1" and mined.generation.staleness(5) == 5
