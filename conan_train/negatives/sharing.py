@@ -50,17 +50,17 @@ class SharedShards:
 
         What `encoder` raises passes through, and its shard is another's then.
         """
+        tables: dict[Kind, pa.Table] = {"query": data.queries, "document": data.corpus}
         missing = [
             (kind, start)
-            for kind, table in (("query", data.queries), ("document", data.corpus))
+            for kind, table in tables.items()
             for start in range(0, table.num_rows, self.shard_size)
         ]
         num_encoded, num_shards = 0, len(missing)
         while missing and self.folder.is_dir():
             left = []
             for kind, start in missing:
-                table = data.queries if kind == "query" else data.corpus
-                texts, ids = _texts(table.slice(start, self.shard_size), kind)
+                texts, ids = _texts(tables[kind].slice(start, self.shard_size), kind)
                 did = encode_into_cache(encoder, texts, ids, self.folder, kind=kind, claim=self.claims.taken)
                 num_encoded += did == "encoded"
                 if did == "claimed":

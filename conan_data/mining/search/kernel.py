@@ -56,19 +56,21 @@ def _compact(scores_W: np.ndarray, rows_W: np.ndarray, keep: int) -> np.float32:
 
 
 @njit(
-    types.int64(
-        types.Array(types.int32, 3, "C"),
-        _FACTORS,
-        _FACTORS,
-        _VECTORS,
-        _VECTORS,
-        types.Array(types.int32, 1, "C"),
-        _NUMBERS,
-        _VECTORS,
-        types.Array(types.int32, 2, "C"),
-        types.Array(types.int64, 1, "C"),
-        types.int64,
-    ),
+    [
+        types.int64(
+            types.Array(types.int32, 3, "C"),
+            _FACTORS,
+            _FACTORS,
+            _VECTORS,
+            _VECTORS,
+            types.Array(types.int32, 1, "C"),
+            _NUMBERS,
+            _VECTORS,
+            types.Array(types.int32, 2, "C"),
+            types.Array(types.int64, 1, "C"),
+            types.int64,
+        )
+    ],
     cache=True,
     nogil=True,
 )
@@ -85,8 +87,8 @@ def add_reaching(
     filled_T: np.ndarray,
     most: int,
 ) -> int:
-    """Adds to the buffers what is over a query's cutoff, with its exact score, of the documents whose product is not below the least
-    (see `int8.least_factors`); cutoffs rise, rows of -1 are left out.
+    """Adds to the buffers what is over a query's cutoff, with its exact score, of the documents whose product is not
+    below the least (see `int8.least_factors`); cutoffs rise, rows of -1 are left out.
 
     The number of queries that were looked at: those before more than `most` documents were in doubt.
     """

@@ -11,6 +11,7 @@ Legend: T queries of a tile, C documents of a block, G groups of g documents, D 
 and a document, m pairs of a query and a group, S sampled documents.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -85,7 +86,8 @@ def _screen_in_int8(
         *(candidates.cutoff_B[tile], candidates.scores_BW[tile], candidates.rows_BW[tile]),
         candidates.filled_B[tile],
     )
-    return kernel.add_reaching(*(array.numpy() for array in arrays), products_TC.numel() // _DENSE)
+    add_reaching: Callable[..., int] = kernel.add_reaching
+    return add_reaching(*(array.numpy() for array in arrays), products_TC.numel() // _DENSE)
 
 
 def _found_in_float32(
