@@ -3,8 +3,8 @@
 Negatives mined once and kept (`static`), the same pools with the rule that replaces what has become easy (`rule`),
 pools mined anew every `--mine-every` steps without the rule (`refresh`), and `both`. The rule acts when a query comes
 back, so refreshes have to lie further apart than an epoch: else what the rule replaced is mined anew before it is met,
-and `both` is `refresh`. A fifth arm, `window`, is `refresh` with a budget that leaves most documents unencoded, from the
-second refresh on.
+and `both` is `refresh`. A fifth arm, `window`, is `refresh` with `--refresh.depth window`: from its second
+mining on it encodes a part.
 
 All arms of a set begin with the same weights (a small model that was trained with in-batch negatives) and with the
 same negatives, mined by these weights; arms of one seed see the same queries in the same order. So the difference to
@@ -58,8 +58,6 @@ SETS = ("jaquad", "tldr")
 GROUPS = {"jaquad": "", "tldr": "^(.*)@"}
 SELECTION = SelectionConfig(pool_size=32, depth=96)
 WARM_UP = 0.1
-WINDOW = 0.05
-"""Budget of a refresh in the arm `window`, as a share of training: half of the default, for the sets are small."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +155,7 @@ def run(frame: Frame, arm: str, seed: int, *, steps: int, folder: str) -> dict[s
             batch_size=given.batch_size,
             num_negatives=given.negatives,
             mine_every=given.mine_every if arm in ("refresh", "both", "window") else 0,
-            refresh=RefreshConfig(depth="window", budget=WINDOW)
-            if arm == "window"
-            else RefreshConfig(depth="full"),
+            refresh=RefreshConfig(depth="window" if arm == "window" else "full"),
             rule=RuleConfig(enabled=arm in ("rule", "both")),
             optim=OptimConfig(lr=given.lr, warmup_steps=int(WARM_UP * steps)),
         )

@@ -4,6 +4,7 @@ Legend: Q queries, P places in a pool.
 """
 
 import math
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +68,13 @@ class Pools:
 
 def _full(shape: tuple[int, ...], value: float, dtype: type, directory: Path | None) -> np.ndarray:
     """As `np.full`; in a file without a name in `directory` where it is large."""
-    if directory is None or np.dtype(dtype).itemsize * math.prod(shape) < _MAPPED:
+    size = np.dtype(dtype).itemsize * math.prod(shape)
+    if directory is None or size < _MAPPED:
         return np.full(shape, value, dtype)
     with tempfile.TemporaryFile(dir=directory) as file:
+        if hasattr(os, "posix_fallocate"):
+            # A full disk is an error here; met by a mapped page it would end the process without a word.
+            os.posix_fallocate(file.fileno(), 0, size)
         array = np.asarray(np.memmap(file, dtype, "w+", shape=shape))
     array[:] = value
     return array

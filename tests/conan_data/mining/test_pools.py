@@ -1,5 +1,6 @@
 """Mining end to end on vectors, and the arrays it works on: groups, margins, wide queries, memory."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from conan_data.mining.hash_encoder import HashEncoder
 from conan_data.mining.pools import mine_pools, pools_of_vectors
 from conan_data.mining.search.exact import ExactSearcher
 from conan_data.mining.selection import Pools
+from conan_data.mining.selection import pools as selection_pools
 from conan_data.retrieval import RetrievalSplit
 
 NUM_DOCUMENTS, NUM_QUERIES, DIMENSION = 900, 60, 32
@@ -229,6 +231,18 @@ def test_mining_with_an_encoder_finds_what_shares_words(tmp_path: Path) -> None:
     assert pools.rows[0].tolist() == [1, 2]
     assert pools.counts["same-group"] == 1 and pools.counts["known-positive"] == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "queries"]
+
+
+def test_a_full_disk_is_an_error_before_pools_are_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, start: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(selection_pools, "_MAPPED", 1)
+    monkeypatch.setattr(selection_pools.os, "posix_fallocate", full, raising=False)
+    with pytest.raises(OSError, match="No space"):
+        Pools.empty(np.zeros(3, np.float32), pool_size=4, counts={}, directory=tmp_path)
 
 
 def test_mining_during_training_needs_no_data_libraries() -> None:
