@@ -287,6 +287,20 @@ def test_candidates_are_the_best_whatever_the_order_they_come_in(keep: int) -> N
     np.testing.assert_array_equal(found.cutoff_B.numpy(), np.sort(scores)[:, -keep])
 
 
+@pytest.mark.parametrize(
+    "scores", [[0.5, 0.5, 0.5, 0.9, 0.1, 0.2], [6, 5, 4, 3, 2, 1], [0.5] * 6, [1, 2, 3, 4, 5, 6]]
+)
+def test_a_full_buffer_keeps_its_best_and_no_more_of_equals_than_there_is_room(scores: list[float]) -> None:
+    kernel = pytest.importorskip("conan_data.mining.search.kernel")
+    kept, rows = np.array(scores, np.float32), np.arange(6, dtype=np.int32)
+    worst = kernel._compact(kept, rows, 3)
+    best = np.sort(np.array(scores, np.float32))[::-1][:3]
+    assert worst == best[-1] and np.sort(kept[:3])[::-1].tolist() == best.tolist()
+    assert (
+        np.isneginf(kept[3:]).all() and np.array(scores, np.float32)[rows[:3]].tolist() == kept[:3].tolist()
+    )
+
+
 @needs_int8
 @pytest.mark.parametrize("falls", [False, True])
 def test_the_kernel_keeps_the_best_when_a_buffer_is_full_many_times_in_a_block(falls: bool) -> None:
