@@ -1,8 +1,6 @@
-"""The candidates of a window's queries: found once in the carried index, scored again whenever a vector is renewed.
+"""The candidates of a window's queries, found in the carried index, deeper than a selection looks.
 
-A search costs a product with all documents, a second score of what it found does not. So a refresh searches once,
-deeper than it selects, and what is encoded afterwards changes scores, order and thresholds among the candidates.
-What is chosen in the end comes from the same `select` as in a full refresh.
+What is chosen comes from the same `select` as in a full refresh.
 
 Legend: W queries of the window, K candidates of a query, N documents, D dimensions.
 """
@@ -31,22 +29,6 @@ class Candidates:
     """int32, the best first; -1 for none."""
     score_WK: np.ndarray
     """float32."""
-
-    def rescored(self, vector_ND: np.ndarray) -> "Candidates":
-        """By these float16 vectors of all documents; order by (score, row)."""
-        score_WK = np.full(self.row_WK.shape, -np.inf, np.float32)
-        for start in range(0, len(self.row_WK), _QUERIES_A_BLOCK):
-            part = slice(start, start + _QUERIES_A_BLOCK)
-            document_WKD = np.asarray(vector_ND[np.maximum(self.row_WK[part], 0)], np.float32)
-            query_WD = self.query_WD[part].astype(np.float32)
-            score_WK[part] = np.matmul(document_WKD, query_WD[:, :, None])[:, :, 0]
-        score_WK[self.row_WK < 0] = -np.inf
-        order_WK = np.lexsort((self.row_WK, -score_WK), axis=1)
-        return replace(
-            self,
-            row_WK=np.take_along_axis(self.row_WK, order_WK, axis=1),
-            score_WK=np.take_along_axis(score_WK, order_WK, axis=1),
-        )
 
     def positive_scores(self, vector_ND: np.ndarray) -> np.ndarray:
         """float32 [W]; NaN for a query without a positive."""

@@ -1,7 +1,8 @@
-"""Spends a budget of documents on the choices of a window: positives first, then the boundary, in rounds.
+"""Spends a budget of documents on the choices of a window: positives first, then the boundary.
 
-The first round looks at candidates with carried scores. What it encodes moves borders and thresholds, so the second
-looks again with what is known then.
+What is worth encoding is found by a search with carried vectors, and what is chosen by a second one, with all that is
+known then: a document that was encoded for one query may be among the best of another, which had not seen it. More
+rounds of both were tried, and chose no better.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ from conan_train.negatives.depth.index import CarriedIndex
 
 # W queries of the window, R documents, N all of them, D dimensions
 
-_ROUNDS = 2
 _WIDER = 4
 """Candidates beyond those that selection looks at: by carried scores the best may stand far down."""
 
@@ -47,20 +47,20 @@ class Refinement:
     def run(self, searcher: Searcher, *, budget: int) -> Candidates:
         """Encodes at most `budget` documents; the candidates have the scores of what is known in the end."""
         budget -= self._encode(most_shared(self.arrays.positive_rows, self.index.fresh_N, number=budget // 2))
+        value_N = self._values(self._search(searcher))
+        self._encode(most_valuable(value_N, number=budget))
+        return self._search(searcher)
+
+    def _search(self, searcher: Searcher) -> Candidates:
         width = _WIDER * self.selection.depth + int(self.arrays.num_answers().max(initial=0))
         hits = searcher.search(self.query_WD, self.index.embeddings, k=width)
-        candidates = Candidates(
+        return Candidates(
             arrays=self.arrays,
             selection=self.selection,
             query_WD=self.query_WD,
             row_WK=hits.rows,
             score_WK=hits.scores,
         )
-        for rounds_left in range(_ROUNDS, 0, -1):
-            value_N = self._values(candidates)
-            budget -= self._encode(most_valuable(value_N, number=budget // rounds_left))
-            candidates = candidates.rescored(self.index.vector_ND)
-        return candidates
 
     def expected_wrong(self, candidates: Candidates) -> float:
         """Share of the negatives that are trained on which a full refresh would choose otherwise."""
