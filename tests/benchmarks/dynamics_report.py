@@ -13,7 +13,7 @@ from conan_train.report.figures import curves
 from conan_train.report.training import Series, series
 
 LEVEL = 0.95
-REFERENCE = "static"
+REFERENCE, AT_EQUAL_TIME = "static", "static, equal time"
 CURVES = {
     "negative_score": "score of the negatives",
     "positive_score": "score of the positives",
@@ -25,6 +25,7 @@ HEADERS = (
     "steps",
     "nDCG@10",
     "against static",
+    "at equal time",
     "replaced",
     "new by mining",
     "seconds",
@@ -38,7 +39,7 @@ def report(
     runs: Sequence[Run], baselines: Mapping[str, Mapping[str, float]], *, page: Path, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Prints the tables, writes the page, and returns the figures."""
-    sets = []
+    sets: list[dict[str, Any]] = []
     for name, scores in baselines.items():
         own = [run for run in runs if run["set"] == name]
         arms = compare(own)
@@ -58,14 +59,13 @@ def report(
 
 def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """A record an arm: the mean of nDCG@10 over seeds and of its difference to `static`, by seed, each with a t
-    interval (None where there is one seed).
+    interval (None where there is one seed). Arms that mine are also compared with a `static` of as much time.
     """
     ndcg = {(run["arm"], run["seed"]): run["ndcg"] for run in runs}
     arms = []
     for arm in dict.fromkeys(run["arm"] for run in runs):
         own = [run for run in runs if run["arm"] == arm]
-        seeds = [run["seed"] for run in own if (REFERENCE, run["seed"]) in ndcg]
-        differences = [ndcg[arm, seed] - ndcg[REFERENCE, seed] for seed in seeds]
+        mines = any(run["mining_share"] for run in own)
         # The first mining of a run has nothing to compare with.
         changed = [share for run in own for share in run["changed"] if share is not None]
         arms.append(
@@ -74,7 +74,8 @@ def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 "num_seeds": len(own),
                 "steps": own[0]["steps"],
                 "ndcg": t_interval([run["ndcg"] for run in own]),
-                "difference": t_interval(differences) if differences and arm != REFERENCE else None,
+                "difference": _difference(ndcg, arm, REFERENCE),
+                "difference_at_equal_time": _difference(ndcg, arm, AT_EQUAL_TIME) if mines else None,
                 "replaced": float(np.mean([run["replaced"] for run in own])),
                 "changed": float(np.mean(changed)) if changed else None,
                 "seconds": float(np.median([run["seconds"] for run in own])),
@@ -82,6 +83,17 @@ def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
             }
         )
     return arms
+
+
+def _difference(
+    ndcg: Mapping[tuple[str, int], float], arm: str, reference: str
+) -> dict[str, float | None] | None:
+    pairs = [
+        (ndcg[arm, seed], ndcg[reference, seed])
+        for own, seed in ndcg
+        if own == arm and (reference, seed) in ndcg
+    ]
+    return t_interval([one - other for one, other in pairs]) if pairs and arm != reference else None
 
 
 def t_interval(values: Sequence[float]) -> dict[str, float | None]:
@@ -128,7 +140,10 @@ def _row(arm: Mapping[str, Any]) -> list[str]:
         str(arm["num_seeds"]),
         str(arm["steps"]),
         _percent(arm["ndcg"]),
-        "" if arm["difference"] is None else _percent(arm["difference"], sign="+"),
+        *(
+            "" if arm[name] is None else _percent(arm[name], sign="+")
+            for name in ("difference", "difference_at_equal_time")
+        ),
         f"{arm['replaced']:.0f}",
         changed,
         f"{arm['seconds']:.1f}",

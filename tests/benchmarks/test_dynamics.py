@@ -77,6 +77,14 @@ def test_differences_are_by_seed():
     static, rule = compare(runs[::-1])[::-1]
     assert static["difference"] is None and rule["difference"]["mean"] == pytest.approx(0.01)
     assert rule["difference"]["low"] > 0.009 and rule["ndcg"]["low"] < static["ndcg"]["mean"]
+    more = {**common, "mining_share": 0.1}
+    timed = [
+        {"arm": arm, "seed": seed, "ndcg": 0.1 * seed + gain, **more}
+        for seed in range(3)
+        for arm, gain in (("refresh", 0.03), ("static, equal time", 0.01))
+    ]
+    refresh = next(arm for arm in compare(runs + timed) if arm["arm"] == "refresh")
+    assert refresh["difference_at_equal_time"]["mean"] == pytest.approx(0.02)
     # Mean 2, deviation 1, three values: 2 +- 4.303 / sqrt(3).
     assert t_interval([1.0, 2.0, 3.0])["low"] == pytest.approx(2 - 4.302653 / 3**0.5, abs=1e-5)
 
