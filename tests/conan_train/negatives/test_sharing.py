@@ -92,6 +92,7 @@ def service(
     )
     found = Service(
         inbox=inbox,
+        is_current=inbox.folder.exists,
         sets=[SET],
         encoder_of=lambda _: encoder,
         miner_of=lambda _: miner,
