@@ -119,6 +119,7 @@ def make_miner(
         folder=folder,
         budget=budget.documents,
         query_cost=budget.query_cost,
+        full_up_to=config.refresh.full_up_to,
         sample=config.refresh.sample,
         max_error=config.refresh.max_error,
     )

@@ -323,6 +323,7 @@ def miner_of(world: World, folder: Path, *, budget: int) -> WindowMiner:
         folder=folder,
         budget=budget,
         query_cost=world.query_cost,
+        full_up_to=DEFAULT.full_up_to,
         sample=DEFAULT.sample,
         max_error=1.0,
     )

@@ -63,8 +63,10 @@ class Refinement:
         )
 
     def expected_wrong(self, candidates: Candidates) -> float:
-        """Share of the negatives that are trained on which a full refresh would choose otherwise."""
-        return float(self._values(candidates).sum()) / (2 * len(self.query_WD) * self.num_negatives)
+        """Share of the negatives that are trained on which a full refresh would choose otherwise; rather too high,
+        for errors of many candidates are taken to be independent.
+        """
+        return min(1.0, float(self._values(candidates).sum()) / (2 * len(self.query_WD) * self.num_negatives))
 
     def _values(self, candidates: Candidates) -> np.ndarray:
         positive_W = candidates.positive_scores(self.index.vector_ND)

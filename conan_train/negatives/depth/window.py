@@ -52,13 +52,16 @@ class WindowMiner:
     budget: int
     """Documents that a refresh may encode, a query counting `query_cost` of one."""
     query_cost: float
+    full_up_to: int
+    """Documents of a set that is always encoded as a whole."""
     sample: int
     max_error: float
 
     def mine(self, encoder: Encoder, *, step: int, window: np.ndarray | None, previous: Generation) -> Mining:
         store = RefreshStore(self.folder)
         past = store.before(step)
-        if not past or window is None or self._cost_of_all <= self.budget:
+        is_small = self.pairs.arrays.num_documents <= self.full_up_to or self._cost_of_all <= self.budget
+        if not past or window is None or is_small:
             return self._full(encoder, store, step, figures={})
         base = Embeddings.open(store.base(past[0].step) / "corpus")
         row_S = self._sample_rows()

@@ -15,7 +15,7 @@ from conan_train.negatives.depth.config import RefreshConfig
 from conan_train.trainlog import NAME, read_log
 from tests.conan_train.finetune.test_finetune import config_for, write_model, write_set
 
-REFRESH = RefreshConfig(depth="window", budget=0.035, sample=6, max_error=2.0)
+REFRESH = RefreshConfig(depth="window", budget=0.035, full_up_to=0, sample=6, max_error=2.0)
 
 KILLED = """
 import os, signal, sys

@@ -27,6 +27,7 @@ from pathlib import Path
 import torch, transformers, accelerate
 import conan_train.finetune.service as service, conan_train.finetune.train as train
 from conan_train.negatives.config import MineServiceConfig
+from conan_train.negatives.depth.config import RefreshConfig
 from conan_train.negatives import follow
 from conan_train.training.loop import Loop
 from tests.conan_train.finetune.test_finetune import config_for
@@ -61,7 +62,7 @@ def ended(process, wait=False):
     return None if found == 0 else os.waitstatus_to_exitcode(status)
 
 def trainer(out):
-    return start(lambda: train.finetune(config_for(out, inputs, mine_mode=mode, mine_look_every=1, checkpoint_every=3, threads=1)))
+    return start(lambda: train.finetune(config_for(out, inputs, mine_mode=mode, mine_look_every=1, checkpoint_every=3, threads=1, refresh=RefreshConfig(depth="full"))))
 
 def miner(out):
     return start(lambda: service.mine_service(MineServiceConfig(run=out, poll=0.05, threads=1, device="cpu")))

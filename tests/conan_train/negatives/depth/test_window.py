@@ -31,6 +31,7 @@ def miner(folder: Path, **values: object) -> WindowMiner:
         "folder": folder,
         "budget": 300,
         "query_cost": 0.5,
+        "full_up_to": 0,
         "sample": 100,
         "max_error": 0.5,
     }
@@ -55,9 +56,10 @@ def test_the_first_refresh_encodes_everything_and_so_does_one_without_a_window(t
 
 
 def test_a_set_that_is_within_the_budget_is_encoded_as_a_whole(tmp_path: Path) -> None:
-    own = miner(tmp_path, budget=630)
-    mine(own, 0)
-    assert mine(own, 10).depth == "full"
+    for name, values in {"cheap": {"budget": 630}, "small": {"full_up_to": 600}}.items():
+        own = miner(tmp_path / name, **values)
+        mine(own, 0)
+        assert mine(own, 10).depth == "full"
 
 
 def test_a_space_that_only_turns_is_followed_to_the_last_negative(tmp_path: Path) -> None:
