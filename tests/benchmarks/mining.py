@@ -133,15 +133,13 @@ def run_ours(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     queries = Embeddings([np.load(folder / "queries.npy", mmap_mode="r")], dimension=DIMENSION)
     arrays = arrays_of(np.load(folder / "positives.npy"), len(documents))
     selection = SelectionConfig(pool_size=NUM_NEGATIVES, depth=DEPTH, margin=MARGIN)
-    # Loads numba, which counts as little as the peer's imports.
-    searcher = ExactSearcher(memory=SEARCH_MEMORY)
     start = _now()
     pools = pools_of_vectors(
         queries,
         documents,
         arrays,
         selection,
-        searcher=searcher,
+        searcher=ExactSearcher(memory=SEARCH_MEMORY),
         directory=folder,
     )
     return _now() - start, pools.rows
@@ -235,7 +233,6 @@ def run_ours_encoding(
 
     queries, documents, positives = case
     encoder = load_encoder(get_model_path(), device="cpu")
-    searcher = ExactSearcher(memory=SEARCH_MEMORY)
     start = _now()
     with tempfile.TemporaryDirectory(dir=folder) as directory:
         pools = mine_pools(
@@ -247,7 +244,7 @@ def run_ours_encoding(
             document_texts=documents,
             document_ids=documents,
             directory=Path(directory),
-            searcher=searcher,
+            searcher=ExactSearcher(memory=SEARCH_MEMORY),
         )
     return _now() - start, pools.rows
 

@@ -47,6 +47,9 @@ from conan_data.progress import progress
 
 log = logging.getLogger(__name__)
 
+_WORTH_A_KERNEL = 5e10
+"""Products of two numbers in a search from which on loading the compiled kernel, about a second, pays."""
+
 
 class ExactSearcher:
     """Searches all documents with torch, in `memory` bytes; see the module for what is guaranteed.
@@ -59,8 +62,7 @@ class ExactSearcher:
     def __init__(self, *, memory: int, device: str = "cpu", screening: Screening | None = None) -> None:
         self.memory = memory
         self.device = resolve_device(device)
-        fast = self.device == "cpu" and int8.available()
-        self.screening: Screening = screening or ("int8" if fast else "float32")
+        self.screening = screening
         self.report: dict[str, Any] = {"backend": self.backend}
         self._exact_device = "cpu" if self.device.startswith("mps") else self.device
         self._streams = self.device == "cpu"
@@ -90,6 +92,11 @@ class ExactSearcher:
                 queries_QD[part], documents, k=k, sizes=sizes
             )
         return hits
+
+    def _screens_in_int8(self, *, num_products: int) -> bool:
+        if self.screening is not None:
+            return self.screening == "int8"
+        return self.device == "cpu" and num_products >= _WORTH_A_KERNEL and int8.available()
 
     def _plan(self, dimension: int, num_candidates: int) -> Plan:
         return plan(
@@ -231,7 +238,7 @@ class ExactSearcher:
         """
         found = Candidates(len(queries_BD), keep=num_candidates, cutoff_B=guesses_B)
         tiles = _shared_tiles(len(queries_BD), sizes)
-        in_int8 = self.screening == "int8"
+        in_int8 = self._screens_in_int8(num_products=queries_BD.size * len(documents))
         make = partial(make_block, rounded=in_int8)
 
         def prepare(tile: slice) -> tuple[torch.Tensor, int8.Rounded | None]:

@@ -90,6 +90,13 @@ def test_ids_order_and_scores_equal_brute_force_whatever_the_memory(k: int, scre
             np.testing.assert_array_equal(hits.scores.view(np.int32), scores.view(np.int32))
 
 
+def test_a_small_search_does_not_load_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(int8, "available", lambda: True)
+    searcher = ExactSearcher(memory=10**8)
+    assert not searcher._screens_in_int8(num_products=200 * 600 * 384)
+    assert searcher._screens_in_int8(num_products=16_384 * 200_000 * 384)
+
+
 def test_a_float32_product_orders_the_hard_set_wrongly() -> None:
     """Shows that the set above is hard: without the exact scores, ids would come out in another order."""
     rng = np.random.default_rng(5)
