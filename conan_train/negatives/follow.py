@@ -139,16 +139,14 @@ class Follower:
         if reading is not None and not reading.is_done:
             return
         # In the run lies what one that was killed had moved, and had not yet used when it last saved.
-        folders = (mined.store, self.inbox.generations(mined.store.name))
         found = [
-            (own, path)
-            for folder in folders
-            for own, path in generations_in(folder)
+            path
+            for own, path in generations_in(mined.store, self.inbox.generations(mined.store.name))
             if mined.generation.step < own <= step and path.name not in self._useless
         ]
         if not found:
             return
-        _, newest = sorted(found, key=lambda one: one[0])[-1]  # of one step the last, as in the inbox
+        newest = found[-1]
         if reading is None or reading.name != newest.name or reading.result is None:
             self._read(newest.name, mined, moved_from=newest)
 

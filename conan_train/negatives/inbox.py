@@ -12,6 +12,7 @@ moment must not leave half a file in it. The trainer moves the generations that 
 in the inbox can be lost without loss to the run; it goes away when the run is finished.
 """
 
+import contextlib
 import json
 import logging
 import re
@@ -91,14 +92,15 @@ class Inbox:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def generations_in(folder: Path) -> list[tuple[int, Path]]:
+def generations_in(*folders: Path) -> list[tuple[int, Path]]:
     """(step, path) of whole generations, the newest last; of one step the one published last."""
-    try:
-        found = [
-            (int(match[1]), path.stat().st_mtime_ns, path)
-            for path in folder.iterdir()
-            if (match := _GENERATION.fullmatch(path.name)) and (path / MANIFEST).is_file()
-        ]
-    except OSError:
-        return []
+    found: list[tuple[int, int, Path]] = []
+    for folder in folders:
+        # A folder that is not there yet, or from which one is moved right now, has none.
+        with contextlib.suppress(OSError):
+            found += [
+                (int(match[1]), path.stat().st_mtime_ns, path)
+                for path in folder.iterdir()
+                if (match := _GENERATION.fullmatch(path.name)) and (path / MANIFEST).is_file()
+            ]
     return [(step, path) for step, _, path in sorted(found)]

@@ -142,8 +142,7 @@ class Service:
 
     def _published(self, served: Served) -> list[tuple[int, Path]]:
         """Those that the trainer has not taken up yet, and those that it has; the newest last."""
-        folders = (self.inbox.run / served.store, self.inbox.generations(served.store))
-        return sorted(found for folder in folders for found in generations_in(folder))
+        return generations_in(self.inbox.run / served.store, self.inbox.generations(served.store))
 
     def _newest_step(self, served: Served) -> int:
         return max((step for step, _ in self._published(served)), default=-1)

@@ -23,7 +23,9 @@ class Candidates:
         self.cutoff_B = torch.full((num_queries,), -torch.inf) if cutoff_B is None else cutoff_B.clone()
 
     def add(self, tile: slice, queries_n: torch.Tensor, rows_n: torch.Tensor, scores_n: torch.Tensor) -> None:
-        """Adds pairs with scores that are not exact, ordered by query (numbered from the start of the tile), at most `keep` of a query."""
+        """Adds pairs with scores that are not exact, ordered by query (numbered from the start of the tile), at most
+        `keep` of a query.
+        """
         counts_T = torch.bincount(queries_n, minlength=tile.stop - tile.start)
         self.exact_B[tile] &= counts_T == 0
         if int((self.filled_B[tile] + counts_T).amax()) > 2 * self.keep:

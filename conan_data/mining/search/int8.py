@@ -13,6 +13,7 @@ query and group, and never to the products.
 Legend: T queries of a tile, C documents of a block, G groups of a block, D dimensions, n rows.
 """
 
+import functools
 import logging
 from typing import NamedTuple
 
@@ -40,6 +41,7 @@ class Rounded(NamedTuple):
     """float32 [n] or [G]: an upper bound of the distance of a vector to its rounded form."""
 
 
+@functools.cache
 def available() -> bool:
     """Whether this CPU multiplies 8-bit integers without an overflow of the intermediate 16-bit sums, and
     fast, and numba is there to look at the products.

@@ -47,9 +47,9 @@ class Refinement:
     def run(self, searcher: Searcher, *, budget: int) -> Candidates:
         """Encodes at most `budget` documents; the candidates have the scores of what is known in the end."""
         budget -= self._encode(most_shared(self.arrays.positive_rows, self.index.fresh_N, number=budget // 2))
-        value_N = self._values(self._search(searcher))
-        self._encode(most_valuable(value_N, number=budget))
-        return self._search(searcher)
+        candidates = self._search(searcher)
+        num_encoded = self._encode(most_valuable(self._values(candidates), number=budget))
+        return self._search(searcher) if num_encoded else candidates
 
     def _search(self, searcher: Searcher) -> Candidates:
         width = _WIDER * self.selection.depth + int(self.arrays.num_answers().max(initial=0))

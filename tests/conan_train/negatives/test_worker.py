@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,9 @@ from conan_train.negatives.worker import Worker
 from conan_train.training.loop import Loop
 from conan_train.trainlog import NAME, read_log
 from tests.conan_train.finetune.test_finetune import config_for, write_model, write_set
+from tests.conan_train.negatives.test_modes import until
 
 SLEEP = "import time; time.sleep(60)"
-
-
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "nothing came"
-        time.sleep(0.02)
 
 
 def is_alive(pid: int) -> bool:
