@@ -23,7 +23,7 @@ GOOD = st.builds(
     lambda name, text: {"id": name, "text": f"a {text}"},
     st.one_of(TEXT, st.integers(-(2**63), 2**64 - 1), st.none()),
     TEXT,
-)
+).filter(lambda row: len(json.dumps(row)) < 280)  # escaped it may be longer than the reader's limit below
 BAD_LINES = st.sampled_from(
     [
         b"{",
