@@ -10,8 +10,8 @@ from pathlib import Path
 import filelock
 import torch
 
-from conan_data.config import from_resolved
 from conan_data.errors import UserError
+from conan_data.fields import build
 from conan_data.mining.encoder import Encoder, resolve_device
 from conan_train.embedding.base import alpha, open_base
 from conan_train.finetune.config import FinetuneConfig
@@ -97,7 +97,7 @@ def _wait_for(inbox: Inbox, config: MineServiceConfig) -> FinetuneConfig | None:
 
 def _config_of(inbox: Inbox) -> FinetuneConfig | None:
     values = inbox.settings()
-    return from_resolved(FinetuneConfig, values) if values is not None else None
+    return build(FinetuneConfig, values) if values is not None else None
 
 
 def _own_folder(services: Path) -> tuple[Path, filelock.FileLock]:

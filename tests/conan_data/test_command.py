@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from conan_data import command, recipe
+from conan_data.config import Config as PartConfig
 from conan_data.config import StageConfig, identity, require
 from conan_data.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optim:
+class Optim(PartConfig):
     """Settings of the optimiser."""
 
     lr: float = 1e-3
@@ -33,7 +34,7 @@ class Config(StageConfig):
     optim: Optim = field(default_factory=Optim)
     """Optimiser."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         require(self.mine_every >= 0, "mine_every", self.mine_every, "must not be negative")
 
 
@@ -114,10 +115,10 @@ def test_a_recipe_gives_the_values_and_flags_go_before_it(recipe_file: Path) -> 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("mine_every", "mine_evry"), '[mine_evry]" from {path}: stage. Did you mean --mine-every'),
-        (("mine_every: 5", "mine_every: five"), "five"),
+        (("mine_every", "mine_evry"), "{path}: stage: mine_evry: is no field of this (did you mean 'mine_every'?)"),
+        (("mine_every: 5", "mine_every: five"), "{path}: stage: mine_every: must be a whole number, got 'five'"),
         (("mine_every: 5", "mine_every: -5"), "mine_every: must not be negative, got -5"),
-        (("{lr: 1.0e-2}", "{lrr: 1.0e-2}"), "Did you mean --optim.lr"),
+        (("{lr: 1.0e-2}", "{lrr: 1.0e-2}"), "{path}: stage: optim.lrr: is no field of this (did you mean 'lr'?)"),
         (("stage:", "stge:"), "'stge' is not a command (did you mean 'stage'?)"),
         (("${root}", "${rot}"), "${root} is the only variable"),
         (("[a, b]", "[a, b"), "not valid YAML"),
@@ -143,7 +144,7 @@ def test_a_wrong_recipe_is_one_line_and_exit_code_2(
     [
         (["stge"], 'Did you mean "stage"'),
         (["stage", "--out", "x", "--input", "a", "--mine-evry", "3"], "Did you mean --mine-every"),
-        (["stage", "--out", "x"], "--input"),
+        (["stage", "--out", "x"], "--input: is missing"),
         (["stage", "--config", "nowhere.yaml"], "nowhere.yaml: no such recipe"),
         (
             ["stage", "--out", "x", "--input", "a", "--mine-every", "13"],
