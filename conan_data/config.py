@@ -38,7 +38,7 @@ class Config:
     """A typed config: every field has the type and keeps to the limits that its annotation declares."""
 
     def __post_init__(self) -> None:
-        for name, hint in hints(type(self)).items():
+        for name, hint in hints(type(self)).items():  # type: ignore[arg-type]
             object.__setattr__(self, name, convert(hint, getattr(self, name), (name,)))
         self.check()
 

@@ -21,6 +21,8 @@ from annotated_types import BaseMetadata, Ge, Gt, Le, Lt, MinLen
 from conan_data.errors import UserError
 
 T = TypeVar("T")
+INTEGERS: tuple[Any, ...] = (int, numbers.Integral)
+REALS: tuple[Any, ...] = (float, numbers.Real)
 INT_BOUND = 2**63
 """Whole numbers are below this, as in every library that they are handed to."""
 _BOUNDS: dict[type, tuple[str, Callable[[Any, Any], bool], str]] = {
@@ -119,7 +121,7 @@ def convert(hint: Any, value: Any, path: tuple[str, ...]) -> Any:
     if origin is dict:
         return _mapping(arguments[1], value, path)
     if dataclasses.is_dataclass(hint):
-        return _nested(hint, value, path)
+        return _nested(hint, value, path)  # type: ignore[arg-type]
     return _scalar(hint, value, path)
 
 
@@ -133,7 +135,7 @@ def _within(limits: tuple[Any, ...], value: Any, path: tuple[str, ...]) -> Any:
     bounds = [(limit, *_BOUNDS[type(limit)]) for limit in limits if type(limit) in _BOUNDS]
     if not all(holds(value, getattr(limit, name)) for limit, name, holds, _ in bounds):
         words = " and ".join(f"{word} {getattr(limit, name)}" for limit, name, _, word in bounds)
-        raise refuse(path, f"must be {words}", value)
+        raise refuse(path, "must not be negative" if words == "at least 0" else f"must be {words}", value)
     for limit in limits:
         if isinstance(limit, MinLen) and len(value) < limit.min_length:
             raise refuse(path, "must not be empty" if isinstance(value, str) else "name at least one", value)
@@ -163,7 +165,9 @@ def _tuple(kinds: tuple[Any, ...], value: Any, path: tuple[str, ...]) -> tuple[A
 
 def _mapping(kind: Any, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        name, _, text = value.partition("=") if isinstance(value, str) and "=" in value else ("NAME", "", "VALUE")
+        name, _, text = (
+            value.partition("=") if isinstance(value, str) and "=" in value else ("NAME", "", "VALUE")
+        )
         flag = "--" + ".".join(path).replace("_", "-")
         rule = f"is a mapping; write {flag}.{name[:60]} {text[:60]} as a flag, {{NAME: VALUE}} in a recipe"
         raise refuse(path, rule, value)
@@ -184,13 +188,13 @@ def _scalar(kind: Any, value: Any, path: tuple[str, ...]) -> Any:
             raise refuse(path, "must be true or false", value)
         return value
     if kind is int:
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        if isinstance(value, bool) or not isinstance(value, INTEGERS):
             raise refuse(path, "must be a whole number", value)
         if not -INT_BOUND < value < INT_BOUND:
             raise refuse(path, "must be a whole number of at most 63 bits", value)
         return int(value)
     if kind is float:
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        if isinstance(value, bool) or not isinstance(value, REALS):
             raise refuse(path, "must be a number", value)
         if not abs(value) < INT_BOUND:
             raise refuse(path, "must be a finite number below 2^63", value)

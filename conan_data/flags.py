@@ -5,9 +5,11 @@ values, as a recipe would hold them, of the flags that were set: `conan_data.fie
 """
 
 import ast
+import contextlib
 import dataclasses
 import inspect
 import itertools
+import json
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -159,6 +161,9 @@ def _plain(hint: Any, tokens: Sequence[Token] | dict[str, Any]) -> Any:
         kind = get_args(hint)[1] if get_origin(hint) is dict else str
         return {key: _plain(kind, inner) for key, inner in tokens.items()}
     texts = [token.value for token in tokens]
+    if get_origin(hint) is dict and texts[-1].startswith("{"):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(texts[-1])
     if get_origin(hint) is tuple:
         return [_word(get_args(hint)[0], text) for text in texts]
     return _word(hint, texts[-1])

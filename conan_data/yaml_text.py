@@ -22,7 +22,7 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PREFIX = "tag:yaml.org,2002:"
 
 
-class _Loader(_Base):  # type: ignore[misc]
+class _Loader(_Base):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.flat: set[yaml.MappingNode] = set()
@@ -87,7 +87,7 @@ def _measure(text: str) -> None:
     counts = [0]
     for event in yaml.parse(text, _Base):
         tag, anchor = getattr(event, "tag", None), getattr(event, "anchor", None)
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 0
         if tag is not None:
             raise UserError(f"line {line}: tags such as {shorten(tag)} are not read")
         if isinstance(event, yaml.AliasEvent):

@@ -115,10 +115,19 @@ def test_a_recipe_gives_the_values_and_flags_go_before_it(recipe_file: Path) -> 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("mine_every", "mine_evry"), "{path}: stage: mine_evry: is no field of this (did you mean 'mine_every'?)"),
-        (("mine_every: 5", "mine_every: five"), "{path}: stage: mine_every: must be a whole number, got 'five'"),
+        (
+            ("mine_every", "mine_evry"),
+            "{path}: stage: mine_evry: is no field of this (did you mean 'mine_every'?)",
+        ),
+        (
+            ("mine_every: 5", "mine_every: five"),
+            "{path}: stage: mine_every: must be a whole number, got 'five'",
+        ),
         (("mine_every: 5", "mine_every: -5"), "mine_every: must not be negative, got -5"),
-        (("{lr: 1.0e-2}", "{lrr: 1.0e-2}"), "{path}: stage: optim.lrr: is no field of this (did you mean 'lr'?)"),
+        (
+            ("{lr: 1.0e-2}", "{lrr: 1.0e-2}"),
+            "{path}: stage: optim.lrr: is no field of this (did you mean 'lr'?)",
+        ),
         (("stage:", "stge:"), "'stge' is not a command (did you mean 'stage'?)"),
         (("${root}", "${rot}"), "${root} is the only variable"),
         (("[a, b]", "[a, b"), "not valid YAML"),
