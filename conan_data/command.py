@@ -24,6 +24,7 @@ from conan_data.config import Config, StageConfig
 from conan_data.errors import SaidElsewhereError, UserError
 from conan_data.fields import FieldError, build
 from conan_data.flags import FieldPath, Flag, as_written, flags_of, parse, print_help
+from conan_data.visible import VisibleFormatter, visible
 
 log = logging.getLogger(__name__)
 FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG}
@@ -109,10 +110,16 @@ def configure_logging() -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(VisibleFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for package in ("conan_data", "conan_train"):
         logging.getLogger(package).setLevel(logging.INFO)
+    logging.getLogger("transformers.tokenization_utils_base").addFilter(_is_no_length_warning)
+
+
+def _is_no_length_warning(record: logging.LogRecord) -> bool:
+    """Return False for the warning of transformers that a text is longer than the model reads: we cut it."""
+    return not str(record.msg).startswith("Token indices sequence length is longer")
 
 
 def _run(program: str, command: Command, tokens: list[str]) -> int:
@@ -123,7 +130,7 @@ def _run(program: str, command: Command, tokens: list[str]) -> int:
         return 0
     result = command(_config(command, flags, parse(command.name, flags, tokens)))
     if result is not None:
-        print(result)
+        print(visible(str(result)))
     return 0
 
 
@@ -189,5 +196,5 @@ def _version() -> str:
 
 
 def _refuse(message: str, *, code: int = 2) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {visible(' '.join(message.split()))}", file=sys.stderr)
     return code

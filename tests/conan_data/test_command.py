@@ -238,3 +238,21 @@ def test_help_answers_at_once_and_imports_nothing_heavy(program: str) -> None:
 def _seconds_of_children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def test_the_length_warning_of_transformers_does_not_leak(capfd: pytest.CaptureFixture[str]) -> None:
+    code = "from conan_data.command import configure_logging; configure_logging()\n"
+    code += "import transformers\nfrom tokenizers import Tokenizer, models, pre_tokenizers\n"
+    code += "raw = Tokenizer(models.WordLevel({'a': 0}, unk_token='a'))\nraw.pre_tokenizer = pre_tokenizers.Whitespace()\n"
+    code += "tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, model_max_length=2, unk_token='a')\n"
+    code += "assert len(tokenizer('a a a a')['input_ids']) == 4\n"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert "longer than" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "a\u202eb", "a\nb", "a\0b", "a\udc80b"])
+def test_names_in_errors_cannot_act_on_the_terminal(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("stage", "--config", name, "--input", "a") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert error.rstrip("\n").isprintable() and error.isascii()
