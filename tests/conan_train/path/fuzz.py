@@ -29,7 +29,8 @@ from conan_train.cli import COMMANDS as TRAIN_COMMANDS
 
 PROGRAMS = {"conan-data": DATA_COMMANDS, "conan-train": TRAIN_COMMANDS}
 LIMIT_S = 5.0
-"""Of the processor, so that a busy machine does not fail."""HANGS_S = 60.0
+"""Of the processor, so that a busy machine does not fail."""
+HANGS_S = 60.0
 
 BASE: dict[tuple[str, str], dict[str, Any]] = {
     ("conan-data", "build-corpus"): {"input": ["missing.jsonl"], "languages": ["en"]},
