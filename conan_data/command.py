@@ -38,6 +38,8 @@ class Command:
     config: str
     run: str
     help: str
+    positional: str = ""
+    """Flag that words before the first flag belong to: `compare A B` is `compare --evaluations A B`."""
 
     def config_class(self) -> type:
         """The dataclass whose fields are the flags."""
@@ -111,6 +113,8 @@ def _run(program: str, command: Command, tokens: list[str]) -> int:
         app.help_formatter = HelpByPart(command.config_class())
         app.help_print()
         return 0
+    if command.positional and tokens and not tokens[0].startswith("-"):
+        tokens = [f"--{command.positional}", *tokens]
     result = command(_parse(app, tokens))
     if result is not None:
         print(result)
