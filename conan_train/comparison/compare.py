@@ -60,11 +60,11 @@ def compare(config: CompareConfig) -> Path:
             _require_same_set(scored[0], other)
         result = {
             "protocol": PROTOCOL,
-            "data": scored[0].scores["data"],
+            "data": Path(scored[0].scores["data"]).name,
             "split": scored[0].scores["split"],
             "level": config.level,
             "baseline": scored[0].label,
-            "models": {one.label: one.scores["model"] for one in scored},
+            "models": {one.label: Path(one.scores["model"]).name for one in scored},
             "comparisons": [
                 {
                     "name": other.label,
