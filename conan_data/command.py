@@ -51,6 +51,8 @@ class Command:
     config: str
     run: str
     help: str
+    positional: str = ""
+    """Flag that words before the first flag belong to: `compare A B` is `compare --evaluations A B`."""
 
     def config_class(self) -> type:
         """The dataclass whose fields are the flags."""
@@ -128,6 +130,8 @@ def _run(program: str, command: Command, tokens: list[str]) -> int:
     if any(token in ("--help", "-h") for token in tokens):
         print_help(f"{program} {command.name}", command.help, flags)
         return 0
+    if command.positional and tokens and not tokens[0].startswith("-"):
+        tokens = [f"--{command.positional}", *tokens]
     result = command(_config(command, flags, parse(command.name, flags, tokens)))
     if result is not None:
         print(visible(str(result)))
