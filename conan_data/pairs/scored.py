@@ -18,7 +18,9 @@ from conan_data.errors import UserError
 from conan_data.pairs.pair_set import NUM_EXAMPLES, require_pairs, source_names
 from conan_data.pairs.texts import TextTable
 from conan_data.progress import progress
+from conan_data.public_names import public_name
 from conan_data.readers import Broken, Row, broken, read_rows
+from conan_data.readers.account import Account
 from conan_data.readers.fields import lookup
 from conan_data.readers.streams import unpacked_name
 from conan_data.retrieval import UNKNOWN_LANGUAGE
@@ -54,6 +56,7 @@ class ScoredPairs:
     broken: list[Broken]
     num_read: int
     dropped: Counter[str]
+    account: Account
 
     @property
     def num_pairs(self) -> int:
@@ -93,21 +96,29 @@ def read_scored(
     dropped: Counter[str] = Counter()
     examples: list[Broken] = []
     num_read = 0
+    account = Account()
     files = expand(list(inputs))
     for place, path in enumerate(files):
         names, has_header = _columns(path, asked)
+        used = (*names, "lang", "lang1", "lang2")
+        file = account.of(public_name(path))
         for row in progress(read_rows(path, has_header=has_header), f"reading {path.name}", unit="row"):
             num_read += 1
+            file.read += 1
             parsed = row if isinstance(row, Broken) else _parse(row, names)
             if isinstance(parsed, Broken):
+                file.refuse(parsed)
                 dropped[parsed.reason] += 1
                 examples += [parsed] if len(examples) < NUM_EXAMPLES else []
                 continue
+            assert isinstance(row, Row)
+            file.leave_out_others(row.values, used)
             for text, lang in parsed[:2]:
                 texts.add(text, lang)
             scores.append(parsed[2])
             sources.append(place)
     require_pairs(len(scores), list(inputs), dropped, "scored pair")
+    account.say()
     table, row_T = texts.finish()
     row_P2 = row_T.reshape(-1, 2)
     return ScoredPairs(
@@ -120,6 +131,7 @@ def read_scored(
         broken=examples,
         num_read=num_read,
         dropped=dropped,
+        account=account,
     )
 
 
