@@ -244,11 +244,13 @@ def join(sets: Sequence[PairSet]) -> PairSet:
     )
 
 
-def require_pairs(num_pairs: int, where: Sequence[str], dropped: Counter[str], what: str = "pair") -> None:
-    """Raises `UserError` where nothing is left."""
+def require_pairs(
+    num_pairs: int, where: Sequence[str], dropped: Counter[str], what: str = "pair", *, hint: str = ""
+) -> None:
+    """Raise `UserError` where nothing is left; `hint` says what to do."""
     if num_pairs == 0:
         why = ", ".join(f"{reason}: {count}" for reason, count in dropped.most_common()) or "no rows"
-        raise UserError(f"{', '.join(where)}: no usable {what} ({why})")
+        raise UserError(f"{', '.join(where)}: no usable {what} ({why}){hint}")
 
 
 def _named(row_E: np.ndarray, ids: pa.ChunkedArray) -> pa.DictionaryArray:

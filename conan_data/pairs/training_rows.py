@@ -21,7 +21,7 @@ A row that cannot be used is a `Broken` with its reason. Columns that are not us
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,6 +76,21 @@ class TrainingRow:
     """Line, row or record of the file, from 1."""
 
 
+HINTS = {
+    "score-without-label": "a score does not say which texts are positives: give a label of 1 or 0, or set min_score",
+    "scores-without-labels": "scores do not say which texts are positives: give labels of 1 and 0",
+    "list-written-as-text": "CSV holds no lists: write JSON lines or Parquet",
+    "label-between-0-and-1": "a label is 1 or 0",
+}
+"""What can be done about rows that are refused for some reasons."""
+
+
+def hints(reasons: Iterable[str]) -> str:
+    """Return what can be done about these reasons, as the end of a message; "" where nothing is known."""
+    known = [HINTS[reason] for reason in reasons if reason in HINTS]
+    return f" ({'; '.join(known)})" if known else ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Uses:
     """What a command makes of a row beyond the query and its positives; what it does not use is counted."""
@@ -104,20 +119,17 @@ def read_training_rows(
     file = account.of(public_name(path))
     interpreter = _Interpreter(layout, fields, source, language, min_score, uses or Uses())
     has_given = False
-    seen: dict[str, None] = {}
     rows = read_rows(path, has_header=layout.has_header)
     for row in progress(rows, f"reading {Path(path).name}", unit="row"):
         file.read += 1
         found = row if isinstance(row, Broken) else interpreter.interpret(row)
         if isinstance(found, Broken):
-            file.refuse(found)
-            if isinstance(row, Row) and len(seen) < 100:
-                seen |= dict.fromkeys(row.values)
+            file.refuse(found, row.values if isinstance(row, Row) else ())
         else:
             has_given = True
         yield found
-    if seen and not has_given:
-        check_columns(path, seen, fields)
+    if file.columns and not has_given:
+        check_columns(path, file.columns, fields)
     interpreter.count_unused(file)
 
 

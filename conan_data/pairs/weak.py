@@ -12,7 +12,7 @@ import pyarrow as pa
 from conan_data.pairs.pair_set import NUM_EXAMPLES, PairSet, from_pairs, require_pairs
 from conan_data.pairs.rows import PairFields, pair_sources, read_pair_rows
 from conan_data.pairs.texts import TextTable
-from conan_data.pairs.training_rows import Text, TrainingRow
+from conan_data.pairs.training_rows import Text, TrainingRow, hints
 from conan_data.readers import Broken
 from conan_data.readers.account import Account
 
@@ -90,7 +90,9 @@ class _Collector:
         negative_query_G, negative_document_G = self._negatives.columns()
         if not len(query_E) and self._num_queries:
             self.dropped["no-positive"] += self._num_queries
-        require_pairs(len(query_E), [str(path) for path in inputs], self.dropped)
+        require_pairs(
+            len(query_E), [str(path) for path in inputs], self.dropped, hint=hints(sorted(self.dropped))
+        )
         queries, row_of_query = self.queries.finish()
         documents, row_of_document = self.documents.finish()
         has_positive_Q = np.zeros(queries.num_rows, bool)

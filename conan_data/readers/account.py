@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from conan_data.readers.rows import Broken
@@ -16,7 +17,7 @@ log = logging.getLogger(__name__)
 MAX_COLUMNS = 200
 """Distinct unused columns of a file that are named; the rest are counted together under `MORE`."""
 MORE = "(more columns)"
-_MAX_LINES = 20
+_MAX_LINES, _MAX_SHOWN = 20, 40
 
 
 @dataclass
@@ -29,10 +30,14 @@ class FileAccount:
     """Rows that were not used, by reason."""
     unused: Counter[str] = field(default_factory=Counter)
     """For every column, the used rows whose value in it was not used."""
+    columns: dict[str, None] = field(default_factory=dict)
+    """Names of columns, of refused rows, for messages; in the order in which they came, `_MAX_SHOWN` at most."""
 
-    def refuse(self, row: Broken) -> None:
-        """Count a row that is not used."""
+    def refuse(self, row: Broken, columns: Iterable[str] = ()) -> None:
+        """Count a row that is not used; `columns` are those that it has."""
         self.refused[row.reason] += 1
+        if len(self.columns) < _MAX_SHOWN:
+            self.columns |= dict.fromkeys(islice(columns, _MAX_SHOWN))
 
     def leave_out(self, columns: Iterable[str], num_rows: int = 1) -> None:
         """Count columns whose values are not used in `num_rows` rows."""
@@ -70,6 +75,13 @@ class Account:
             own.refused.update(file.refused)
             own.unused.update(file.unused)
         self.dropped_negatives.update(other.dropped_negatives)
+
+    def why(self) -> str:
+        """Return why rows were refused, and what columns they have, for the message that nothing usable is left."""
+        refused = sum((file.refused for file in self.files.values()), Counter[str]())
+        columns = dict.fromkeys(name for file in self.files.values() for name in file.columns)
+        reasons = _counts(refused) or "no rows"
+        return f"{reasons}; the columns are {', '.join(map(_shown, columns))}" if columns else reasons
 
     def say(self) -> None:
         """Log one line for each file with refused rows, one for files that share their unused columns, and one for the

@@ -9,6 +9,7 @@ import csv
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from conan_data.readers.lines import lines
 from conan_data.readers.quoting import quotes_are_marks
@@ -119,7 +120,7 @@ def _plain_records(path: str, name: str, delimiter: str, max_bytes: int) -> Iter
         if not raw:
             continue
         try:
-            yield _Record(raw.decode().split(delimiter), place, lambda raw=raw: cut(raw))
+            yield _Record(raw.decode().split(delimiter), place, partial(cut, raw))
         except UnicodeDecodeError:
             yield Broken(name, place, "invalid-utf8", cut(raw))
 

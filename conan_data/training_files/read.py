@@ -9,7 +9,6 @@ positive is dropped with its negatives, and its rows are counted. What a row mea
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ import pyarrow as pa
 from conan_data import tables
 from conan_data.errors import UserError
 from conan_data.pairs.columns import PairFields
-from conan_data.pairs.training_rows import Text, TrainingRow, Uses, read_training_rows
+from conan_data.pairs.training_rows import Text, TrainingRow, Uses, hints, read_training_rows
 from conan_data.readers import Broken
 from conan_data.readers.account import Account
 from conan_data.readers.rows import cut
@@ -159,9 +158,8 @@ def read_training_files(
                 found.add(row)
     found.finish()
     if not found.queries:
-        reasons = Counter(row.reason for row in found.broken)
-        why = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common()) or "no rows"
-        raise UserError(f"input: no query with a positive ({why})")
+        reasons = {row.reason for row in found.broken}
+        raise UserError(f"input: no query with a positive: {found.account.why()}{hints(sorted(reasons))}")
     found.account.say()
     return found
 
