@@ -149,7 +149,8 @@ def test_other_names_of_columns(tmp_path: Path) -> None:
     fields = PairFields(query="title", document="body.text", score="quality")
     assert answers(read_pairs([path], fields=fields, min_score=1)) == {"q": {"d"}}
     with pytest.raises(
-        UserError, match=r"no row has a query \(query, anchor, question.*\); the fields are title, body, quality"
+        UserError,
+        match=r"no row has a query \(query, anchor, question.*\); the fields are title, body, quality",
     ):
         read_pairs([path])
     with pytest.raises(UserError, match=r"no row has a document \(text\)"):
