@@ -30,6 +30,8 @@ class FileAccount:
     """Rows that were not used, by reason."""
     unused: Counter[str] = field(default_factory=Counter)
     """For every column, the used rows whose value in it was not used."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What else the manifest says of the file."""
     columns: dict[str, None] = field(default_factory=dict)
     """Names of columns, of refused rows, for messages; in the order in which they came, `_MAX_SHOWN` at most."""
 
@@ -74,6 +76,7 @@ class Account:
             own.read += file.read
             own.refused.update(file.refused)
             own.unused.update(file.unused)
+            own.notes.update(file.notes)
         self.dropped_negatives.update(other.dropped_negatives)
 
     def why(self) -> str:
@@ -110,7 +113,7 @@ class Account:
             log.warning("%s negatives are not used (%s)", f"{lost:,}", _counts(self.dropped_negatives))
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a manifest says: `files`, those with refused rows or unused columns, and `dropped_negatives`; each
+        """Return what a manifest says: `files`, those with refused rows, unused columns or notes, and `dropped_negatives`; each
         where there is any.
         """
         files = {
@@ -118,9 +121,10 @@ class Account:
                 "read": file.read,
                 **({"refused": dict(sorted(file.refused.items()))} if file.refused else {}),
                 **({"unused_columns": dict(sorted(file.unused.items()))} if file.unused else {}),
+                **({"notes": file.notes} if file.notes else {}),
             }
             for name, file in sorted(self.files.items())
-            if file.refused or file.unused
+            if file.refused or file.unused or file.notes
         }
         negatives = {reason: count for reason, count in sorted(self.dropped_negatives.items()) if count}
         return {
@@ -136,6 +140,7 @@ class Account:
                 read=file["read"],
                 refused=Counter(file.get("refused", {})),
                 unused=Counter(file.get("unused_columns", {})),
+                notes=file.get("notes", {}),
             )
             for name, file in content.get("files", {}).items()
         }
