@@ -48,7 +48,9 @@ class TrainClassifierConfig(StageConfig):
     """Labelled texts in, a classifier with two classes, its thresholds by language and its held-out report out."""
 
     input: tuple[str, ...] = ()
-    """Files, folders or globs of rows that carry a label; or use positive and negative."""
+    """Files, folders or globs of rows that carry a label, or of fastText's lines (`__label__spam text`, in .txt, .train,
+    .valid or .test files); or use positive and negative.
+    """
     positive: tuple[str, ...] = ()
     """Files, folders or globs whose rows are all of the class that is looked for."""
     negative: tuple[str, ...] = ()
@@ -58,7 +60,9 @@ class TrainClassifierConfig(StageConfig):
     label_field: Name = "label"
     """Field of a row of input with the label."""
     positive_labels: tuple[str, ...] = ()
-    """Labels of input that are the class that is looked for; rows with any other label are the other class."""
+    """Labels of input that are the class that is looked for: a row with one of them is of that class, whatever other labels
+    it has; rows with other labels only are the other class.
+    """
     lang_field: str = ""
     """Field of a row with its language, such as `metadata.lang`; empty: all rows share one threshold."""
     lowercase: bool = True

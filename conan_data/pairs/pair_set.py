@@ -26,6 +26,7 @@ from conan_data.mining.arrays import (
 )
 from conan_data.public_names import public_name
 from conan_data.readers import Broken
+from conan_data.readers.account import Account, merged
 from conan_data.retrieval import RetrievalSplit, read_retrieval
 
 # Q queries, N documents, E pairs, P negatives that came with a query
@@ -59,6 +60,8 @@ class PairSet:
     """Rows that were read."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Of those, rows that gave nothing, by reason."""
+    account: Account = field(default_factory=Account)
+    """Refused rows and unused columns of each file; of retrieval sets there is none."""
 
     @property
     def num_queries(self) -> int:
@@ -82,6 +85,7 @@ def from_pairs(
     broken: Sequence[Broken] = (),
     num_read: int,
     dropped: Counter[str],
+    account: Account,
 ) -> PairSet:
     """Tables as `TextTable.finish` gives them, and the rows of each pair's query and document (and of each
     given negative's). Pairs that occur twice count once.
@@ -126,6 +130,7 @@ def from_pairs(
         given_negative_row_QP=_given_negatives(negatives, pair_E, num_queries, num_documents),
         num_read=num_read,
         dropped=dropped,
+        account=account,
     )
 
 
@@ -235,14 +240,17 @@ def join(sets: Sequence[PairSet]) -> PairSet:
         ),
         num_read=sum(s.num_read for s in sets),
         dropped=sum((s.dropped for s in sets), Counter()),
+        account=merged([s.account for s in sets]),
     )
 
 
-def require_pairs(num_pairs: int, where: Sequence[str], dropped: Counter[str], what: str = "pair") -> None:
-    """Raises `UserError` where nothing is left."""
+def require_pairs(
+    num_pairs: int, where: Sequence[str], dropped: Counter[str], what: str = "pair", *, hint: str = ""
+) -> None:
+    """Raise `UserError` where nothing is left; `hint` says what to do."""
     if num_pairs == 0:
         why = ", ".join(f"{reason}: {count}" for reason, count in dropped.most_common()) or "no rows"
-        raise UserError(f"{', '.join(where)}: no usable {what} ({why})")
+        raise UserError(f"{', '.join(where)}: no usable {what} ({why}){hint}")
 
 
 def _named(row_E: np.ndarray, ids: pa.ChunkedArray) -> pa.DictionaryArray:

@@ -20,6 +20,7 @@ from conan_data.files import sync_directory, write_durably
 from conan_data.mining.arrays import RetrievalArrays
 from conan_data.pairs.pair_set import PairSet
 from conan_data.readers import Broken
+from conan_data.readers.account import Account
 from conan_data.retrieval import RetrievalSplit
 
 _META = "pairs.json"
@@ -56,6 +57,7 @@ def save_pairs(pairs: PairSet, folder: Path) -> None:
         "dropped": pairs.dropped,
         "num_query_rows": pairs.data.num_query_rows,
         "broken": [asdict(row) for row in pairs.data.broken],
+        "account": pairs.account.to_json(),
     }
     write_durably(partial / _META, json.dumps(meta).encode())
     sync_directory(partial)
@@ -81,6 +83,7 @@ def load_pairs(folder: Path) -> PairSet:
         sources=tuple(meta["sources"]),
         num_read=meta["num_read"],
         dropped=Counter(meta["dropped"]),
+        account=Account.from_json(meta["account"]),
         **{name: _mapped(folder / f"{name}.npy") for name in _OWN},
     )
 

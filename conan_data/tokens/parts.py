@@ -9,7 +9,6 @@ for any number of processes and interruptions. Memory is that of a batch, and 16
 import json
 import os
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
@@ -24,6 +23,7 @@ from conan_data.files import written_aside
 from conan_data.pairs.rows import pair_sources
 from conan_data.plain_text import Document, Tally, read_documents
 from conan_data.readers import Share
+from conan_data.readers.account import Account
 from conan_data.tokens.pairs import read_pairs
 from conan_data.tokens.tokenizer import Vocabulary, encode
 
@@ -105,7 +105,7 @@ def missing(folder: Path, num_parts: int) -> list[int]:
 
 
 def read_done(folder: Path, rank: int) -> dict[str, Any]:
-    """What part `rank` wrote: `read`, `dropped`, and `keys`, a list of source, language and documents, whose
+    """What part `rank` wrote: `read`, `dropped`, `account`, and `keys`, a list of source, language and documents, whose
     arrays are numbered in this order.
     """
     return json.loads((part_folder(folder, rank) / DONE).read_text(encoding="utf-8"))
@@ -141,7 +141,12 @@ class _PartWriter:
             np.save(self.folder / f"{number}.lengths.npy", np.asarray(self.lengths[number], np.int64))
             np.save(self.folder / f"{number}.places.npy", np.asarray(self.places[number], np.float64))
         keys = [[source, lang, len(self.lengths[number])] for (source, lang), number in self.numbers.items()]
-        done = {"read": tally.read, "dropped": dict(tally.dropped), "keys": keys}
+        done = {
+            "read": tally.read,
+            "dropped": dict(tally.dropped),
+            "account": tally.account.to_json(),
+            "keys": keys,
+        }
         with written_aside(self.folder / DONE) as aside:
             aside.write_text(json.dumps(done, ensure_ascii=False), encoding="utf-8")
 
@@ -187,7 +192,9 @@ def _num_shares(file: Path, part_bytes: int) -> int:
 
 def total(done: Sequence[dict[str, Any]]) -> Tally:
     """What was read and dropped by all parts."""
-    dropped: Counter[str] = Counter()
+    found = Tally()
     for part in done:
-        dropped.update(part["dropped"])
-    return Tally(read=sum(part["read"] for part in done), dropped=dropped)
+        found.read += part["read"]
+        found.dropped.update(part["dropped"])
+        found.account.add(Account.from_json(part["account"]))
+    return found

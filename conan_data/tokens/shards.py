@@ -20,6 +20,7 @@ from conan_data.config import parse_memory
 from conan_data.files import written_aside
 from conan_data.plain_text import Tally
 from conan_data.progress import progress
+from conan_data.readers.account import Account
 from conan_data.tokens.config import TokenizeConfig
 from conan_data.tokens.parts import Tokenizing, cut, missing, part_folder, read_done, total
 from conan_data.tokens.tokenizer import Vocabulary
@@ -77,6 +78,7 @@ def write_shards(
             name = f"data/{_safe(source)}/{_safe(language)}-{number:05d}"
             shards.append(_join(group, work, folder / name, dtype, Shard(name, source, language, 0, 0)))
     index = Index(vocabulary.fingerprint, vocabulary.eos_id, vocabulary.size, total(written), tuple(shards))
+    index.tally.account.say()
     with written_aside(folder / INDEX) as aside:
         aside.write_text(_to_json(index), encoding="utf-8")
     return index
@@ -85,7 +87,7 @@ def write_shards(
 def read_index(folder: Path) -> Index:
     """The index of a folder that `write_shards` wrote."""
     content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    tally = Tally(read=content["read"])
+    tally = Tally(read=content["read"], account=Account.from_json(content.get("account", {})))
     tally.dropped.update(content["dropped"])
     shards = tuple(Shard(**entry) for entry in content["shards"])
     return Index(content["fingerprint"], content["eos_id"], content["vocab_size"], tally, shards)
@@ -98,6 +100,7 @@ def _to_json(index: Index) -> str:
         "vocab_size": index.vocab_size,
         "read": index.tally.read,
         "dropped": dict(sorted(index.tally.dropped.items())),
+        "account": index.tally.account.to_json(),
         "shards": [vars(shard) for shard in index.shards],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

@@ -32,13 +32,18 @@ class ExportNegativesConfig(StageConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ImportNegativesConfig(StageConfig):
-    """Read a training set of sentence-transformers or FlagEmbedding as a retrieval set with negatives."""
+    """Read a training set of sentence-transformers, FlagEmbedding or Tevatron as a retrieval set with negatives."""
 
     input: Names
-    """Files, folders or globs of JSON lines, CSV, TSV or Parquet: FlagEmbedding (query, pos, neg), or columns
-    anchor, positive, negative or negative_1, ....
+    """Files, folders or globs of JSON lines, CSV, TSV or Parquet: FlagEmbedding (query, pos, neg), Tevatron (query,
+    positive_passages, negative_passages), triples of MS MARCO without a header, or columns anchor, positive and negative,
+    negative_1, ..., or label (1 for a positive, 0 for a negative).
     """
+    query_field: str = ""
+    """Column of the query, where it has another name; its place from 0 in CSV or TSV without a header."""
+    document_field: str = ""
+    """Column of the positives, where it has another name; likewise."""
     split: str = "train"
     """Name of the split that is written."""
     language: str = "und"
-    """Language of all texts, where it is known."""
+    """Language of texts whose row names none (lang, lang_query, lang_document)."""

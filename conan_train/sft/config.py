@@ -17,7 +17,9 @@ class SftConfig(LanguageModelConfig):
     """Train a language model to answer: instruction and input are given, the loss is on the output only."""
 
     data: tuple[str, ...] = ()
-    """Files, folders or globs of rows with `instruction`, `input` (may be missing) and `output`."""
+    """Files, folders or globs of rows with `instruction`, `input` (may be missing) and `output`, or of conversations:
+    `messages` (role, content) or `conversations` (from, value); each may have a `system` text.
+    """
     pairs: tuple[str, ...] = ()
     """Retrieval sets, or files of rows with a `query` and a `document`: the query is the input, the document
     the output.

@@ -11,8 +11,9 @@ from conan_data.fields import Count, NonNegativeInt, PositiveFloat
 
 @dataclass(frozen=True, kw_only=True)
 class PairsConfig(Config):
-    """Pairs of query and document. Rows may name them query and document, anchor and positive, or query and pos (a
-    list); retrieval sets give each query with each of its positives.
+    """Pairs of query and document. Rows may name them query and document, anchor and positive, query and pos (a list), or
+    query and positive_passages; with a label, 1 is a positive and 0 a negative; retrieval sets give each query with each
+    of its positives.
     """
 
     data: tuple[str, ...] = ()
@@ -20,9 +21,9 @@ class PairsConfig(Config):
     split: str = "train"
     """Split of those that are retrieval sets."""
     query_field: str = ""
-    """Column of the query, where it has another name."""
+    """Column of the query, where it has another name; its place from 0 in CSV or TSV without a header."""
     document_field: str = ""
-    """Column of the document, where it has another name."""
+    """Column of the document, where it has another name; likewise."""
     min_score: float | None = None
     """Weak pairs with a score below this, or with none, are dropped."""
     group_regex: str = ""

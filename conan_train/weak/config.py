@@ -13,8 +13,8 @@ class WeakConfig(EmbeddingConfig, PairsConfig):
     """Train an embedding model on pairs, with the other pairs of a step as negatives, while the mask opens."""
 
     num_negatives: NonNegativeInt = 7
-    """Negatives that the data name for a query (neg, negative, negative_1, ...) and it trains on beside the other
-    pairs of a step: the first so many; 0 for none.
+    """Negatives that the data name for a query (neg, negatives, negative_1, negative_passages, or label 0) and that it
+    trains on beside the other pairs of a step: the first so many; 0 for none.
     """
 
     def check(self) -> None:
