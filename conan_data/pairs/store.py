@@ -24,7 +24,7 @@ from conan_data.retrieval import RetrievalSplit
 
 _META = "pairs.json"
 _TABLES = ("corpus", "queries", "qrels")
-_OWN = ("query_sources", "document_languages", "own_rows", "given_negative_row_QP")
+_OWN = ("query_sources", "document_languages", "given_negative_row_QP")
 _CHUNK = 1 << 16
 
 
@@ -54,6 +54,7 @@ def save_pairs(pairs: PairSet, folder: Path) -> None:
         "languages": pairs.arrays.languages,
         "num_read": pairs.num_read,
         "dropped": pairs.dropped,
+        "accounts": pairs.accounts,
         "num_query_rows": pairs.data.num_query_rows,
         "broken": [asdict(row) for row in pairs.data.broken],
     }
@@ -81,6 +82,7 @@ def load_pairs(folder: Path) -> PairSet:
         sources=tuple(meta["sources"]),
         num_read=meta["num_read"],
         dropped=Counter(meta["dropped"]),
+        accounts=meta["accounts"],
         **{name: _mapped(folder / f"{name}.npy") for name in _OWN},
     )
 

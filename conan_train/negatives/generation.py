@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from conan_data import artifact, tables
 from conan_data.config import StageConfig
 from conan_data.errors import UserError
-from conan_data.mining.arrays import RetrievalArrays, is_answer
+from conan_data.mining.arrays import RetrievalArrays, never_negative
 from conan_data.mining.mine import KIND, NEGATIVES_FILE, write_negatives
 from conan_data.mining.selection import Pools
 from conan_data.retrieval import RetrievalSplit
@@ -108,7 +108,7 @@ def load_generation(path: Path, data: RetrievalSplit) -> Generation:
 
 
 def require_no_answers(generation: Generation, arrays: RetrievalArrays) -> None:
-    """Raises `UserError` where a pool holds a known positive of its query, or a document of the group of one.
+    """Raises `UserError` where a pool holds what is never a negative of its query (see `never_negative`).
 
     No miner gives such a pool. But a run that learns to push answers away looks healthy for a long time, so
     what came from another process, or from another version, is looked at before it is trained on.
@@ -116,11 +116,11 @@ def require_no_answers(generation: Generation, arrays: RetrievalArrays) -> None:
     for start in range(0, len(generation.row_QP), _QUERIES_A_CHECK):
         row_CP = generation.row_QP[start : start + _QUERIES_A_CHECK]
         query_C = np.arange(start, start + len(row_CP))
-        wrong_CP = (row_CP != EMPTY) & is_answer(arrays, query_C, np.maximum(row_CP, 0))
+        wrong_CP = (row_CP != EMPTY) & never_negative(arrays, query_C, np.maximum(row_CP, 0))
         if wrong_CP.any():
             query, place = np.argwhere(wrong_CP)[0]
             raise UserError(
-                f"{generation.name}: the pool of query row {start + query} holds an answer (document row "
+                f"{generation.name}: the pool of query row {start + query} holds an answer, or the query itself (document row "
                 f"{row_CP[query, place]}); it was mined for other data, or by a faulty miner"
             )
 
