@@ -11,6 +11,7 @@ layout of mteb names its parts in the data card instead, as configs (`corpus`, `
 Only names are read here, so the same rule serves a folder and a listing of the Hub.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -105,10 +106,17 @@ def folder_and_config(path: str | Path) -> tuple[Path, str]:
     `set/de`, but `set` has the parts `de-corpus`, `de-queries` and `de-qrels`.
     """
     folder = Path(path)
-    if folder.exists() or not folder.parent.is_dir() or not folder.name:
+    root, config = folder.parent, folder.name
+    if folder.exists() or not root.is_dir() or not config:
         return folder, ""
-    configs = _configs(_named(folder.parent)) or _card_configs(hub.config_names(folder.parent))
-    return (folder.parent, folder.name) if folder.name in configs else (folder, "")
+    names = [f"{config}{mark}corpus" for mark in "-_"] + [f"corpus{mark}{config}" for mark in "-_"]
+    # Most paths that are not there are typing errors: nothing is searched for them.
+    card = root / "README.md"
+    if any((root / name).is_dir() for name in names) or (
+        card.is_file() and any(name in card.read_text(encoding="utf-8", errors="replace") for name in names)
+    ):
+        return root, config
+    return folder, ""
 
 
 def holds_set(root: Path) -> bool:
@@ -146,14 +154,19 @@ def _refuse_config(shown: str, config: str, known: Sequence[str]) -> None:
 
 def _named(root: Path) -> list[_Named]:
     """The files below `root` whose names say which part of a set they belong to, in the order of their paths."""
+    return [
+        named for path in _walk(root) if (named := _of_name(path, path.relative_to(root).parts)) is not None
+    ]
+
+
+def _walk(root: Path) -> list[Path]:
+    """The files at most `_MAX_DEPTH` levels below `root`, sorted; hidden ones are left out."""
     found = []
-    for path in sorted(root.rglob("*")):
-        parts = path.relative_to(root).parts
-        if len(parts) > _MAX_DEPTH or any(part.startswith(".") for part in parts):
-            continue
-        if (named := _of_name(path, parts)) is not None and path.is_file():
-            found.append(named)
-    return found
+    for folder, folders, files in os.walk(root):
+        depth = len(Path(folder).relative_to(root).parts) + 1
+        folders[:] = [name for name in folders if not name.startswith(".") and depth < _MAX_DEPTH]
+        found += [Path(folder, name) for name in files if not name.startswith(".")]
+    return sorted(found)
 
 
 def _of_name(path: Path, parts: tuple[str, ...]) -> _Named | None:
@@ -210,7 +223,7 @@ def _find_named(
     }
     for part in ("corpus", "queries", "qrels"):
         if not by_part[part]:
-            there = ", ".join(path.relative_to(root).as_posix() for path in _listing(root)) or "nothing"
+            there = ", ".join(path.relative_to(root).as_posix() for path in _walk(root)[:10]) or "nothing"
             raise UserError(f"{shown}: has no {part}; it holds {there}; needed: {_NEEDED}")
     qrels = _of_split(by_part["qrels"], split)
     if not qrels:
@@ -281,11 +294,6 @@ def _of_one_form(files: Sequence[_Named], root: Path, unused: list[str]) -> list
 
 def _labels(files: Sequence[_Named]) -> str:
     return ", ".join(sorted({file.label for file in files}))
-
-
-def _listing(root: Path) -> list[Path]:
-    """The first files of a folder, for a message."""
-    return sorted(path for path in root.rglob("*") if path.is_file())[:10]
 
 
 def _card_configs(names: Sequence[str]) -> list[str]:
