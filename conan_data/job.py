@@ -17,6 +17,7 @@ from conan_data.errors import UserError
 from conan_data.files import hash_file
 from conan_data.manifest import MANIFEST, SCHEMA_VERSION, is_artifact, list_files
 from conan_data.public_names import public_name
+from conan_data.retrieval_files import folder_and_config
 
 PACKAGES = (
     "conan-embed",
@@ -64,6 +65,9 @@ def describe_input(path: str | Path) -> dict[str, Any]:
         return {"path": public_name(path), "bytes": local.stat().st_size, "sha256": hash_file(local)}
     if hub.is_name(str(path)):
         return {"path": public_name(path)}
+    folder, config = folder_and_config(path)
+    if config:
+        return {"path": public_name(path), "config": config, "files": list_files(folder)}
     raise UserError(f"{path}: no such file or directory")
 
 

@@ -13,6 +13,7 @@ from conan_data.public_names import SAMPLE
 from conan_data.readers import Broken
 from conan_data.readers.account import Account
 from conan_data.retrieval import read_retrieval
+from conan_data.retrieval_files import folder_and_config, holds_set
 from conan_data.sources import expand, resolve
 
 
@@ -46,17 +47,11 @@ def is_retrieval_set(path: str | Path) -> bool:
     if hub.is_name(path):
         name = hub.HUB.pin(hub.parse(str(path)))
         with hub.HUB.tree(name) as root:
-            return _has_corpus(root) or any(
-                config.split("-")[-1] == "corpus" for config in hub.config_names(root)
-            )
-    root = Path(path)
+            return holds_set(root)
+    root = folder_and_config(path)[0]
     if artifact.is_artifact(root):
         return (root / "qrels").is_dir()
-    return root.is_dir() and _has_corpus(root)
-
-
-def _has_corpus(root: Path) -> bool:
-    return any(root.glob("corpus*")) and any(root.glob("queries*"))
+    return root.is_dir() and holds_set(root)
 
 
 def read_pair_rows(
@@ -87,8 +82,7 @@ def _of_retrieval_set(
     path: str, *, source: str, split: str, group_regex: str
 ) -> Iterator[TrainingRow | Broken]:
     data = read_retrieval(path, split, group_regex=group_regex)
-    for _ in range(data.num_query_rows - data.queries.num_rows):
-        yield Broken(str(path), 0, "refused-by-reader", "")
+    yield from data.broken
     positives = data.positives()
     columns = (data.corpus.column(name).to_pylist() for name in ("_id", "title", "text", "lang", "group"))
     documents = {

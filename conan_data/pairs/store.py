@@ -25,7 +25,7 @@ from conan_data.retrieval import RetrievalSplit
 
 _META = "pairs.json"
 _TABLES = ("corpus", "queries", "qrels")
-_OWN = ("query_sources", "document_languages", "own_rows", "given_negative_row_QP")
+_OWN = ("query_sources", "document_languages", "given_negative_row_QP")
 _CHUNK = 1 << 16
 
 
@@ -55,6 +55,7 @@ def save_pairs(pairs: PairSet, folder: Path) -> None:
         "languages": pairs.arrays.languages,
         "num_read": pairs.num_read,
         "dropped": pairs.dropped,
+        "sets": pairs.sets,
         "num_query_rows": pairs.data.num_query_rows,
         "broken": [asdict(row) for row in pairs.data.broken],
         "account": pairs.account.to_json(),
@@ -84,6 +85,7 @@ def load_pairs(folder: Path) -> PairSet:
         num_read=meta["num_read"],
         dropped=Counter(meta["dropped"]),
         account=Account.from_json(meta["account"]),
+        sets=meta["sets"],
         **{name: _mapped(folder / f"{name}.npy") for name in _OWN},
     )
 

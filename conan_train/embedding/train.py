@@ -183,11 +183,13 @@ def _account(config: EmbeddingConfig, objective: EmbeddingObjective) -> dict[str
     """What the run did, for the manifest; times are in the log, for they differ between runs of the same job."""
     mined = objective.tasks.mined
     left_out = never_seen(objective.tasks)
+    sets = {name: own for task in mined for name, own in task.task.pairs.sets.items()}
     return {
         "steps": config.steps,
         "documents": sum(task.task.pairs.arrays.num_documents for task in mined),
         "refreshes": objective.refresher.num_refreshes if objective.refresher else 0,
         "generation": mined[0].generation.name if mined else "",
+        **({"sets": sets} if sets else {}),
         "parameters": sum(parameter.numel() for parameter in objective.trained.embedder.parameters()),
         **({"never_seen": left_out} if left_out else {}),
     }

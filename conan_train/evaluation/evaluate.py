@@ -181,10 +181,14 @@ def _total(parts: Sequence[artifact.Rows]) -> artifact.Rows:
 
 def _extra(record: Mapping[str, Any]) -> dict[str, Any]:
     """What a manifest says of the scores."""
-    names = ("model", "model_kind", "fingerprint", "split", "mixed", "summary")
+    names = (
+        *("model", "model_kind", "fingerprint", "split", "set", "absent_positives", "same_id"),
+        *("mixed", "summary"),
+    )
     extra = {name: record[name] for name in names if name in record}
     if "protocol" in record:
         extra["protocol"] = record["protocol"]["name"]
+        extra["rules"] = {name: record["protocol"][name] for name in ("absent", "same_id", "grades")}
     if "sts" in record:
         extra["sts"] = record["sts"]["mean"]
     if "classification" in record:
