@@ -34,7 +34,7 @@ CASES = {
     "no model to answer with": ("sft --model missing --data good.jsonl --steps 1 --out out", "missing"),
     "no model for weak pairs": ("weak --model missing --data sample --steps 1 --out out", "missing"),
     "no model to encode with": ("encode --model missing --inputs good.jsonl --out out", "missing"),
-    "no texts to encode": ("encode --model missing --inputs nowhere.jsonl --out out", "nowhere.jsonl"),
+    "no texts to encode": ("encode --model owner/name --inputs nowhere.jsonl --out out", "nowhere.jsonl"),
     "no tokenizer to cut with": ("tokenize --tokenizer missing --corpus good.jsonl --out out", "missing"),
     "no negatives to look at": ("audit --negatives missing --data sample --out out", "missing"),
     "no negatives to write": ("export-negatives --negatives missing --data sample --out out", "missing"),
