@@ -25,7 +25,7 @@ CASES = {
     "an unknown split": ("build-xlr --data sample --split prod --mix {\"en\":1} --out out", "prod"),
     "a missing set": ("mine --model missing --data nowhere --out out", "nowhere"),
     "no tokenizer": ("init --preset nano --tokenizer missing --out out", "missing"),
-    "a misspelt preset": ("init --preset nanoo --tokenizer missing --out out", "'nano'"),
+    "a misspelt preset": ("init --preset nanoo --tokenizer full --out out", "'nano'"),
     "a corpus without rows": ("tokenizer --corpus empty.jsonl --vocab-size 500 --out out", "no usable document"),
     "a model that is not there": ("pretrain --model missing --corpus sample --steps 1 --out out", "missing"),
     "no model to train": ("finetune --model missing --data sample --steps 1 --out out", "missing"),
