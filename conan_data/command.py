@@ -24,6 +24,7 @@ from conan_data.config import Config, StageConfig
 from conan_data.errors import SaidElsewhereError, UserError
 from conan_data.fields import FieldError, build
 from conan_data.flags import FieldPath, Flag, as_written, flags_of, parse, print_help
+from conan_data.inputs import check_inputs
 from conan_data.visible import VisibleFormatter, visible
 
 log = logging.getLogger(__name__)
@@ -148,7 +149,9 @@ def _config(command: Command, flags: Sequence[Flag], given: dict[FieldPath, Any]
             stages = recipe.load(where.config, command_names(), root=where.root)
             stage = recipe.pick(stages, command.name, path=where.config, name=where.stage)
             values, source = stage.values, f"{where.config}: {stage.name}: "
-        return build(command.config_class(), _over(values, given))
+        config: Any = build(command.config_class(), _over(values, given))
+        check_inputs(config)
+        return config
     except FieldError as error:
         is_flag = not source or any(error.path[: len(path)] == path for path in given)
         raise UserError(

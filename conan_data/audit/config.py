@@ -7,6 +7,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from conan_data.config import StageConfig, require
 from conan_data.fields import Count, NonNegativeInt
+from conan_data.inputs import DataPath, DataPaths
 from conan_data.judging.config import JudgeConfig
 
 
@@ -14,9 +15,9 @@ from conan_data.judging.config import JudgeConfig
 class AuditConfig(StageConfig):
     """Look at negatives before training on them."""
 
-    negatives: str
+    negatives: DataPath
     """Negatives artifact, or a training file of sentence-transformers or FlagEmbedding (a file, folder or glob)."""
-    data: str = ""
+    data: DataPath = ""
     """The retrieval set they were mined for (a directory), or `sample`; empty: the negatives hold it."""
     split: str = "train"
     """Split of the set."""
@@ -24,7 +25,7 @@ class AuditConfig(StageConfig):
     """As in mining."""
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     """Who judges the sample."""
-    labels: str = ""
+    labels: DataPath = ""
     """TSV of human labels with query_id, corpus_id, label (1 or yes for an answer, 0 or no for none): the
     `to_label.tsv` of an earlier audit, filled in. They go before the judge's.
     """
@@ -40,7 +41,7 @@ class AuditConfig(StageConfig):
     """Share of false negatives that a suggested margin may leave."""
     examples: NonNegativeInt = 12
     """Queries that are shown with their texts: half at random, half those with the highest scoring negatives."""
-    against: tuple[str, ...] = ()
+    against: DataPaths = ()
     """Evaluation sets whose queries and documents must not be in here."""
     against_split: str = "dev"
     """Their split."""

@@ -7,6 +7,7 @@ from annotated_types import Gt, Le, Lt
 
 from conan_data.config import Config, StageConfig, require
 from conan_data.fields import Count, Name, NonNegativeInt, PositiveFloat
+from conan_data.inputs import DataPaths
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,13 +48,13 @@ class FastTextConfig(Config):
 class TrainClassifierConfig(StageConfig):
     """Labelled texts in, a classifier with two classes, its thresholds by language and its held-out report out."""
 
-    input: tuple[str, ...] = ()
+    input: DataPaths = ()
     """Files, folders or globs of rows that carry a label, or of fastText's lines (`__label__spam text`, in .txt, .train,
     .valid or .test files); or use positive and negative.
     """
-    positive: tuple[str, ...] = ()
+    positive: DataPaths = ()
     """Files, folders or globs whose rows are all of the class that is looked for."""
-    negative: tuple[str, ...] = ()
+    negative: DataPaths = ()
     """Files, folders or globs whose rows are all of the other class."""
     text_field: Name = "text"
     """Field of a row with the text; dots lead into nested fields."""

@@ -15,6 +15,7 @@ from conan_data.corpus.execution.config import ExecutorConfig
 from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.safety.config import SafetyConfig
 from conan_data.fields import DISTINCT, Count, Name, Names, NonNegativeInt, Rule, Share
+from conan_data.inputs import OptionalModelPath, SomeDataPaths
 from conan_data.readers.config import ExtractConfig
 
 IDENTIFIER = Rule(
@@ -27,7 +28,7 @@ IDENTIFIER = Rule(
 class BuildCorpusConfig(StageConfig):
     """Raw documents in, one clean and deduplicated document a row out, by language."""
 
-    input: Names
+    input: SomeDataPaths
     """Files, folders, globs, corpus artifacts, data sets on the Hub (`hf://owner/name[@revision][/config][:split]`),
     or `sample` for the texts that come with the package.
     """
@@ -73,7 +74,7 @@ class BuildCorpusConfig(StageConfig):
     """Working memory of all processes together, beside some 300 MB a process (2GB, 500MB, 1.5GiB); the result
     does not depend on it. A limit on address space (`ulimit -d`) needs 500 MB a process.
     """
-    tokenizer: str = ""
+    tokenizer: OptionalModelPath = ""
     """Tokenizer that counts the tokens of each document: a tokenizer artifact, a folder with a tokenizer.json,
     such a file, or a name on the Hub; empty: tokens are not counted.
     """

@@ -7,6 +7,7 @@ from annotated_types import Ge, Lt
 
 from conan_data.config import Config, execution, require
 from conan_data.fields import Count
+from conan_data.inputs import OptionalModelPath
 from conan_data.xlr.config import ServerConfig, placeholders
 
 PROMPT = (
@@ -29,7 +30,7 @@ class JudgeConfig(Config):
 
     kind: Literal["none", "cross-encoder", "endpoint"] = "none"
     """A cross-encoder of sentence-transformers, or a language model behind an OpenAI-compatible endpoint."""
-    model: str = ""
+    model: OptionalModelPath = ""
     """Cross-encoder: a folder, or a Hub id with an optional @revision."""
     positive_over: Annotated[float, Ge(0), Lt(1)] = 0.5
     """A document whose probability is over this is an answer."""

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, TypeAlias
 from annotated_types import Ge, Gt, Le
 
 from conan_data.config import Config, Memory, StageConfig, execution, require
-from conan_data.fields import Cosine, Count, Name, NonNegativeInt, PositiveFloat, Share
+from conan_data.fields import Cosine, Count, NonNegativeInt, PositiveFloat, Share
+from conan_data.inputs import ModelPath, RequiredDataPath
 from conan_data.judging.config import JudgeConfig
 
 Margin: TypeAlias = Annotated[float, Gt(0), Le(1)]
@@ -101,7 +102,7 @@ class SearchConfig(Config):
 class MineConfig(StageConfig):
     """Mine hard negatives for every query of a retrieval set."""
 
-    data: Name
+    data: RequiredDataPath
     """Retrieval set (a directory), or `sample`."""
     split: str = "train"
     """Split of the set that is mined."""
@@ -109,7 +110,7 @@ class MineConfig(StageConfig):
     """Regular expression whose first bracketed part, searched in a document's id, is the group of documents
     that carry none.
     """
-    model: Name
+    model: ModelPath
     """Encoder: a sentence-transformers model (folder, or Hub id with an optional @revision) or a checkpoint
     of this project.
     """

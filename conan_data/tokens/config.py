@@ -3,20 +3,21 @@
 from dataclasses import dataclass
 
 from conan_data.config import Memory, StageConfig, execution, require
-from conan_data.fields import Count, Name
+from conan_data.fields import Count
+from conan_data.inputs import DataPaths, RequiredDataPath
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizeConfig(StageConfig):
     """Tokenise a corpus once, into shards of token ids that training maps into memory."""
 
-    tokenizer: Name
+    tokenizer: RequiredDataPath
     """Tokenizer artifact, or a folder with `tokenizer.json` and `tokenizer_config.json`."""
-    corpus: tuple[str, ...] = ()
+    corpus: DataPaths = ()
     """Corpus artifacts, files, folders or globs of documents with a `text`, or `sample` for the texts that
     come with the package.
     """
-    pairs: tuple[str, ...] = ()
+    pairs: DataPaths = ()
     """Retrieval sets, or files, folders or globs of rows with a `query` and a `document`; each pair is one
     more document, the query in a line before its document.
     """

@@ -4,16 +4,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from conan_data.config import StageConfig
-from conan_data.fields import Count, Name, Names
+from conan_data.fields import Count
+from conan_data.inputs import DataPath, RequiredDataPath, SomeDataPaths
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportNegativesConfig(StageConfig):
     """Write mined negatives as a training set of sentence-transformers, FlagEmbedding, or BEIR."""
 
-    negatives: Name
+    negatives: RequiredDataPath
     """Negatives artifact."""
-    data: str = ""
+    data: DataPath = ""
     """The retrieval set they were mined for (a directory), or `sample`; empty: the negatives hold it."""
     split: str = "train"
     """Split of the set."""
@@ -34,7 +35,7 @@ class ExportNegativesConfig(StageConfig):
 class ImportNegativesConfig(StageConfig):
     """Read a training set of sentence-transformers, FlagEmbedding or Tevatron as a retrieval set with negatives."""
 
-    input: Names
+    input: SomeDataPaths
     """Files, folders or globs of JSON lines, CSV, TSV or Parquet: FlagEmbedding (query, pos, neg), Tevatron (query,
     positive_passages, negative_passages), triples of MS MARCO without a header, or columns anchor, positive and negative,
     negative_1, ..., or label (1 for a positive, 0 for a negative).

@@ -14,6 +14,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from conan_data.config import Config, StageConfig, execution, require
 from conan_data.fields import Count, Name, NonNegativeFloat, NonNegativeInt, PositiveFloat, Rule
+from conan_data.inputs import RequiredDataPath
 
 PROMPT = (
     "Translate this search query into {language}. Keep its meaning, and keep names, code and numbers as they are. "
@@ -114,7 +115,7 @@ class ChecksConfig(Config):
 class BuildXlrConfig(StageConfig):
     """A retrieval set in, the same passages with queries in many languages out."""
 
-    data: Name
+    data: RequiredDataPath
     """A BEIR folder, one of our retrieval sets, or `sample` for the one that comes with the package."""
     mix: Annotated[dict[str, PositiveFloat], MinLen(1)]
     """Share of each language among the queries, such as {en: 25, zh: 12, es: 8}; divided by their sum."""

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from conan_data.config import execution, require
-from conan_data.fields import DISTINCT, Count, Name, NonNegativeInt, PositiveFloat, Share
+from conan_data.fields import DISTINCT, Count, NonNegativeInt, PositiveFloat, Share
+from conan_data.inputs import ModelPath
 from conan_train.model.config import LoraConfig
 from conan_train.training.config import TrainingConfig
 
@@ -15,7 +16,7 @@ from conan_train.training.config import TrainingConfig
 class EmbeddingConfig(TrainingConfig):
     """Base model, loss and step of the stages `weak` and `finetune`."""
 
-    model: Name
+    model: ModelPath
     """Decoder to start from: a language-model or embedder artifact, any model folder of transformers, or a name
     on the Hub.
     """

@@ -5,23 +5,24 @@ from typing import Literal
 
 from conan_data.config import StageConfig, execution, require
 from conan_data.fields import Count, Name
+from conan_data.inputs import DataPath, DataPaths, ModelPath
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncodeConfig(StageConfig):
     """Turn texts into vectors; under torchrun every process makes its share of the shards."""
 
-    model: Name
+    model: ModelPath
     """Encoder: a checkpoint of this project, or a sentence-transformers model (folder, or Hub id with an
     optional @revision).
     """
-    inputs: tuple[str, ...] = ()
+    inputs: DataPaths = ()
     """Texts: files, folders, globs, a corpus artifact, `hf://` names or `sample`."""
     text_field: Name = "text"
     """Field of a row that holds its text (`meta.body` reaches inside)."""
     id_field: str = "id"
     """Field of a row that holds its id; a row without one is named by its file and place."""
-    data: str = ""
+    data: DataPath = ""
     """Retrieval set, in place of `inputs`: its documents with their titles, or its queries (see `kind`)."""
     split: str = "train"
     """Split of the retrieval set."""

@@ -162,7 +162,7 @@ def _finish(config: EncodeConfig, encoder: Encoder, directory: Path, tally: Tall
     if not len(vectors):
         raise UserError(f"{', '.join(config.inputs) or config.data}: holds no text to encode")
     log.info(
-        "%d vectors of %d numbers in %s (%s)", len(vectors), vectors.dimension, directory / VECTORS, HEADER
+        "%d vectors of %d numbers in %s (%s)", len(vectors), vectors.dimension, config.out / VECTORS, HEADER
     )
     return vectors
 

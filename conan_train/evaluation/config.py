@@ -1,10 +1,13 @@
 """What an evaluation is told: the model, what it is scored on and how, and how intervals are drawn."""
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import MinLen
 
 from conan_data.config import Config, StageConfig, execution, require
 from conan_data.fields import Count, Name, NonNegativeInt
+from conan_data.inputs import DataPath, DataPaths, Input
 
 BM25 = "bm25"
 
@@ -13,7 +16,7 @@ BM25 = "bm25"
 class StsEvaluationConfig(Config):
     """Pairs of texts with a score of how alike they are: does the cosine order them as people did?"""
 
-    data: tuple[str, ...] = ()
+    data: DataPaths = ()
     """Files of two texts and a score, with or without a header; none for no such task."""
     first_field: str = ""
     """Column of the first text, or its place from 0 where there is no header; usual names where not named."""
@@ -27,9 +30,9 @@ class StsEvaluationConfig(Config):
 class ClassificationEvaluationConfig(Config):
     """Labelled texts: can a simple classifier tell the labels from the vectors?"""
 
-    train: tuple[str, ...] = ()
+    train: DataPaths = ()
     """Files of texts and labels that the classifier is fitted on; none for no such task."""
-    test: tuple[str, ...] = ()
+    test: DataPaths = ()
     """Files that it is scored on."""
     text_field: Name = "text"
     """Column of the text."""
@@ -63,11 +66,11 @@ class EvaluateConfig(StageConfig):
     and classification.train.
     """
 
-    model: Name
+    model: Annotated[str, MinLen(1), Input(is_model=True, names=(BM25,))]
     """Embedder or language-model artifact, sentence-transformers folder or Hub id (with an optional
     @revision), or `bm25`.
     """
-    data: str = ""
+    data: DataPath = ""
     """Retrieval set (a directory), or `sample`; none for no retrieval."""
     split: str = "dev"
     """Split of the set that is scored."""

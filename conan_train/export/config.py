@@ -4,14 +4,15 @@ import dataclasses
 from typing import Annotated
 
 from conan_data.config import StageConfig
-from conan_data.fields import DISTINCT, Count, Name
+from conan_data.fields import DISTINCT, Count
+from conan_data.inputs import ModelPath
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig(StageConfig):
     """Write a trained embedder as a plain sentence-transformers folder that loads without this project."""
 
-    model: Name
+    model: ModelPath
     """Embedder artifact."""
     name: str = ""
     """Name of the model in its card; empty: the name of the output folder."""

@@ -33,8 +33,8 @@ def check_folder(directory: Path, golden_ND: np.ndarray) -> None:
         if not difference <= TOLERANCE:
             how = "one padded batch" if padded else "text by text"
             raise UserError(
-                f"{directory}: sentence-transformers gives other vectors than the trainer ({how}, largest difference {difference:.2g}, "
-                f"allowed {TOLERANCE:.0e}); not published"
+                f"not published: sentence-transformers gives other vectors than the trainer ({how}, largest difference {difference:.2g}, "
+                f"allowed {TOLERANCE:.0e})"
             )
 
 
@@ -49,8 +49,8 @@ def _check_truncation(model: SentenceTransformer, directory: Path) -> None:
     found = model.tokenizer(text, truncation=True, max_length=limit)["input_ids"]
     if found != expected:
         raise UserError(
-            f"{directory}: its tokenizer cuts a long text to other tokens than the trainer's, "
-            f"{found[-3:]} at the end, not {expected[-3:]}; not published"
+            "not published: the exported tokenizer cuts a long text to other tokens than the trainer's, "
+            f"{found[-3:]} at the end, not {expected[-3:]}"
         )
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from conan_data.config import Memory, execution, require
-from conan_data.fields import Count, Names, NonNegativeInt, PositiveFloat
+from conan_data.fields import Count, NonNegativeInt, PositiveFloat
+from conan_data.inputs import DataPath, SomeDataPaths
 from conan_data.mining.config import SelectionConfig
 from conan_train.embedding.config import EmbeddingConfig
 from conan_train.negatives.config import RuleConfig
@@ -16,7 +17,7 @@ from conan_train.tasks.config import ClassificationConfig, StsConfig
 class FinetuneConfig(EmbeddingConfig):
     """Train an embedding model on retrieval sets with mined negatives, and on labelled and scored texts beside."""
 
-    data: Names
+    data: SomeDataPaths
     """Retrieval sets (directories), cross-lingual ones too, or `sample`; several are joined into one."""
     split: str = "train"
     """Split of the sets that is trained on."""
@@ -28,7 +29,7 @@ class FinetuneConfig(EmbeddingConfig):
     """A batch holds queries of one set, one language, or one of both; what fills no batch is left out."""
     weight: PositiveFloat = 1.0
     """Weight of retrieval's loss, or of its turns, beside the other tasks."""
-    negatives: str = ""
+    negatives: DataPath = ""
     """Negatives artifact to begin with; without one they are mined before the first step if mine_every is not
     0.
     """

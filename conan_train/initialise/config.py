@@ -5,6 +5,7 @@ from typing import Annotated
 
 from conan_data.config import Config, StageConfig, execution, require
 from conan_data.fields import Name, NonNegativeInt, Rule
+from conan_data.inputs import DataPath
 
 NOT_ONE = Rule("must be 0 or at least 2", lambda value: value != 1)
 
@@ -31,7 +32,7 @@ class InitConfig(StageConfig):
 
     preset: Name
     """Shape of the model: nano, tiny, 30m, 150m, 600m or conan-1.4b."""
-    tokenizer: str = ""
+    tokenizer: DataPath = ""
     """Tokenizer artifact; its vocabulary becomes the model's. A dry run can do without, with the preset's
     vocabulary.
     """

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Lt
 
 from conan_data.config import execution, require
-from conan_data.fields import Count, Name, NonNegativeFloat, NonNegativeInt
+from conan_data.fields import Count, NonNegativeFloat, NonNegativeInt
+from conan_data.inputs import DataPaths, ModelPath
 from conan_train.training.config import TrainingConfig
 
 REST = "*"
@@ -17,7 +18,7 @@ REST = "*"
 class LanguageModelConfig(TrainingConfig):
     """Train a language model on packed rows, next token by next token."""
 
-    model: Name
+    model: ModelPath
     """Model to start from: a language-model artifact, or any model folder of transformers with its tokenizer.
     """
     steps: NonNegativeInt = 0
@@ -65,11 +66,11 @@ class LanguageModelConfig(TrainingConfig):
 class PretrainConfig(LanguageModelConfig):
     """Train a language model on packed documents, next token by next token."""
 
-    corpus: tuple[str, ...] = ()
+    corpus: DataPaths = ()
     """Token artifacts, corpus artifacts, files, folders or globs of documents with a `text`, or `sample` for
     the texts that come with the package. Token artifacts must come from the model's tokenizer.
     """
-    pairs: tuple[str, ...] = ()
+    pairs: DataPaths = ()
     """Retrieval sets, or files of rows with a `query` and a `document`, each pair as one more document; their
     source is the name of the set or folder.
     """

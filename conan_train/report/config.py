@@ -4,14 +4,15 @@ import dataclasses
 from typing import Annotated
 
 from conan_data.config import StageConfig
-from conan_data.fields import DISTINCT, Names
+from conan_data.fields import DISTINCT
+from conan_data.inputs import SomeDataPaths
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportConfig(StageConfig):
     """Draw artifacts into one self-contained HTML page; what is not given is left out."""
 
-    inputs: Annotated[Names, DISTINCT]
+    inputs: Annotated[SomeDataPaths, DISTINCT]
     """Artifacts in any order: corpus, retrieval, negatives, tokenizer, language-model, embedder, evaluation,
     sentence-transformers.
     """

@@ -7,6 +7,7 @@ from annotated_types import Gt, Lt
 
 from conan_data.config import require
 from conan_data.fields import Rule
+from conan_data.inputs import DataPaths
 from conan_train.pretrain.config import LanguageModelConfig
 
 NOT_BLANK = Rule("must not be empty", lambda text: bool(text.strip()))
@@ -16,11 +17,11 @@ NOT_BLANK = Rule("must not be empty", lambda text: bool(text.strip()))
 class SftConfig(LanguageModelConfig):
     """Train a language model to answer: instruction and input are given, the loss is on the output only."""
 
-    data: tuple[str, ...] = ()
+    data: DataPaths = ()
     """Files, folders or globs of rows with `instruction`, `input` (may be missing) and `output`, or of conversations:
     `messages` (role, content) or `conversations` (from, value); each may have a `system` text.
     """
-    pairs: tuple[str, ...] = ()
+    pairs: DataPaths = ()
     """Retrieval sets, or files of rows with a `query` and a `document`: the query is the input, the document
     the output.
     """

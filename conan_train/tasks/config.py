@@ -7,6 +7,7 @@ from annotated_types import Ge
 
 from conan_data.config import Config
 from conan_data.fields import Count, NonNegativeInt, PositiveFloat
+from conan_data.inputs import DataPaths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,7 @@ class PairsConfig(Config):
     of its positives.
     """
 
-    data: tuple[str, ...] = ()
+    data: DataPaths = ()
     """Files, folders, globs, names on the Hub, retrieval sets, or `sample`."""
     split: str = "train"
     """Split of those that are retrieval sets."""
@@ -42,7 +43,7 @@ class PairsConfig(Config):
 class ClassificationConfig(Config):
     """Labelled texts, learned by contrast."""
 
-    data: tuple[str, ...] = ()
+    data: DataPaths = ()
     """Files of texts and labels; none for no such task."""
     positives: Literal["label", "same-label"] = "label"
     """What a text is drawn to: the text of its label, or another text of its label."""
@@ -66,7 +67,7 @@ class ClassificationConfig(Config):
 class StsConfig(Config):
     """Pairs of texts with a score of how alike they are, learned in their order (CoSENT)."""
 
-    data: tuple[str, ...] = ()
+    data: DataPaths = ()
     """Files of two texts and a score, with or without a header; none for no such task."""
     first_field: str = ""
     """Column of the first text, or its place from 0 where there is no header; usual names where not named."""

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from conan_data.config import StageConfig
-from conan_data.fields import Count, Names, NonNegativeInt, Rule, Share
+from conan_data.fields import Count, NonNegativeInt, Rule, Share
+from conan_data.inputs import OptionalModelPath, SomeDataPaths
 from conan_train.tokenizer.specials import SPECIALS
 
 SMALLEST = 256 + len(SPECIALS)
@@ -18,7 +19,7 @@ LARGE_ENOUGH = Rule(
 class TokenizerConfig(StageConfig):
     """Train a byte-level BPE tokenizer on a corpus of many languages."""
 
-    corpus: Names
+    corpus: SomeDataPaths
     """Corpus artifacts, files, folders or globs of documents with a `text`, or `sample` for the texts that
     come with the package.
     """
@@ -36,7 +37,7 @@ class TokenizerConfig(StageConfig):
     """How often a pair has to occur to become a token."""
     max_token_bytes: Count = 48
     """Longest token in bytes. Where words are not spaced, a sentence that is often repeated would become one."""
-    baseline: str = ""
+    baseline: OptionalModelPath = ""
     """Tokenizer to compare with: a folder, a tokenizer.json, an artifact, or a model on the Hub
     (owner/name[@revision]).
     """

@@ -7,6 +7,7 @@ from annotated_types import Gt, Le
 
 from conan_data.config import Config
 from conan_data.fields import Count, NonNegativeInt
+from conan_data.inputs import DataPaths
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class DedupConfig(Config):
     """Near duplicates are dropped, or stay under the `group` of the one that would have stayed, so that they
     never serve as each other's negatives.
     """
-    against: tuple[str, ...] = ()
+    against: DataPaths = ()
     """Corpora of ours (last month's), files, folders, or retrieval sets in the BEIR or mteb layout; whatever
     duplicates a document or query of theirs is dropped.
     """

@@ -3,7 +3,7 @@
 import dataclasses
 
 from conan_data.config import StageConfig
-from conan_data.fields import Name
+from conan_data.inputs import RequiredDataPath
 
 TITLE = "Corpus"
 
@@ -12,7 +12,7 @@ TITLE = "Corpus"
 class CorpusReportConfig(StageConfig):
     """Draw the report of a corpus again, from what its artifact holds."""
 
-    corpus: Name
+    corpus: RequiredDataPath
     """Corpus artifact."""
     title: str = TITLE
     """Headline of the page."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from conan_data.config import Config, require
+from conan_data.inputs import DataPaths
 
 MaskKind = Literal["email", "ip", "phone"]
 MASK_KINDS: tuple[MaskKind, ...] = ("email", "ip", "phone")
@@ -14,7 +15,7 @@ MASK_KINDS: tuple[MaskKind, ...] = ("email", "ip", "phone")
 class SafetyConfig(Config):
     """Block lists by domain, and masking of personal data."""
 
-    block_domains: tuple[str, ...] = ()
+    block_domains: DataPaths = ()
     """Files, plain or .gz, with a domain or the beginning of an address on each line (`#` begins a comment); pages
     there, and on subdomains, are dropped.
     """

@@ -296,3 +296,8 @@ def test_a_judge_is_asked_about_the_sample(
 def test_what_is_no_negatives(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         run(tmp_path / "none", tmp_path / "audit")
+
+
+def test_names_in_the_page_are_isolated(mined: Path, tmp_path: Path) -> None:
+    _, out = run(mined, tmp_path / "audit")
+    assert re.search(r"<code><bdi>(a0|a1|d)-\d+</bdi></code>", (out / stage.PAGE).read_text())

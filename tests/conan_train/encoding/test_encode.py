@@ -151,3 +151,11 @@ def test_two_processes_write_what_one_writes(rows: Path, checkpoint: Path, tmp_p
 def test_a_wrong_input_ends_both_processes(rows: Path, checkpoint: Path, tmp_path: Path) -> None:
     done = torchrun(rows, checkpoint, tmp_path / "two", inputs=str(tmp_path / "missing.jsonl"))
     assert done.returncode != 0 and "no such file" in done.stderr
+
+
+def test_messages_name_the_folder_that_is_there_afterwards(
+    rows: Path, checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        out = run(rows, checkpoint, tmp_path / "out")
+    assert str(out / "vectors") in caplog.text and ".partial" not in caplog.text

@@ -154,3 +154,10 @@ def test_replaced_negatives_are_drawn_where_some_were(make, tmp_path, counts, is
     page = Page(run([trained], tmp_path / "page"))
     assert ("were replaced by the next of their pool" in page.text) == is_drawn
     assert ("negatives replaced by the rule" in page.text) == (counts[0] is not None)
+
+
+def test_controls_in_names_are_shown_and_names_are_isolated(make, tmp_path):
+    made = make("retrieval", "a\u202eb\x1b[31m", extra={"queries": {}})
+    html = run([made], tmp_path / "page", title="t\u202e")
+    assert not set("\u202e\x1b") & set(html)
+    assert "<bdi>a\\u202eb\\x1b[31m</bdi>" in html and "<h1><bdi>t\\u202e</bdi></h1>" in html

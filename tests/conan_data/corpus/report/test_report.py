@@ -135,7 +135,7 @@ def test_the_page_is_drawn_again_from_the_artifact(corpus, tmp_path):
     again = report(CorpusReportConfig(corpus=str(corpus), out=tmp_path / "page"))
     assert (again / PAGE).read_bytes() == (corpus / PAGE).read_bytes()
     titled = report(CorpusReportConfig(corpus=str(corpus), out=tmp_path / "titled", title="A & B"))
-    assert "<h1>A &amp; B</h1>" in (titled / PAGE).read_text(encoding="utf-8")
+    assert "<h1><bdi>A &amp; B</bdi></h1>" in (titled / PAGE).read_text(encoding="utf-8")
     with pytest.raises(UserError, match="holds a report, not a corpus"):
         report(CorpusReportConfig(corpus=str(again), out=tmp_path / "other"))
 
@@ -170,3 +170,13 @@ def test_nothing_read_and_nothing_known(tmp_path):
     rows = {"read": 0, "kept": 0, "dropped": {}}
     write_report(tmp_path / PAGE, CorpusRecord(rows=rows, extra={}, config={}, inputs=[], examples=[]))
     assert "Funnel" in Page((tmp_path / PAGE).read_text(encoding="utf-8")).text
+
+
+def test_controls_in_names_and_texts_are_shown_and_names_are_isolated(tmp_path):
+    path = tmp_path / "a\u202ebc.jsonl"
+    rows = [{"id": f"\u202eid\x1b{number}", "text": f"short \u202e\x1b[31m\0{number}"} for number in range(3)]
+    rows.append({"id": "good", "text": ENGLISH.format(7)})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    html = (build(path, tmp_path / "out") / PAGE).read_text(encoding="utf-8")
+    assert not set("\u202e\x1b\0") & set(html)
+    assert "<bdi>\\u202eid\\x1b0</bdi>" in html and "<bdi>a\\u202ebc.jsonl</bdi>" in html

@@ -1,0 +1,83 @@
+"""Inputs that are not there are named before a command imports what it works with, which takes seconds.
+
+A field that names inputs says so in its type. Only what can be no input is refused here: each command still reads its
+inputs by its own rules, with its own messages.
+"""
+
+import dataclasses
+import glob
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, get_args
+
+from annotated_types import BaseMetadata, MinLen
+
+from conan_data.fields import FieldError, hints
+
+SAMPLE = "sample"
+"""The texts that come with the package."""
+HUB = "hf://"
+
+
+@dataclasses.dataclass(frozen=True)
+class Input(BaseMetadata):
+    """Marks a text that names an input; `is_model`: which may lie on the Hub as `owner/name`."""
+
+    is_model: bool = False
+    names: tuple[str, ...] = ()
+    """What the field takes besides."""
+
+
+DataPath: TypeAlias = Annotated[str, Input()]
+"""A file, folder, artifact or glob, a data set on the Hub, or `sample`; empty where it is optional."""
+DataPaths: TypeAlias = tuple[DataPath, ...]
+SomeDataPaths: TypeAlias = Annotated[DataPaths, MinLen(1)]
+RequiredDataPath: TypeAlias = Annotated[DataPath, MinLen(1)]
+ModelPath: TypeAlias = Annotated[str, MinLen(1), Input(is_model=True)]
+"""A model folder, or its name on the Hub."""
+OptionalModelPath: TypeAlias = Annotated[str, Input(is_model=True)]
+
+
+def check_inputs(config: Any, path: tuple[str, ...] = ()) -> None:
+    """Raise `FieldError` for the first field of a config, or of a nested one, that names an input that is not there."""
+    kind: Any = type(config)
+    for name, hint in hints(kind).items():
+        value = getattr(config, name)
+        if dataclasses.is_dataclass(value):
+            check_inputs(value, (*path, name))
+        for mark in _marks(hint):
+            for text in (value,) if isinstance(value, str) else value:
+                if text not in mark.names and (problem := _missing(text, is_model=mark.is_model)):
+                    raise FieldError((*path, name), f"{text}: {problem}")
+
+
+def _marks(hint: Any) -> Iterator[Input]:
+    for part in (*get_args(hint), *getattr(hint, "__metadata__", ())):
+        if isinstance(part, Input):
+            yield part
+        else:
+            yield from _marks(part)
+
+
+def _missing(text: str, *, is_model: bool) -> str:
+    """What is wrong with an input; nothing where it may be there."""
+    path = Path(text)
+    if text in ("", SAMPLE) or text.startswith(HUB) or glob.has_magic(text) or _exists(path):
+        return ""
+    if is_model and "/" in text and not path.parent.is_dir():
+        return ""
+    unfinished = path.with_name(path.name + ".partial")
+    if _exists(unfinished):
+        return f"no such directory; {unfinished.name} is unfinished: run its command again"
+    return (
+        "no such directory, and not a name on the Hub (owner/name)"
+        if is_model
+        else "no such file or directory"
+    )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # A name that is too long for the file system, or a folder that may not be read.
+        return False
