@@ -9,7 +9,7 @@ the screen and in the manifest. Scores may be written as text, with a point; tru
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,7 @@ class ScoredPairs:
     broken: list[Broken]
     num_read: int
     dropped: Counter[str]
-    account: Account
+    account: Account = field(default_factory=Account)
 
     @property
     def num_pairs(self) -> int:
