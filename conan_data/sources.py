@@ -11,6 +11,7 @@ from conan_data import artifact, hub
 from conan_data.errors import UserError
 from conan_data.public_names import SAMPLE, SAMPLE_DIR, public_name
 from conan_data.readers import is_dataset_folder
+from conan_data.readers.json_array import holds_json
 from conan_data.readers.streams import PACKED
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def _expand_one(name: str, suffixes: tuple[str, ...]) -> list[Path]:
         opened = artifact.open_artifact(path, kind="corpus")
         return [file for file in opened.files(".parquet") if file.is_relative_to(path / "data")]
     if path.is_file():
-        if not _is_data(path, (*suffixes, *_JSON)):
+        if not _is_data(path, suffixes) and not (_is_data(path, _JSON) and holds_json(str(path))):
             raise UserError(f"{name}: not a readable kind of file (readable: {READABLE})")
         return [path]
     if path.is_dir():

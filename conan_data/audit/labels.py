@@ -3,7 +3,6 @@
 Scores are left out and the order is random, so that a label is of the texts alone.
 """
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import pyarrow as pa
 from conan_data.audit.pairs import Pairs
 from conan_data.errors import UserError
 from conan_data.mining.arrays import document_texts
+from conan_data.readers import Broken
+from conan_data.readers.csv_rows import tsv_rows
 
 COLUMNS = ("query_id", "corpus_id", "label", "query", "positive", "document")
 _YES, _NO = {"1", "yes", "y", "true", "positive"}, {"0", "no", "n", "false", "negative"}
@@ -41,31 +42,32 @@ def write_to_label(path: Path, pairs: Pairs, sample_n: np.ndarray, labels: dict[
 
 
 def read_labels(path: str, pairs: Pairs) -> dict[int, float]:
-    """1 or 0 by pair; rows without a label are passed over. Raises `UserError` for a file that is not there, a
-    label that is none, and a pair that is not among the negatives.
+    """Return 1 or 0 by pair; rows without a label are passed over. Raises `UserError` for a file that is not there, or
+    cannot be read, a label that is none, and a pair that is not among the negatives.
     """
     known = _places(pairs)
     found: dict[int, float] = {}
     if not Path(path).is_file():
         raise UserError(f"labels: {path} is no file; fill in the to_label.tsv of an audit")
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        missing = [name for name in COLUMNS[:3] if name not in (rows.fieldnames or ())]
+    for row in tsv_rows(path):
+        if isinstance(row, Broken):
+            raise UserError(f"labels: {path}, line {row.place}: cannot be read ({row.reason})")
+        missing = [name for name in COLUMNS[:3] if name not in row.values]
         if missing:
             raise UserError(f"labels: {path} has no column {missing[0]!r}; it needs {', '.join(COLUMNS[:3])}")
-        for number, row in enumerate(rows, 2):
-            label = (row["label"] or "").strip().lower()
-            if not label:
-                continue
-            if label not in _YES | _NO:
-                raise UserError(f"labels: {path}, line {number}: label {label!r} is neither 1, yes nor 0, no")
-            pair = known.get((row["query_id"], row["corpus_id"]))
-            if pair is None:
-                raise UserError(
-                    f"labels: {path}, line {number}: {row['corpus_id']!r} is no negative of query {row['query_id']!r}; "
-                    "label the to_label.tsv of these negatives"
-                )
-            found[pair] = float(label in _YES)
+        label = row.values["label"].strip().lower()
+        if not label:
+            continue
+        if label not in _YES | _NO:
+            raise UserError(f"labels: {path}, line {row.place}: label {label!r} is neither 1, yes nor 0, no")
+        query, document = row.values["query_id"], row.values["corpus_id"]
+        pair = known.get((query, document))
+        if pair is None:
+            raise UserError(
+                f"labels: {path}, line {row.place}: {document!r} is no negative of query {query!r}; "
+                "label the to_label.tsv of these negatives"
+            )
+        found[pair] = float(label in _YES)
     return found
 
 

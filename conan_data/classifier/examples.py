@@ -172,8 +172,7 @@ def _check(found: Examples, config: TrainClassifierConfig) -> None:
     where = ", ".join((*config.input, *config.positive, *config.negative))
     if found.read == 0:
         raise UserError(f"{where}: the files hold no rows")
-    columns = dict.fromkeys(name for file in found.account.files.values() for name in file.columns)
-    fields = f"; the fields are {', '.join(columns)}" if columns else ""
+    fields = found.account.found()
     if found.dropped["no-text"] == found.read:
         raise UserError(f"text_field: no row of {where} has a text in {config.text_field!r}{fields}")
     if config.input and not found.labels:

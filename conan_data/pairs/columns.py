@@ -137,9 +137,10 @@ def check_columns(path: str | Path, seen: Iterable[str], fields: PairFields) -> 
         names = (asked, asked.split(".")[0]) if asked else usual
         if not any(name in seen for name in names):
             hint = _ids_hint(seen) if part == "document" else ""
+            places = ", or by their places, 0 and 1, where there is no header" if _is_csv(path) else ""
             raise UserError(
                 f"{public_name(path)}: no row has a {part} ({asked or ', '.join(usual)}); the fields are"
-                f" {', '.join(seen)}: {hint}rename one, or name it with {option}"
+                f" {', '.join(seen)}: {hint}rename one, or name it with {option}{places}"
             )
 
 

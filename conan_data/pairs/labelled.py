@@ -8,7 +8,7 @@ to `MAX_POSITIVES` others at most: all pairs of a label of 10,000 texts would be
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -70,7 +70,7 @@ class LabelledTexts:
     labels: list[str]
     num_read: int
     dropped: Counter[str]
-    account: Account
+    account: Account = field(default_factory=Account)
 
     def rows(self) -> artifact.Rows:
         return artifact.Rows(read=self.num_read, kept=len(self.texts), dropped=dict(self.dropped))

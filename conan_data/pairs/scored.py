@@ -8,8 +8,8 @@ the screen and in the manifest. Scores may be written as text, with a point; tru
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,7 @@ class ScoredPairs:
     broken: list[Broken]
     num_read: int
     dropped: Counter[str]
-    account: Account
+    account: Account = field(default_factory=Account)
 
     @property
     def num_pairs(self) -> int:
@@ -89,14 +89,19 @@ class ScoredPairs:
 
 
 def read_scored(
-    inputs: Sequence[str], *, first_field: str = "", second_field: str = "", score_field: str = ""
+    inputs: Sequence[str],
+    *,
+    first_field: str = "",
+    second_field: str = "",
+    score_field: str = "",
+    say: bool = True,
 ) -> ScoredPairs:
     """Return the pairs of all files.
 
     Fields are names of columns, or places from 0 (`0`, `1`, `2`), which say that CSV has no header. Without
     them, names are one of `USUAL`, and CSV whose first row has none of these and a number as its third field
-    has no header. Raises `UserError` for inputs that are not there, columns that are not, or when nothing is
-    left.
+    has no header. With `say`, what was refused and not used is logged. Raises `UserError` for inputs that are not
+    there, columns that are not, or when nothing is left.
     """
     asked = (first_field, second_field, score_field)
     if any(asked) and not all(asked):
@@ -129,7 +134,6 @@ def read_scored(
             scores.append(parsed[2])
             sources.append(place)
     require_pairs(len(scores), list(inputs), dropped, "scored pair")
-    account.say()
     table, row_T = texts.finish()
     row_P2 = row_T.reshape(-1, 2)
     pairs = ScoredPairs(
@@ -144,17 +148,24 @@ def read_scored(
         dropped=dropped,
         account=account,
     )
-    _say_ranges(pairs, files)
+    by_range = _note_ranges(pairs, files)
+    if say:
+        account.say()
+        _say_ranges(by_range)
     return pairs
 
 
-def _say_ranges(pairs: ScoredPairs, files: Sequence[Path]) -> None:
-    """Logs the scale of the scores, once for all files that share it, and notes it in the account of each."""
+def _note_ranges(pairs: ScoredPairs, files: Sequence[Path]) -> dict[tuple[float, float], list[str]]:
+    """Note the scale of the scores in the account of each file; return the files by their scales."""
     by_range: dict[tuple[float, float], list[str]] = {}
     for path, low, high in zip(files, *(bound.tolist() for bound in pairs.ranges()), strict=True):
         if low <= high:
             pairs.account.of(public_name(path)).notes["scores"] = [low, high]
             by_range.setdefault((low, high), []).append(public_name(path))
+    return by_range
+
+
+def _say_ranges(by_range: Mapping[tuple[float, float], Sequence[str]]) -> None:
     for (low, high), names in by_range.items():
         more = f" and {len(names) - 1:,} more files" if len(names) > 1 else ""
         if low < high:

@@ -81,6 +81,7 @@ HINTS = {
     "scores-without-labels": "scores do not say which texts are positives: give labels of 1 and 0",
     "list-written-as-text": "CSV holds no lists: write JSON lines or Parquet",
     "label-between-0-and-1": "a label is 1 or 0",
+    "not-an-object": "a row is an object with named fields, such as query and positive",
 }
 """What can be done about rows that are refused for some reasons."""
 
@@ -124,7 +125,7 @@ def read_training_rows(
         file.read += 1
         found = row if isinstance(row, Broken) else interpreter.interpret(row)
         if isinstance(found, Broken):
-            file.refuse(found, row.values if isinstance(row, Row) else ())
+            file.refuse(found, (present(row.values) or row.values) if isinstance(row, Row) else ())
         else:
             has_given = True
         yield found

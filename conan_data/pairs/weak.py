@@ -90,9 +90,8 @@ class _Collector:
         negative_query_G, negative_document_G = self._negatives.columns()
         if not len(query_E) and self._num_queries:
             self.dropped["no-positive"] += self._num_queries
-        require_pairs(
-            len(query_E), [str(path) for path in inputs], self.dropped, hint=hints(sorted(self.dropped))
-        )
+        hint = self.account.found() + hints(sorted(self.dropped))
+        require_pairs(len(query_E), [str(path) for path in inputs], self.dropped, hint=hint)
         queries, row_of_query = self.queries.finish()
         documents, row_of_document = self.documents.finish()
         has_positive_Q = np.zeros(queries.num_rows, bool)
@@ -129,13 +128,10 @@ class _Collector:
         """Counts the rows of queries for which no row names a positive."""
         if num_rows := int((~has_positive_R).sum()):
             self.dropped["no-positive"] += num_rows
-            lost = int((~has_positive_R[negative_query_G]).sum())
-            self.account.dropped_negatives["query-without-positive"] += lost
-            log.warning(
-                "%s rows are dropped, with their %s negatives, for no row names a positive of their queries",
-                f"{num_rows:,}",
-                f"{lost:,}",
+            self.account.dropped_negatives["query-without-positive"] += int(
+                (~has_positive_R[negative_query_G]).sum()
             )
+            log.warning("%s rows are dropped, for no row names a positive of their queries", f"{num_rows:,}")
 
     def _drop_repeated(self, *triples: tuple[np.ndarray, np.ndarray, np.ndarray], num_documents: int) -> None:
         """Counts the rows that say nothing new: all of whose pairs, and negatives, were there already. Each triple is

@@ -79,12 +79,15 @@ class Account:
             own.notes.update(file.notes)
         self.dropped_negatives.update(other.dropped_negatives)
 
+    def found(self) -> str:
+        """Return what columns refused rows have, as the end of a message; "" where there are none."""
+        columns = dict.fromkeys(name for file in self.files.values() for name in file.columns)
+        return f"; the columns are {', '.join(map(_shown, columns))}" if columns else ""
+
     def why(self) -> str:
         """Return why rows were refused, and what columns they have, for the message that nothing usable is left."""
         refused = sum((file.refused for file in self.files.values()), Counter[str]())
-        columns = dict.fromkeys(name for file in self.files.values() for name in file.columns)
-        reasons = _counts(refused) or "no rows"
-        return f"{reasons}; the columns are {', '.join(map(_shown, columns))}" if columns else reasons
+        return (_counts(refused) or "no rows") + self.found()
 
     def say(self) -> None:
         """Log one line for each file with refused rows, one for files that share their unused columns, and one for the

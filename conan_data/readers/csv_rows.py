@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from conan_data.readers.lines import lines
+from conan_data.readers.lines import MAX_LINE_BYTES, lines
 from conan_data.readers.quoting import quotes_are_marks
 from conan_data.readers.rows import WHOLE, Broken, Row, Share, cut
 
@@ -93,6 +93,11 @@ def csv_rows(
     for number, item in enumerate(_rows(records, name, has_header=has_header)):
         if number // BLOCK % share.count == share.index:
             yield item
+
+
+def tsv_rows(path: str) -> Iterator[Row | Broken]:
+    """Yield the rows of a TSV with a header, whatever its name ends in."""
+    return csv_rows(path, path, WHOLE, delimiter="\t", max_line_bytes=MAX_LINE_BYTES)
 
 
 def _rows(records: Iterator[_Record | Broken], name: str, *, has_header: bool) -> Iterator[Row | Broken]:

@@ -20,17 +20,21 @@ _BEFORE, _BETWEEN, _SPACE = re.compile(r"\s*\[?"), re.compile(r"[\s,]*"), re.com
 
 
 def is_array(path: str) -> bool:
-    """Return whether the first character of a file, after white space, opens an array over several lines.
+    """Return whether a file holds an array of objects, rather than lines of JSON of which each is a row."""
+    start = _start(path)
+    inner = start[1:].lstrip()
+    return start.startswith(b"[") and (inner.startswith(b"{") or not inner)
 
-    An array that is closed on its own line is a row of JSON lines, which is no object.
-    """
+
+def holds_json(path: str) -> bool:
+    """Return whether a file begins like a JSON array or object."""
+    return _start(path).startswith((b"[", b"{"))
+
+
+def _start(path: str) -> bytes:
+    """Return the beginning of a file, without white space before it."""
     first = next(chunks(path), b"")
-    if isinstance(first, Failure):
-        return False
-    start = first.removeprefix(codecs.BOM_UTF8).lstrip()
-    if not start.startswith(b"["):
-        return False
-    return start[1:].lstrip().startswith(b"{") or not start[1:].strip()
+    return b"" if isinstance(first, Failure) else first.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
 def array_rows(path: str, name: str, share: Share, *, max_row_bytes: int) -> Iterator[Row | Broken]:

@@ -74,6 +74,7 @@ def _read(config: FinetuneConfig, run: Run) -> Read:
             first_field=config.sts.first_field,
             second_field=config.sts.second_field,
             score_field=config.sts.score_field,
+            say=run.accelerator.is_main_process,
         )
         sts = StsTask.open(
             "sts",

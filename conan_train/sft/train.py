@@ -167,10 +167,8 @@ def write_examples(config: SftConfig, model: Path, folder: Path) -> Path:
             columns["output_bytes"].append(len(example.output.encode()))
     if not lengths:
         reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common(3))
-        names_found = dict.fromkeys(name for file in tally.account.files.values() for name in file.columns)
-        found = f"; the columns are {', '.join(names_found)}" if names_found else ""
         raise UserError(
-            f"data: no usable example ({reasons or 'no rows'}){found}; rows need 'instruction' or 'input', and 'output',"
+            f"data: no usable example ({reasons or 'no rows'}){tally.account.found()}; rows need 'instruction' or 'input', and 'output',"
             " or 'messages' of role and content, or 'conversations' of from and value"
         )
     tally.account.say()

@@ -211,6 +211,21 @@ def test_labels_that_cannot_be_are_named_with_their_line(
         run(mined, tmp_path / "audit", labels=str(tmp_path / "labels.tsv"))
 
 
+def test_labels_that_a_spreadsheet_wrote_are_those_of_their_rows(mined: Path, tmp_path: Path) -> None:
+    """A spreadsheet puts marks around a text with a quote; what it reads and writes again is the same."""
+    _, first = run(mined, tmp_path / "first", sample=150)
+    fill_in(first / "to_label.tsv", tmp_path / "plain.tsv")
+    lines = [line.split("\t") for line in (tmp_path / "plain.tsv").read_text().splitlines()]
+    lines[1][3] = 'a "quoted" text'
+    with open(tmp_path / "sheet.tsv", "w", newline="") as file:
+        csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL).writerows(lines)
+    plain, sheet = (
+        run(mined, tmp_path / name, sample=150, labels=str(tmp_path / f"{name}.tsv"))[0]["false_negatives"]
+        for name in ("plain", "sheet")
+    )
+    assert {**plain, "judge": ""} == {**sheet, "judge": ""}
+
+
 def test_leaks_of_an_evaluation_set_are_found(mined: Path, tmp_path: Path) -> None:
     ours = {row["_id"]: row for row in map(json.loads, (mined.parent / "set" / "corpus.jsonl").open())}
     negative = next(document for _, document, *_ in pairs_of(mined) if document.startswith("d-"))

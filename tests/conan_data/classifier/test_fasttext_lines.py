@@ -82,5 +82,5 @@ def test_lists_of_labels_and_labels_that_are_none(offers: Any, caplog: pytest.Lo
 
 def test_the_fields_of_a_file_that_lacks_a_label_are_named(offers: Any) -> None:
     path = offers.write("a.jsonl", [{"text": "a", "class": "b"}])
-    with pytest.raises(UserError, match="has a label in 'label'; the fields are text, class"):
+    with pytest.raises(UserError, match="has a label in 'label'; the columns are text, class"):
         read_examples(offers.config(path))
