@@ -191,4 +191,4 @@ def test_refused_rows_of_a_set_are_counted_by_their_reason_as_weak_pairs_too(tmp
     assert pairs.dropped["no-positive"] == 1 and pairs.dropped["score-not-a-number"] == 1
     sets = read_retrieval_sets([path], "dev")
     assert sets.rows() == Rows(read=3, kept=2, dropped={"no-positive": 1})
-    assert sets.accounts["set"]["qrels"]["dropped"]["judgement-of-unknown-document"] == 1
+    assert sets.sets["set"]["qrels"]["dropped"]["judgement-of-unknown-document"] == 1
