@@ -226,6 +226,9 @@ def _find_named(
             there = ", ".join(path.relative_to(root).as_posix() for path in _walk(root)[:10]) or "nothing"
             raise UserError(f"{shown}: has no {part}; it holds {there}; needed: {_NEEDED}")
     qrels = _of_split(by_part["qrels"], split)
+    if not any(file.label for file in by_part["qrels"]):
+        # Judgements that name no split are those of a set without splits, whatever split is asked for.
+        qrels = by_part["qrels"]
     if not qrels:
         present = ", ".join(sorted({file.label or file.path.name for file in by_part["qrels"]}))
         raise UserError(f"{shown}: has no judgements for split {split!r}; it has {present}")

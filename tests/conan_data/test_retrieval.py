@@ -5,6 +5,9 @@ import pytest
 
 from conan_data import tables
 from conan_data.errors import UserError
+from conan_data.manifest import Rows
+from conan_data.pairs.pair_set import read_retrieval_sets
+from conan_data.pairs.weak import read_pairs
 from conan_data.retrieval import read_retrieval, write_split
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "retrieval"
@@ -131,3 +134,61 @@ def test_a_real_set_has_no_broken_row() -> None:
         and data.queries.num_rows == 306
         and len(set(data.corpus.column("group").to_pylist())) < data.corpus.num_rows
     )
+
+
+def test_every_row_and_column_is_kept_counted_or_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "set"
+    (root / "qrels").mkdir(parents=True)
+    documents = [
+        {"_id": "a", "title": "Title alone", "text": ""},
+        {"_id": "b", "title": "Also alone"},
+        {"_id": "c", "title": None, "text": None},
+        {"_id": "d", "text": "body", "url": "http://d", "metadata": {"lang": "en", "year": 7}},
+        {"text": "without an id"},
+    ]
+    (root / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents))
+    queries = [{"_id": "1", "text": "one", "answer": "x"}, {"_id": "2", "text": ""}]
+    (root / "queries.train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries))
+    lines = ["1\ta\t1", "1\ta\t1", "1\tb\t0", "1\tb\t2", "1\tc\t1", "2\ta\t1", "1\td\t-1"]
+    (root / "qrels" / "train.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *lines]) + "\n")
+    rows = [{"query_id": "1", "lang": "de", "text": "eins"}, {"query_id": "2", "lang": "de", "text": "zwei"}]
+    (root / "translations.train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = read_retrieval(root, "train")
+    assert [(row["_id"], row["title"], row["text"]) for row in data.corpus.to_pylist()] == [
+        ("a", "Title alone", ""),
+        ("b", "Also alone", ""),
+        ("d", "", "body"),
+    ]
+    assert [tuple(row.values()) for row in data.qrels.to_pylist()] == [
+        ("1", "a", 1),
+        ("1", "b", 2),
+        ("1", "d", -1),
+    ]
+    unknown = {"judgement-of-unknown-document": 1, "judgement-of-unknown-query": 1}
+    assert data.account() == {
+        "corpus": {"read": 5, "kept": 3, "dropped": {"no-id": 1, "no-text": 1}},
+        "queries": {"read": 2, "kept": 1, "dropped": {"no-text": 1}},
+        "qrels": {
+            "read": 7,
+            "kept": 3,
+            "dropped": {"duplicate-judgement": 1, **unknown, "judgement-replaced-by-a-later-one": 1},
+        },
+        "translations": {"read": 2, "kept": 1, "dropped": {"translation-of-unknown-query": 1}},
+        "unused": ["corpus.metadata.year", "corpus.url", "queries.answer"],
+    }
+    (line,) = caplog.messages
+    assert "2 of 5 documents (no-id 1, no-text 1)" in line and line.endswith("corpus.url, queries.answer")
+    kept = read_retrieval(root, "train", keep_absent=True)
+    assert ("1", "c", 1) in [tuple(row.values()) for row in kept.qrels.to_pylist()]
+
+
+def test_refused_rows_of_a_set_are_counted_by_their_reason_as_weak_pairs_too(tmp_path: Path) -> None:
+    path = str(write(tmp_path / "set"))
+    pairs = read_pairs([path], split="dev")
+    assert pairs.rows().read == pairs.rows().kept + sum(pairs.dropped.values())
+    assert pairs.dropped["no-positive"] == 1 and pairs.dropped["score-not-a-number"] == 1
+    sets = read_retrieval_sets([path], "dev")
+    assert sets.rows() == Rows(read=3, kept=2, dropped={"no-positive": 1})
+    assert sets.sets["set"]["qrels"]["dropped"]["judgement-of-unknown-document"] == 1

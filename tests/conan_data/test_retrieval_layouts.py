@@ -145,6 +145,13 @@ def miracl(root: Path) -> str:
     return ""
 
 
+def without_splits(root: Path) -> str:
+    jsonl(root / "documents.jsonl", documents("doc_id"))
+    lines(root / "queries.tsv", ["query_id\ttext", *(f"{name}\t{text}" for name, text in QUERIES)])
+    qrels(root / "qrels.txt", "{q} 0 {d} {s}")
+    return ""
+
+
 def pyserini(root: Path) -> str:
     rows = [{"id": row["_id"], "contents": f"{row['title']}\n{row['text']}"} for row in documents()]
     jsonl(root / "corpus.jsonl", rows)
@@ -241,7 +248,7 @@ def split_in_file_names(root: Path) -> str:
 
 LAYOUTS: list[Callable[[Path], str]] = [
     beir_classic, split_in_file_names, trec_tabs, trec_spaces, trec_without_ending, trec_deep_learning,
-    headerless_triples, other_header, judgements_as_json, ms_marco, ms_marco_small, miracl, pyserini,
+    headerless_triples, other_header, judgements_as_json, ms_marco, ms_marco_small, miracl, pyserini, without_splits,
     shards_of_parquet, shards_of_lines, mteb_card, mteb_with_files_beside_the_card, mteb_prefix_card,
     mteb_suffix_card, mteb_prefix_folders, one_language_of_mteb,
 ]  # fmt: skip

@@ -42,10 +42,17 @@ def slow_select(case: dict, limits: np.ndarray) -> tuple[list[Pool], dict[str, i
                 break
             limit = float(min(limits[query], absolute))
             in_band = rule.has_band and limit - rule.band_below < float(score) <= limit + rule.band_above
-            answer = row in positives[query] or groups[row] in own_groups
+            itself = (
+                row in case["own"][query]
+                or texts[row] in {texts[own] for own in case["own"][query]}
+                or groups[row] in {groups[own] for own in case["own"][query]} - {-1}
+            )
+            answer = row in positives[query] or groups[row] in own_groups or itself
             near = [float(vectors[row] @ vectors[own]) for own in positives[query]]
             if answer:
-                reason = "known-positive" if row in positives[query] else "same-group"
+                reason = "same-group" if groups[row] in own_groups else "query-itself"
+                if row in positives[query]:
+                    reason = "known-positive"
             elif score > limits[query] and not in_band:
                 reason = "false-negative"
             elif score > absolute and not in_band:
@@ -108,6 +115,12 @@ def cases(draw: st.DrawFn) -> dict:
         "rows": rows,
         "scores": np.take_along_axis(scores, np.maximum(rows, 0), axis=1),
         "positives": positives,
+        "own": [
+            sorted(
+                rng.choice(num_documents, rng.integers(0, min(3, num_documents + 1)), replace=False).tolist()
+            )
+            for _ in range(num_queries)
+        ],
         "positive_scores": np.array(
             [scores[q, p] for q, own in enumerate(positives) for p in own], np.float32
         ),
@@ -151,6 +164,8 @@ def run(case: dict) -> tuple[Pools, np.ndarray]:
             query_languages=np.zeros(len(positives), np.int32),
             languages=("en",),
             query_keys=np.arange(len(positives)).astype(np.uint64) + np.uint64(2**63),
+            own_offsets=np.concatenate(([0], np.cumsum([len(own) for own in case["own"]]))).astype(np.int64),
+            own_rows=np.array([row for own in case["own"] for row in own], np.int32),
         ),
         selection=selection,
         positive_scores_Q=case["reduced"],
@@ -225,6 +240,7 @@ def one_query(
         "rows": order[None],
         "scores": np.array(scores, np.float32)[order][None],
         "positives": [positives],
+        "own": [[]],
         "positive_scores": np.array([scores[row] for row in positives], np.float32),
         "groups": np.array(groups or [-1] * len(scores), np.int32),
         "texts": np.array(texts or range(len(scores)), np.int32),
