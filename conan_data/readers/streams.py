@@ -180,14 +180,13 @@ def _gathered(pieces: Iterator[bytes | Failure]) -> Iterator[bytes | Failure]:
     held: list[bytes] = []
     size = 0
     for piece in pieces:
-        is_piece = not isinstance(piece, Failure)
-        if is_piece:
+        if isinstance(piece, bytes):
             held.append(piece)
             size += len(piece)
-        if held and (size >= CHUNK or not is_piece):
+        if held and (size >= CHUNK or isinstance(piece, Failure)):
             yield b"".join(held)
             held, size = [], 0
-        if not is_piece:
+        if isinstance(piece, Failure):
             yield piece
     if held:
         yield b"".join(held)

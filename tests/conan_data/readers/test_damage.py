@@ -133,7 +133,7 @@ def test_a_damaged_record_without_pages_and_garbage(tmp_path: Path, ending: str)
 
 
 def test_records_in_one_member_are_read_up_to_the_damage(tmp_path: Path) -> None:
-    members = [page(number) for number in range(2000)]
+    members = [page(number) for number in range(3500)]
     # Blocks of bzip2 have check sums of their own.
     packed = flipped(bz2.compress(b"".join(members)), 0.7)
     (tmp_path / "a.warc.bz2").write_bytes(packed)
@@ -198,8 +198,9 @@ def test_what_a_large_member_holds_well_before_the_damage_is_read(tmp_path: Path
     items = list(chunks(str(tmp_path / f"a{ending}")))
     assert isinstance(items[-1], Failure) and "bytes before it are left out, and what" in items[-1].message
     found = b"".join(item for item in items if isinstance(item, bytes))
-    sure = int(0.65 * len(data)) - HELD
-    assert sure > 2_000_000 and found[:sure] == data[:sure]
+    # bzip2 gives its blocks of 900,000 bytes whole.
+    sure = int(0.65 * len(data)) - HELD - 1_800_000
+    assert sure > 1_000_000 and found[:sure] == data[:sure]
 
 
 def test_a_row_that_lost_its_beginning_is_not_taken_for_a_row_of_csv(tmp_path: Path) -> None:
