@@ -95,13 +95,15 @@ def mark(tree: HtmlElement) -> list[Heading]:
     headings: list[Heading] = []
     opened: list[int] = []
     skipped: HtmlElement | None = None
-    for event, element in list(etree.iterwalk(tree, events=("start", "end"))):
+    steps: list[tuple[str, HtmlElement]] = list(etree.iterwalk(tree, events=("start", "end")))
+    for event, element in steps:
         if not isinstance(element.tag, str):
             continue
         if event == "end":
             opened = [number for number in opened if headings[number].scope is not element]
-            if element is skipped:
+            if skipped is not None and element is skipped:
                 skipped = None
+                # Text may follow a heading without any element of its own.
                 if element.tag in _LEVELS and opened and element.tail and element.tail.strip():
                     element.tail = _block_mark(opened[-1]) + element.tail
         elif skipped is not None:
