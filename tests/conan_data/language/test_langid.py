@@ -108,10 +108,10 @@ class _Fixed:
 
 def test_variants_are_added_up_before_they_are_ranked() -> None:
     model = _Fixed(ja=0.4, zh=0.3, yue=0.2, wuu=0.05, en=0.05)
-    guess = LangidIdentifier(["en", "zh"], model).guess("")
+    guess = LangidIdentifier(["en", "zh"], model).guess("a")
     assert (guess.lang, guess.open_lang) == ("zh", "zh")
     assert guess.chance == pytest.approx(0.55) and guess.score == pytest.approx(0.55 / 0.6)
-    apart = LangidIdentifier(["en", "yue", "zh"], model).guess("")
+    apart = LangidIdentifier(["en", "yue", "zh"], model).guess("a")
     assert (apart.lang, apart.open_lang) == ("zh", "ja") and apart.chance == pytest.approx(0.35)
 
 
