@@ -35,6 +35,7 @@ from conan_data.corpus.dedup.search import find_duplicates
 from conan_data.corpus.dedup.spill import bits_for
 from conan_data.corpus.order import write_order
 from conan_data.corpus.output.account import funnel, label_report
+from conan_data.corpus.output.card import CARD, write_card
 from conan_data.corpus.output.examples import choose_examples
 from conan_data.corpus.output.names import Names
 from conan_data.corpus.output.plan import Plan, is_planned, make_plan
@@ -132,6 +133,7 @@ def _build(
         examples=shown,
     )
     write_report(out / PAGE, record)
+    write_card(out / CARD, documents=plan.documents, characters=plan.characters)
     return rows, extra
 
 
@@ -224,6 +226,7 @@ def _clear_output(out: Path) -> None:
         out / "dropped.parquet",
         out / "quarantine.jsonl",
         out / PAGE,
+        out / CARD,
         out / examples.FILE,
     ):
         if path.is_dir():

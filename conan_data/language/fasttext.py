@@ -3,6 +3,9 @@
 Only the most probable label is asked for: on a model of two thousand labels the whole ranking takes ten times
 as long. So the guess among the configured languages and the guess among all are the same one, and the
 agreement guard means that the label, after merging, must be a configured language.
+
+A model answers to a text of which it knows nothing, too: with what is most frequent. That is what it answers to an
+empty line, and it is no guess.
 """
 
 from collections.abc import Sequence
@@ -11,6 +14,7 @@ from pathlib import Path
 from conan_data.errors import UserError
 from conan_data.language.guess import NO_GUESS, NO_LANGUAGE, Guess, check_languages
 from conan_data.language.labels import merge_variant, read_label
+from conan_data.language.plain import lowered, says_nothing
 
 PREFIX = "__label__"
 UNDETERMINED = "und"
@@ -27,7 +31,7 @@ class FasttextIdentifier:
             raise UserError(f"identifier: {path} does not exist")
         try:
             self._model = fasttext.load_model(str(path))
-            self._model.predict("a")
+            self._nothing = self._model.predict("", k=1)
         except (ValueError, MemoryError) as error:  # what fastText makes of a broken size
             raise UserError(
                 f"identifier: {path} is no fastText model of languages ({str(error).strip().rstrip('.!')})"
@@ -44,15 +48,18 @@ class FasttextIdentifier:
         self._chosen = chosen
 
     def guess(self, text: str) -> Guess:
-        """The guess for a text without code; line ends count as spaces."""
-        labels, scores = self._model.predict(text.replace("\n", " "), k=1)
-        # A model answers to an empty line, too.
-        if not labels or not text.strip():
+        """Return the guess for a text without code; line ends count as spaces, case does not count."""
+        labels, scores = self._model.predict(lowered(text).replace("\n", " "), k=1)
+        if not labels or says_nothing(text) or self._is_nothing(labels, scores):
             return NO_GUESS
         lang, score = self._merged[labels[0]], min(float(scores[0]), 1.0)
         if lang not in self._chosen:
             return Guess("", 0.0, 0.0, lang, score)
         return Guess(lang, score, score, lang, score)
+
+    def _is_nothing(self, labels: Sequence[str], scores: Sequence[float]) -> bool:
+        """Whether an answer is the one to an empty line."""
+        return labels == self._nothing[0] and list(scores) == list(self._nothing[1])
 
 
 def read_model_label(label: str) -> str:

@@ -24,6 +24,7 @@ from conan_data.language.chinese import chinese_script
 from conan_data.language.guess import NO_LANGUAGE, Guess, Identifier
 from conan_data.language.labels import CHINESE, CHINESE_SCRIPTS, without_scripts
 from conan_data.language.markup import strip_code
+from conan_data.language.plain import composed
 
 SAMPLE_LENGTH = 4000
 """Characters at the start of a text that are looked at."""
@@ -68,8 +69,8 @@ def model_file(name: str) -> Path | None:
 
 
 def decide(guess: Guess | None, declared: str, *, languages: frozenset[str], min_score: float) -> Verdict:
-    """The language of a document with this guess (None: no text was left to guess from) and this declared
-    label ("" where it has none).
+    """Return the language of a document with this guess (None: no text was left to guess from) and this declared
+    label ("" where it has none). A text that says nothing, without a label, is in no language.
     """
     backed = guess is not None and guess.lang == declared and guess.chance >= FAIR_CHANCE
     if guess and guess.lang and (guess.agrees or backed) and guess.score >= min_score:
@@ -79,14 +80,16 @@ def decide(guess: Guess | None, declared: str, *, languages: frozenset[str], min
         return Verdict("", None, reason, guess.open_lang)
     if declared in languages:
         return Verdict(declared, None)
-    return Verdict("", None, "unsure-language", guess.open_lang if guess else "")
+    if guess is None or not guess.open_score:
+        return Verdict("", None, "no-language")
+    return Verdict("", None, "unsure-language", guess.open_lang)
 
 
 def identify(
     text: str, declared: str, *, identifier: Identifier, languages: frozenset[str], min_score: float
 ) -> Verdict:
-    """The language of `text`, code and markup left aside."""
-    sample = text[:SAMPLE_LENGTH]
+    """Return the language of `text`, code and markup left aside."""
+    sample = composed(text, SAMPLE_LENGTH)
     prose = strip_code(sample, PROSE_BYTES)
     guess = identifier.guess(prose) if prose else None
     if not languages.isdisjoint(CHINESE_SCRIPTS):

@@ -15,6 +15,7 @@ import numpy as np
 
 from conan_data.language.guess import NO_GUESS, NO_LANGUAGE, Guess, check_languages
 from conan_data.language.labels import merge_variant
+from conan_data.language.plain import says_nothing, without_capitals
 
 Best = tuple[int, float, float, int, float]
 """The most probable of the groups inside, its probability and that of all of these; the most probable group of
@@ -52,9 +53,11 @@ class LangidIdentifier:
         self._sums = np.zeros(len(self._names))
 
     def guess(self, text: str) -> Guess:
-        """The guess for a text without code; see `Guess`."""
+        """Return the guess for a text without code; see `Guess`."""
+        if says_nothing(text):
+            return NO_GUESS
         place, chance, total, open_place, open_score = self._model.best(
-            text, self._groups, self._num_inside, self._sums
+            without_capitals(text), self._groups, self._num_inside, self._sums
         )
         if not open_score:
             return NO_GUESS

@@ -3,6 +3,8 @@
 In CSV quotes are marks of RFC 4180. A quote that is never closed would swallow the rest of the file, so a record that
 breaks the rules of quoting costs its first line, and reading goes on at its second one. In TSV a quote is a character
 unless the whole file follows RFC 4180 (see `quoting`); then it is read like CSV.
+After a damaged part of a compressed file the first line is broken too: whether it lacks its beginning cannot be
+seen, and `2,a` may have been `12,a`. Where the damage took the header, every row is broken.
 """
 
 import csv
@@ -103,9 +105,13 @@ def tsv_rows(path: str) -> Iterator[Row | Broken]:
 def _rows(records: Iterator[_Record | Broken], name: str, *, has_header: bool) -> Iterator[Row | Broken]:
     """Name the fields of records by those of the header, or by their places."""
     header: list[str] | None = None
+    is_header_lost = False
     for record in records:
         if isinstance(record, Broken):
+            is_header_lost |= record.is_gap and header is None and has_header
             yield record
+        elif is_header_lost:
+            yield Broken(name, record.place, "header-lost", record.raw())
         elif header is None and has_header:
             header = record.fields
         elif header is not None and len(record.fields) != len(header):
@@ -160,10 +166,14 @@ def _drain(source: _Lines) -> Iterator[Broken]:
 
 
 def _numbered(path: str, name: str, max_bytes: int) -> Iterator[tuple[int, bytes] | Broken]:
+    is_after_gap = False
     for batch in lines(path, name, WHOLE, max_bytes=max_bytes):
         if isinstance(batch, Broken):
+            is_after_gap = batch.is_gap
             yield batch
-        else:
-            yield from (
-                (place, line.removesuffix(b"\r")) for place, line in enumerate(batch[1], start=batch[0])
-            )
+            continue
+        first, texts = batch
+        if is_after_gap:
+            yield Broken(name, first, "after-damage", cut(texts[0]))
+            first, texts, is_after_gap = first + 1, texts[1:], False
+        yield from ((place, line.removesuffix(b"\r")) for place, line in enumerate(texts, start=first))

@@ -1,4 +1,4 @@
-"""The process in which web pages become text; run as a script by `extraction`, it imports nothing of ours.
+"""The process in which web pages become text; run as a script by `extraction`, it imports nothing heavy of ours.
 
 For each page it reads a line of JSON and that many bytes, and answers with a line of JSON. The operating
 system ends it when a page takes too much processor time: a timer with its default action works inside C code,
@@ -12,12 +12,17 @@ import re
 import resource
 import signal
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import trafilatura
 from lxml.html import HtmlElement
 from trafilatura.utils import decode_file, load_html
+
+# A script finds no package beside it; at the end, so that nothing there hides another package.
+sys.path.append(str(Path(__file__).parents[2]))
+from conan_data.text import page_structure
 
 MEMORY = 4 << 30
 """Bytes that a page may need."""
@@ -58,6 +63,8 @@ def extract(page: bytes, request: dict[str, Any]) -> dict[str, str | None]:
     if tree is None:
         return {"text": "", "title": None, "lang": None}
     title, lang = _title(tree), tree.get("lang") or tree.get("xml:lang")
+    page_structure.simplify(tree)
+    headings = page_structure.mark(tree)
     text = trafilatura.extract(
         tree,
         url=request["url"],
@@ -65,7 +72,7 @@ def extract(page: bytes, request: dict[str, Any]) -> dict[str, str | None]:
         favor_precision=request["favour"] == "precision",
         favor_recall=request["favour"] == "recall",
     )
-    return {"text": text or "", "title": title, "lang": lang}
+    return {"text": page_structure.restore(text or "", headings), "title": title, "lang": lang}
 
 
 def serve() -> None:

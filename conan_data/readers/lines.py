@@ -42,7 +42,8 @@ def lines(
 ) -> Iterator[tuple[int, list[bytes]] | Broken]:
     """Runs of whole lines (number of the first, from 1; the lines without `\\n`), and broken ones, in order.
 
-    A stream that is not whole ends in one `Broken` with the line it breaks off in.
+    Where bytes of a stream cannot be read, a `Broken` stands for them and for the line that they cut; the first
+    line after it may lack its beginning.
     """
     place = 1
     open_line: _Open | None = None
@@ -51,8 +52,10 @@ def lines(
         if isinstance(block, Failure):
             if open_line.is_own if open_line else share.index == 0:
                 begun = b"".join(open_line.pieces) if open_line else b""
-                yield Broken(name, place, block.reason, cut(begun) or cut(block.message))
-            return
+                raw = cut(begun) if begun and block.reason == "truncated-file" else cut(block.message)
+                yield Broken(name, place, block.reason, raw, is_gap=True)
+            open_line, place = None, place + 1
+            continue
         first = 0
         if open_line is not None:
             end = block.find(b"\n")
@@ -113,7 +116,8 @@ def _blocks(path: str, share: Share) -> Iterator[bytes | Failure]:
             if held:
                 yield held
             yield chunk
-            return
+            held = b""
+            continue
         held = held + chunk if held else chunk
         full = len(held) - len(held) % share.block
         for start in range(0, full, share.block):

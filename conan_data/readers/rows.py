@@ -23,13 +23,14 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Broken:
     """A row that could not be read, or not be used: where, why (a short reason to count by), and the first
-    `RAW_LENGTH` characters.
+    `RAW_LENGTH` characters. `is_gap` says that bytes are missing, so that the next row may lack its beginning.
     """
 
     file: str
     place: int
     reason: str
     raw: str
+    is_gap: bool = False
 
     def to_json(self) -> bytes:
         """One line for a quarantine file."""

@@ -2,21 +2,21 @@
 
 A record of a WARC file is a row when it holds a page or a text: responses, resources and (WET) conversions.
 What is not HTML, or not a page that was found (status 200), is broken with that reason. A damaged record
-costs itself: reading goes on at the next place where one begins.
+costs itself alone (`warc_records`).
 """
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from conan_data.readers.config import ExtractConfig
 from conan_data.readers.extraction import Page, extractor, require_packages
 from conan_data.readers.rows import Broken, Row, Share, cut
-from conan_data.readers.streams import CHUNK, Failure, chunks, unpacked_name
+from conan_data.readers.streams import Failure, chunks, unpacked_name
+from conan_data.readers.warc_records import MAX_HEAD, warc_records
 
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
-_STARTS = {".gz": b"\x1f\x8b\x08", ".zst": b"\x28\xb5\x2f\xfd"}
-_PLAIN_START = b"\nWARC/1."
 
 
 def html_rows(path: str, name: str, share: Share, config: ExtractConfig) -> Iterator[Row | Broken]:
@@ -98,47 +98,19 @@ class _Record:
 
 
 def _records(path: str, config: ExtractConfig) -> Iterator[_Record | Failure]:
-    """The records; one `Failure` for each stretch that cannot be read."""
+    """The records that are pages or texts, and what cannot be read."""
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
     kinds = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
-    ending = Path(path).suffix.lower()
-    failure: Failure | None = None
-    with open(path, "rb") as file:
-        start: int | None = 0
-        while start is not None:
-            file.seek(start)
-            position = start
-            try:
-                for record in ArchiveIterator(
-                    file, record_types=kinds, parse_http=True, auto_decode="all", stream_detect=True
-                ):
-                    taken = _Record(record, config.max_page_bytes)
-                    position = start + record.stream_pos
-                    if failure is not None:
-                        yield failure
-                        failure = None
-                    yield taken
-                start = None
-            except (OSError, ValueError) as error:
-                failure = failure or Failure("corrupt-record", str(error))
-                mark = _STARTS.get(ending, _PLAIN_START)
-                found = _next_start(file, position + 1, mark)
-                start = None if found is None else found + mark.startswith(b"\n")
-    if failure is not None:
-        yield failure
-
-
-def _next_start(file: BinaryIO, position: int, mark: bytes) -> int | None:
-    """Where `mark` stands next, from `position` on."""
-    file.seek(position)
-    held = b""
-    while chunk := file.read(CHUNK):
-        held += chunk
-        found = held.find(mark)
-        if found >= 0:
-            return position + found
-        keep = held[-len(mark) + 1 :]
-        position += len(held) - len(keep)
-        held = keep
-    return None
+    for item in warc_records(path, config.max_page_bytes + MAX_HEAD):
+        if isinstance(item, Failure):
+            yield item
+            continue
+        try:
+            # By itself, so that one whose content cannot be unpacked costs no other.
+            for record in ArchiveIterator(
+                io.BytesIO(item), record_types=kinds, parse_http=True, auto_decode="all"
+            ):
+                yield _Record(record, config.max_page_bytes)
+        except (OSError, ValueError) as error:
+            yield Failure("corrupt-record", str(error))

@@ -60,11 +60,14 @@ class Checker:
         if reason or not self._config.language:
             return Checked(reason, passed)
         target, origin = read_label(language), read_label(source_language)
-        prose = strip_code(text)
+        prose = strip_code(unicodedata.normalize("NFC", text))
         identifier = self._known(target)
         if not prose or identifier is None:
             return Checked("", passed)
         guess, rivals = self._rivals(prose, identifier, origin)
+        if not guess.open_score:
+            # The text says nothing about its language: that is no check passed.
+            return Checked("", passed)
         surest = max(rivals, key=lambda name: (rivals[name], name), default="")
         if surest and rivals[surest] >= self._config.max_rival:
             reason = "source-language" if surest == origin else "other-language"

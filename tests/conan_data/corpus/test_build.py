@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow.parquet as pq
 import pytest
 
@@ -125,6 +126,29 @@ def test_every_row_is_kept_or_dropped_for_a_reason(tmp_path: Path) -> None:
     assert all(document["group"] == document["id"] for document in kept)
     for path in out.glob("data/*/*.parquet"):
         assert {row["lang"] for row in tables.read(path, tables.DOCUMENT).to_pylist()} == {path.parent.name}
+
+
+def test_a_corpus_is_a_data_set_of_its_documents(tmp_path: Path) -> None:
+    rows = corpus(80)
+    out = build_corpus(
+        BuildCorpusConfig(
+            input=(str(write(tmp_path / "a.jsonl", rows)),),
+            languages=("en", "es"),
+            out=str(tmp_path / "corpus"),
+        )
+    )
+    kept = {
+        row["id"]: row["lang"]
+        for path in out.glob("data/*/*.parquet")
+        for row in pq.read_table(path).to_pylist()
+    }
+    assert set(kept.values()) == {"en", "es"} and (out / "dropped.parquet").exists()
+    options = {"split": "train", "cache_dir": str(tmp_path / "cache")}
+    found = datasets.load_dataset(str(out), **options)
+    assert dict(zip(found["id"], found["lang"], strict=True)) == kept
+    spanish = datasets.load_dataset(str(out), "es", **options)
+    assert set(spanish["id"]) == {name for name, lang in kept.items() if lang == "es"}
+    assert artifact.open_artifact(out, kind="corpus").files("README.md")
 
 
 def test_bytes_do_not_depend_on_the_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What every identifier keeps, whichever model is behind it."""
 
 import random
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,40 @@ def test_line_ends_are_spaces(identifier: Identifier) -> None:
     text = WORDS["spa_Latn"]
     assert identifier.guess(text.replace(" ", "\n", 3)).lang == "es"
     assert identifier.guess(text + "\n\n").lang == "es"
+
+
+@pytest.mark.parametrize(("label", "lang"), [("eng_Latn", "en"), ("spa_Latn", "es"), ("nob_Latn", "no")])
+def test_capitals_and_decomposed_accents_are_the_same_language(
+    identifier: Identifier, label: str, lang: str
+) -> None:
+    text = WORDS[label]
+    forms = [
+        text.upper(),
+        f"{text.upper()} a",
+        f"{text.upper()} İ",
+        text.title(),
+        unicodedata.normalize("NFD", text),
+    ]
+    forms.append(unicodedata.normalize("NFD", text.upper()))
+    for form in forms:
+        found = identifier.guess(form)
+        assert (found.lang, found.open_lang) == (lang, lang) and found.chance > 0.4, form
+    assert identifier.guess(forms[-1]) == identifier.guess(forms[0])
+
+
+def test_long_decomposed_text_is_sampled_as_the_composed_one_is(identifier: Identifier) -> None:
+    options = {"identifier": identifier, "languages": frozenset(CONFIGURED), "min_score": 0.4}
+    text = "ñáéíóú " * 700 + (WORDS["spa_Latn"] + " ") * 9 + (WORDS["nob_Latn"] + " ") * 99
+    assert identify(unicodedata.normalize("NFD", text), "", **options) == identify(text, "", **options)
+
+
+@pytest.mark.parametrize("text", ["", "123", " \n", "!!!", "12.5 %", "— 7 —", "１２３。"])
+def test_a_text_that_says_nothing_is_no_language(name: str, text: str) -> None:
+    for languages in (["en"], CONFIGURED, ("de",)):
+        identifier = load_identifier(name, languages)
+        assert identifier.guess(text) == NO_GUESS
+        verdict = identify(text, "", identifier=identifier, languages=frozenset(languages), min_score=0.0)
+        assert (verdict.lang, verdict.reason) == ("", "no-language")
 
 
 def test_guesses_are_the_same_again(name: str) -> None:

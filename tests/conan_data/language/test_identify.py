@@ -60,7 +60,7 @@ def test_code_does_not_count(identifier: Identifier) -> None:
 def test_page_of_code_goes_by_its_label(identifier: Identifier) -> None:
     options = {"identifier": identifier, "languages": LANGUAGES, "min_score": 0.4}
     assert identify("```\nprint(1)\n```", "ja", **options).lang == "ja"
-    assert identify("```\nprint(1)\n```", "", **options).reason == "unsure-language"
+    assert identify("```\nprint(1)\n```", "", **options).reason == "no-language"
 
 
 @pytest.mark.parametrize(
@@ -75,10 +75,11 @@ def test_page_of_code_goes_by_its_label(identifier: Identifier) -> None:
         (Guess("es", 0.9, 0.3, "gl", 0.6), "es", "es", ""),
         (Guess("es", 0.9, 0.3, "gl", 0.6), "en", "", "other-language"),
         (Guess("en", 0.2, 0.01, "zxx", 0.9), "en", "", "no-language"),
-        (Guess("", 0.0, 0.0, "zxx", 0.0), "", "", "unsure-language"),
-        (Guess("", 0.0, 0.0, "", 0.0), "", "", "unsure-language"),
+        (Guess("", 0.0, 0.0, "zxx", 0.0), "", "", "no-language"),
+        (Guess("", 0.0, 0.0, "zxx", 0.0), "es", "es", ""),
+        (Guess("", 0.0, 0.0, "", 0.0), "", "", "no-language"),
         (None, "en", "en", ""),
-        (None, "", "", "unsure-language"),
+        (None, "", "", "no-language"),
     ],
 )
 def test_decision(guess: Guess | None, declared: str, lang: str, reason: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conan_data.language.guess import NO_GUESS
 from conan_data.language.langid import KernelModel, LangidIdentifier, Model, PackageModel, load_model
 from conan_data.readers import Row, read_rows
 
@@ -84,7 +85,7 @@ def test_probabilities_on_real_pages_are_the_packages(exact: Any, step: int) -> 
 def test_the_package_gives_the_same_guesses_where_numba_is_missing() -> None:
     languages = ["ar", "en", "es", "no", "zh"]
     ours, packages = LangidIdentifier(languages), LangidIdentifier(languages, PackageModel(stock()))
-    for text in [*TEXTS, "", "ᏣᎳᎩ", "The"]:
+    for text in [*TEXTS, "", "123", "OK", "ᏣᎳᎩ", "The"]:
         found, expected = ours.guess(text), packages.guess(text)
         assert (found.lang, found.open_lang) == (expected.lang, expected.open_lang)
         assert found[1] == pytest.approx(expected[1], abs=1e-3)
@@ -107,16 +108,24 @@ class _Fixed:
 
 def test_variants_are_added_up_before_they_are_ranked() -> None:
     model = _Fixed(ja=0.4, zh=0.3, yue=0.2, wuu=0.05, en=0.05)
-    guess = LangidIdentifier(["en", "zh"], model).guess("")
+    guess = LangidIdentifier(["en", "zh"], model).guess("a")
     assert (guess.lang, guess.open_lang) == ("zh", "zh")
     assert guess.chance == pytest.approx(0.55) and guess.score == pytest.approx(0.55 / 0.6)
-    apart = LangidIdentifier(["en", "yue", "zh"], model).guess("")
+    apart = LangidIdentifier(["en", "yue", "zh"], model).guess("a")
     assert (apart.lang, apart.open_lang) == ("zh", "ja") and apart.chance == pytest.approx(0.35)
 
 
 def test_a_text_without_known_letters_is_no_language_even_of_a_single_one() -> None:
     guess = LangidIdentifier(["zh"]).guess("")
     assert guess.lang == "" and not guess.agrees and guess.open_score == 0
+
+
+@pytest.mark.parametrize("model", [None, "package"])
+@pytest.mark.parametrize("languages", [["af"], ["sr"], ["af", "en", "sr"]])
+def test_a_text_without_a_known_n_gram_is_no_language(model: str | None, languages: list[str]) -> None:
+    identifier = LangidIdentifier(languages, PackageModel(stock()) if model else None)
+    assert [identifier.guess(text) for text in ("", "123", "OK", "!!", "a")] == [NO_GUESS] * 5
+    assert identifier.guess("Die kat sit op die mat en kyk na die hond.").open_lang == "af"
 
 
 def test_a_long_text_keeps_its_counts_apart_from_the_next_one() -> None:

@@ -50,6 +50,11 @@ def test_checks_can_be_switched_off():
     assert check("", language=False, refuse_same=False).reason == "empty"
 
 
+def test_a_text_that_says_nothing_about_its_language_passes_no_check_of_it():
+    checked = check("OK", source="OK?", refuse_same=False)
+    assert (checked.reason, "language" in checked.passed, checked.lid) == ("", False, None)
+
+
 def test_close_relatives_are_no_rivals():
     """Indonesian that the identifier takes for Malay, and Portuguese that it takes for Galician."""
     for text, language in (
