@@ -125,7 +125,7 @@ def test_pools_are_scored_as_if_alone(beir, tmp_path):
         ({"data": "absent"}, "absent: no such file or directory"),
         ({"model": "./absent"}, "absent: no such directory"),
         ({"min_queries": 100, "pools": "pairs"}, "the largest has 3"),
-        ({"pools": "some"}, "pools: must be all, pairs or mixed"),
+        ({"pools": "some"}, "pools: must be one of all, pairs, mixed"),
         ({"max_length": 8}, "max_length: bm25 has none"),
     ],
 )

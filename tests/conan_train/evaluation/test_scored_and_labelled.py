@@ -1,6 +1,7 @@
 """STS and classification end to end, on planted vectors and against the libraries' own numbers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from conan_data import artifact
 from conan_data.errors import UserError
-from conan_data.pairs.labelled import LabelledTexts, read_labels
+from conan_data.pairs.labelled import read_labels
 from conan_data.pairs.scored import read_scored
 from conan_train.evaluation import evaluate as command
 from conan_train.evaluation.classification import accuracy_and_f1, draw, score_classification
@@ -96,12 +97,7 @@ def test_cosine_not_dot_product_orders_pairs_that_are_cut(sts):
 
 def test_labels_that_tell_nothing_are_scored_as_chance(labelled):
     train, test = (read_labels([str(path)]) for path in labelled)
-    shuffled = LabelledTexts(
-        texts=test.texts,
-        labels=np.random.default_rng(0).permutation(test.labels).tolist(),
-        num_read=36,
-        dropped=test.dropped,
-    )
+    shuffled = replace(test, labels=np.random.default_rng(0).permutation(test.labels).tolist())
     vectors = [Letters().encode(list(dict.fromkeys(part.texts)), kind="query") for part in (train, test)]
     own = ClassificationEvaluationConfig(train=("a",), test=("b",))
     right, wrong = (
