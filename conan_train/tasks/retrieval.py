@@ -31,6 +31,8 @@ class RetrievalTask:
     pairs: PairSet
     groups: np.ndarray
     """int32 [N], from `joint_groups`."""
+    representatives: np.ndarray
+    """int32 [N], from `representatives_of_texts`."""
     plan: QueryPlan
     query_tokens: TokenRows
     document_tokens: TokenRows
@@ -64,6 +66,7 @@ class RetrievalTask:
             name=name,
             pairs=pairs,
             groups=joint_groups(pairs.arrays),
+            representatives=representatives_of_texts(pairs.arrays),
             plan=query_plan(pairs, batch_size=batch_size, seed=seed, homogeneous=homogeneous, field=field),
             query_tokens=open_tokens(
                 cache,
@@ -123,8 +126,11 @@ class RetrievalTask:
             same_language=self.same_language,
             seed=self.seed,
         )
-        positive_row_B = row_E[offsets[:-1] + place_B]
-        row_U = np.unique(np.concatenate([positive_row_B, negative_row_BN[negative_row_BN != EMPTY]]))
+        # A passage that several sets hold is one column of the scores, so that it weighs once in the loss.
+        positive_row_B = self.representatives[row_E[offsets[:-1] + place_B]]
+        is_empty_BN = negative_row_BN == EMPTY
+        negative_row_BN = np.where(is_empty_BN, EMPTY, self.representatives[negative_row_BN])
+        row_U = np.unique(np.concatenate([positive_row_B, negative_row_BN[~is_empty_BN]]))
         own_owner, own_row = arrays.take_queries(query_B).own()
         return _query_batch(
             query_tokens=self.query_tokens(query_B),
@@ -132,9 +138,7 @@ class RetrievalTask:
             row_U=row_U.astype(np.int64),
             group_U=self.groups[row_U].astype(np.int64),
             positives=np.searchsorted(row_U, positive_row_B),
-            negatives=np.where(
-                negative_row_BN == EMPTY, NO_NEGATIVE, np.searchsorted(row_U, negative_row_BN)
-            ),
+            negatives=np.where(is_empty_BN, NO_NEGATIVE, np.searchsorted(row_U, negative_row_BN)),
             known_row_K=np.concatenate([row_E, own_row]),
             owner_K=np.concatenate([owner_E, own_owner]),
             groups=self.groups,
@@ -164,6 +168,12 @@ def joint_groups(arrays: RetrievalArrays) -> np.ndarray:
             label_N = least[code_N]
     is_only = np.bincount(label_N, minlength=1)[label_N] == 1
     return np.where(alone & is_only, -1, label_N).astype(np.int32)
+
+
+def representatives_of_texts(arrays: RetrievalArrays) -> np.ndarray:
+    """int32 [N]: the first document with the same text (up to case and white space), itself where it is the first."""
+    _, first, inverse = np.unique(arrays.texts, return_index=True, return_inverse=True)
+    return first[inverse].astype(np.int32)
 
 
 def query_plan(

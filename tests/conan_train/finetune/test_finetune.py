@@ -1,6 +1,7 @@
 """A small real run: resume across a refresh is bitwise, and what was mined never holds an answer."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from conan_data import artifact
 from conan_data.errors import UserError
 from conan_data.mining.config import SelectionConfig
+from conan_data.pairs.pair_set import read_retrieval_sets
 from conan_data.retrieval import read_retrieval
 from conan_train.finetune.config import FinetuneConfig
 from conan_train.finetune.train import finetune
@@ -154,6 +156,29 @@ def test_no_generation_holds_a_document_of_a_positives_group(
             seen += len(mined)
             assert own[query] not in mined
     assert seen > 100
+
+
+def test_passages_of_two_equal_sets_count_once(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    """In pools, after refreshes too; `tests/conan_train/tasks/test_tasks.py` has the batch."""
+    copy = tmp_path / "again"
+    shutil.copytree(inputs[0], copy)
+    out = finetune(config_for(tmp_path / "run", inputs, data=(str(inputs[0]), str(copy)), steps=14))
+    data = read_retrieval_sets([str(inputs[0]), str(copy)], split="train").data
+    texts = data.corpus.column("text").to_pylist()
+    topics = [
+        identifier.split("/")[-1].split("#")[0] for identifier in data.queries.column("_id").to_pylist()
+    ]
+    groups = [identifier.split("/")[-1].split("@")[0] for identifier in data.corpus.column("_id").to_pylist()]
+    folders = sorted((out / "negatives").iterdir())
+    assert len(folders) == 3, "mined at the start and twice again"
+    seen = 0
+    for folder in folders:
+        for topic, rows in zip(topics, load_generation(folder, data).row_QP, strict=True):
+            mined = [int(row) for row in rows if row >= 0]
+            seen += len(mined)
+            assert topic not in {groups[row] for row in mined}
+            assert len({texts[row] for row in mined}) == len(mined)
+    assert seen > 200
 
 
 KILLED = """

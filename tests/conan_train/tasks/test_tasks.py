@@ -279,3 +279,40 @@ def test_the_query_itself_is_no_negative_in_the_batch(
     )
     for place, query in enumerate(query_B.tolist()):
         assert set(batch.document_rows[excluded_BU[place]]) == {query, (query + 1) % 8}
+
+
+def test_a_passage_of_two_equal_sets_is_one_document_of_the_batch(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "qrels").mkdir(parents=True)
+        lines = {
+            "corpus.jsonl": [{"_id": f"d{n}", "text": f"passage {n}"} for n in range(20)],
+            "queries.jsonl": [{"_id": f"q{n}", "text": f"{name} asks {n}"} for n in range(20)],
+        }
+        for file, rows in lines.items():
+            (tmp_path / name / file).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        judged = "".join(f"q{n}\td{n}\t1\n" for n in range(20))
+        (tmp_path / name / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    pairs = read_retrieval_sets([str(tmp_path / "one"), str(tmp_path / "two")], split="train")
+    task = open_task(pairs, tokenizer, tmp_path / "cache", batch_size=40)
+    query_B = task.queries_at(0)
+    # The negative of each query is the next passage, from the other set.
+    numbers = [int(identifier.split("q")[-1]) for identifier in task.query_ids(query_B)]
+    ids = pairs.data.corpus.column("_id").to_pylist()
+    other = [
+        f"{1 - int(identifier[0])}/d{(n + 1) % 20}" for identifier, n in zip(task.query_ids(query_B), numbers)
+    ]
+    batch = task.batch(0, query_B, np.array([[ids.index(name)] for name in other], np.int32))
+    texts = pairs.data.corpus.column("text").take(batch.document_rows).to_pylist()
+    assert len(texts) == len(set(texts)) == 20, "each passage is encoded once and weighs once"
+    excluded_BU = excluded_documents(
+        batch.document_rows,
+        batch.document_groups,
+        known_rows=batch.known_rows,
+        known_groups=batch.known_groups,
+    )
+    for place, n in enumerate(numbers):
+        assert texts[batch.positives[place]] == f"passage {n}"
+        assert texts[batch.negatives[place, 0]] == f"passage {(n + 1) % 20}"
+        assert [text for text, out in zip(texts, excluded_BU[place]) if out] == [f"passage {n}"]
