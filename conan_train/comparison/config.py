@@ -3,17 +3,18 @@
 import dataclasses
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Lt, MinLen
+from annotated_types import Ge, Gt, Lt
 
 from conan_data.config import StageConfig, require
 from conan_data.fields import DISTINCT, NonNegativeInt
+from conan_data.inputs import SomeDataPaths
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompareConfig(StageConfig):
     """Compare evaluations of one retrieval set, query by query: the others with the first, by language pair."""
 
-    evaluations: Annotated[tuple[str, ...], MinLen(1), DISTINCT]
+    evaluations: Annotated[SomeDataPaths, DISTINCT]
     """Evaluation artifacts of the same set, split and protocol; the first is the baseline."""
     bootstrap: Annotated[int, Ge(100)] = 10_000
     """Resamples of the source queries behind intervals and p-values."""
