@@ -3,7 +3,9 @@
 A config is a frozen dataclass of plain types, so that importing it costs nothing and `--help` stays fast.
 Fields that only say *how* to run (worker counts, progress, `overwrite`) are declared with `execution(...)`:
 they are left out of the identity, so the same job with other workers is still the same job. Where the output
-lies is not part of what it is, so `out` is left out too.
+lies is not part of what it is, so `out` is left out too. Where an input lies is not either: fields that name inputs are
+declared with `source(...)`, and their values are in the identity by their published names alone; what the inputs
+hold is in the job (see `job`).
 """
 
 import dataclasses
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from conan_data.errors import UserError
+from conan_data.public_names import published_value
 
 T = TypeVar("T")
 
@@ -32,6 +35,11 @@ _UNITS = {
 def execution(default: Any) -> Any:
     """A dataclass field that changes how a stage runs but never what it writes."""
     return dataclasses.field(default=default, metadata={"identity": False})
+
+
+def source(default: Any = dataclasses.MISSING) -> Any:
+    """Return a dataclass field that names inputs, by path or otherwise: text, or a tuple of it."""
+    return dataclasses.field(default=default, metadata={"source": True})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,13 +89,32 @@ def _typed(hint: Any, value: Any) -> Any:
 
 
 def identity(config: Any) -> dict[str, Any]:
-    """The fields that decide the result, as JSON types."""
+    """The fields that decide the result, as JSON types, without where on this machine anything lies."""
     return {
-        field.name: identity(value) if dataclasses.is_dataclass(value) else _plain(value)
+        field.name: _identity_of(field, getattr(config, field.name))
         for field in dataclasses.fields(config)
         if field.metadata.get("identity", True)
-        for value in [getattr(config, field.name)]
     }
+
+
+def named_sources(config: Any) -> list[str]:
+    """The values of all fields that name inputs, also of nested configs."""
+    found: list[str] = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            found += named_sources(value)
+        elif field.metadata.get("source") and value:
+            found += [value] if isinstance(value, str) else list(value)
+    return found
+
+
+def _identity_of(field: dataclasses.Field[Any], value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return identity(value)
+    if field.metadata.get("source"):
+        return published_value(value) if isinstance(value, str) else [published_value(name) for name in value]
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,10 @@
-"""How files are named in what we publish: a file of the package, or of the Hub's cache, by its place there, since
-where these lie on a machine is nobody else's business and must not change the result.
+"""How files are named in what we publish: a file of the package, or of the Hub's cache, by its place there, any other
+by its place below the input that the user named. Where these lie on a machine is nobody else's business and must not
+change the result.
 """
 
+import glob
+from collections.abc import Iterable
 from pathlib import Path
 
 from conan_data import hub
@@ -16,3 +19,41 @@ def public_name(path: str | Path) -> str:
     if Path(path).is_relative_to(SAMPLE_DIR):
         return f"{SAMPLE}:{Path(path).relative_to(SAMPLE_DIR).as_posix()}"
     return hub.cached_name(path) or str(path)
+
+
+def published_name(path: str | Path, below: Iterable[str | Path] = ()) -> str:
+    """Return the name of a file or folder in what is published, without where it lies on this machine.
+
+    Below a folder of `below` (what the user named) it is that folder's name and the path in it, below a glob the path
+    from its first wildcard on; elsewhere the last part of `path`. Files of the package and of the Hub are named as
+    by `public_name`.
+    """
+    if (name := public_name(path)) != str(path) or name.startswith((f"{SAMPLE}:", hub.PREFIX)):
+        return name
+    for named in below:
+        root = Path(str(named)[: _wildcard(str(named))]).parent if _is_glob(named) else Path(named)
+        if Path(path) != root and Path(path).is_relative_to(root):
+            inner = Path(path).relative_to(root).as_posix()
+            return inner if _is_glob(named) or root.name in ("", "..") else f"{root.name}/{inner}"
+    return Path(path).name or str(path)
+
+
+def published_value(text: str) -> str:
+    """Return the value of a config's field that names an input, as it is published: of a path its name, whatever else
+    (`sample`, a name on the Hub, `bm25`) as it is.
+    """
+    prefix, colon, rest = text.partition(":")
+    if colon and prefix.isalpha() and len(prefix) > 1 and not hub.is_name(text):  # fasttext:PATH
+        return f"{prefix}:{published_value(rest)}"
+    is_path = text and (
+        Path(text).is_absolute() or text.startswith((".", "~")) or _is_glob(text) or Path(text).exists()
+    )
+    return published_name(text) if is_path and not hub.is_name(text) else text
+
+
+def _is_glob(text: str | Path) -> bool:
+    return glob.has_magic(str(text)) and not Path(text).exists()
+
+
+def _wildcard(text: str) -> int:
+    return min(place for mark in "*?[" if (place := text.find(mark)) >= 0)

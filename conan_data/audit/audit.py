@@ -218,7 +218,7 @@ def _scores(pairs: Pairs) -> dict[str, Any]:
 
 def _candidates(pairs: Pairs) -> dict[str, int]:
     """What became of the candidates, in the order of the filters; nothing for negatives of others."""
-    counts = pairs.manifest.get("extra", {}).get("candidates", {})
+    counts = pairs.manifest["extra"].get("candidates", {}) if pairs.manifest else {}
     return {reason: counts[reason] for reason in REASONS if reason in counts}
 
 
@@ -230,7 +230,7 @@ def most_dropped(candidates: Mapping[str, int]) -> str | None:
 
 
 def _mined_margin(pairs: Pairs) -> float | None:
-    return pairs.manifest.get("config", {}).get("select", {}).get("margin")
+    return pairs.manifest["config"].get("select", {}).get("margin") if pairs.manifest else None
 
 
 def _inputs(config: AuditConfig) -> list[str | Path]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from conan_data.config import StageConfig, require
+from conan_data.config import StageConfig, require, source
 from conan_data.judging.config import JudgeConfig
 
 
@@ -10,9 +10,9 @@ from conan_data.judging.config import JudgeConfig
 class AuditConfig(StageConfig):
     """Look at negatives before training on them."""
 
-    negatives: str
+    negatives: str = source()
     """Negatives artifact, or a training file of sentence-transformers or FlagEmbedding (a file, folder or glob)."""
-    data: str = ""
+    data: str = source("")
     """The retrieval set they were mined for (a directory), or `sample`; empty: the negatives hold it."""
     split: str = "train"
     """Split of the set."""
@@ -20,7 +20,7 @@ class AuditConfig(StageConfig):
     """As in mining."""
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     """Who judges the sample."""
-    labels: str = ""
+    labels: str = source("")
     """TSV of human labels with query_id, corpus_id, label (1 or yes for an answer, 0 or no for none): the
     `to_label.tsv` of an earlier audit, filled in. They go before the judge's.
     """
@@ -36,7 +36,7 @@ class AuditConfig(StageConfig):
     """Share of false negatives that a suggested margin may leave."""
     examples: int = 12
     """Queries that are shown with their texts: half at random, half those with the highest scoring negatives."""
-    against: tuple[str, ...] = ()
+    against: tuple[str, ...] = source(())
     """Evaluation sets whose queries and documents must not be in here."""
     against_split: str = "dev"
     """Their split."""

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from conan_data.config import StageConfig, require
+from conan_data.config import StageConfig, require, source
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,11 +46,11 @@ class FastTextConfig:
 class TrainClassifierConfig(StageConfig):
     """Labelled texts in, a classifier with two classes, its thresholds by language and its held-out report out."""
 
-    input: tuple[str, ...] = ()
+    input: tuple[str, ...] = source(())
     """Files, folders or globs of rows that carry a label; or use positive and negative."""
-    positive: tuple[str, ...] = ()
+    positive: tuple[str, ...] = source(())
     """Files, folders or globs whose rows are all of the class that is looked for."""
-    negative: tuple[str, ...] = ()
+    negative: tuple[str, ...] = source(())
     """Files, folders or globs whose rows are all of the other class."""
     text_field: str = "text"
     """Field of a row with the text; dots lead into nested fields."""

@@ -7,7 +7,7 @@ identity: the output is the same, byte for byte, for any of them.
 import dataclasses
 import re
 
-from conan_data.config import StageConfig, execution, parse_memory, require
+from conan_data.config import StageConfig, execution, parse_memory, require, source
 from conan_data.corpus.classify.config import ClassifyConfig
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.execution.config import ExecutorConfig
@@ -20,7 +20,7 @@ from conan_data.readers.config import ExtractConfig
 class BuildCorpusConfig(StageConfig):
     """Raw documents in, one clean and deduplicated document a row out, by language."""
 
-    input: tuple[str, ...]
+    input: tuple[str, ...] = source()
     """Files, folders, globs, corpus artifacts, data sets on the Hub (`hf://owner/name[@revision][/config][:split]`),
     or `sample` for the texts that come with the package.
     """
@@ -30,7 +30,7 @@ class BuildCorpusConfig(StageConfig):
     """
     min_lang_score: float = 0.4
     """Smallest probability of a language guess that is believed without, or against, a declared label."""
-    identifier: str = "langid"
+    identifier: str = source("langid")
     """Who guesses languages: `langid` (py3langid, which comes with the package), or `fasttext:PATH` for a
     fastText model of your own, such as lid.176.bin or GlotLID.
     """
@@ -66,7 +66,7 @@ class BuildCorpusConfig(StageConfig):
     """Working memory of all processes together, beside some 300 MB a process (2GB, 500MB, 1.5GiB); the result
     does not depend on it. A limit on address space (`ulimit -d`) needs 500 MB a process.
     """
-    tokenizer: str = ""
+    tokenizer: str = source("")
     """Tokenizer that counts the tokens of each document: a tokenizer artifact, a folder with a tokenizer.json,
     such a file, or a name on the Hub; empty: tokens are not counted.
     """

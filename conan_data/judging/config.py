@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from conan_data.config import execution, require
+from conan_data.config import execution, require, source
 from conan_data.xlr.config import ServerConfig, require_placeholders
 
 PROMPT = (
@@ -30,7 +30,7 @@ class JudgeConfig:
 
     kind: Literal["none", "cross-encoder", "endpoint"] = "none"
     """A cross-encoder of sentence-transformers, or a language model behind an OpenAI-compatible endpoint."""
-    model: str = ""
+    model: str = source("")
     """Cross-encoder: a folder, or a Hub id with an optional @revision."""
     positive_over: float = 0.5
     """A document whose probability is over this is an answer."""

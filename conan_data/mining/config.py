@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from conan_data.config import StageConfig, execution, parse_memory, require
+from conan_data.config import StageConfig, execution, parse_memory, require, source
 from conan_data.judging.config import JudgeConfig
 
 
@@ -131,7 +131,7 @@ class SearchConfig:
 class MineConfig(StageConfig):
     """Mine hard negatives for every query of a retrieval set."""
 
-    data: str
+    data: str = source()
     """Retrieval set (a directory), or `sample`."""
     split: str = "train"
     """Split of the set that is mined."""
@@ -139,7 +139,7 @@ class MineConfig(StageConfig):
     """Regular expression whose first bracketed part, searched in a document's id, is the group of documents
     that carry none.
     """
-    model: str
+    model: str = source()
     """Encoder: a sentence-transformers model (folder, or Hub id with an optional @revision) or a checkpoint
     of this project.
     """

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from conan_data.config import StageConfig, execution, parse_memory, require
+from conan_data.config import StageConfig, execution, parse_memory, require, source
 from conan_data.errors import UserError
 
 
@@ -10,13 +10,13 @@ from conan_data.errors import UserError
 class TokenizeConfig(StageConfig):
     """Tokenise a corpus once, into shards of token ids that training maps into memory."""
 
-    tokenizer: str
+    tokenizer: str = source()
     """Tokenizer artifact, or a folder with `tokenizer.json` and `tokenizer_config.json`."""
-    corpus: tuple[str, ...] = ()
+    corpus: tuple[str, ...] = source(())
     """Corpus artifacts, files, folders or globs of documents with a `text`, or `sample` for the texts that
     come with the package.
     """
-    pairs: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = source(())
     """Retrieval sets, or files, folders or globs of rows with a `query` and a `document`; each pair is one
     more document, the query in a line before its document.
     """

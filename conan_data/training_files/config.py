@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from conan_data.config import StageConfig, require
+from conan_data.config import StageConfig, require, source
 
 FORMATS = ("columns", "triplets", "flag", "beir")
 
@@ -12,9 +12,9 @@ FORMATS = ("columns", "triplets", "flag", "beir")
 class ExportNegativesConfig(StageConfig):
     """Write mined negatives as a training set of sentence-transformers, FlagEmbedding, or BEIR."""
 
-    negatives: str
+    negatives: str = source()
     """Negatives artifact."""
-    data: str = ""
+    data: str = source("")
     """The retrieval set they were mined for (a directory), or `sample`; empty: the negatives hold it."""
     split: str = "train"
     """Split of the set."""
@@ -39,7 +39,7 @@ class ExportNegativesConfig(StageConfig):
 class ImportNegativesConfig(StageConfig):
     """Read a training set of sentence-transformers or FlagEmbedding as a retrieval set with negatives."""
 
-    input: tuple[str, ...]
+    input: tuple[str, ...] = source()
     """Files, folders or globs of JSON lines, CSV, TSV or Parquet: FlagEmbedding (query, pos, neg), or columns
     anchor, positive, negative or negative_1, ....
     """

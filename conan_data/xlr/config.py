@@ -11,7 +11,7 @@ import re
 import string
 from typing import Literal
 
-from conan_data.config import StageConfig, execution, require
+from conan_data.config import StageConfig, execution, require, source
 
 PROMPT = (
     "Translate this search query into {language}. Keep its meaning, and keep names, code and numbers as they are. "
@@ -25,7 +25,7 @@ _URL = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
 class TableConfig:
     """Translations that exist already, such as those made by people."""
 
-    path: str = ""
+    path: str = source("")
     """File with query_id, lang, text and maybe origin (JSON lines, Parquet, CSV, TSV); empty: the
     translations beside the set's queries.
     """
@@ -117,7 +117,7 @@ class ChecksConfig:
 class BuildXlrConfig(StageConfig):
     """A retrieval set in, the same passages with queries in many languages out."""
 
-    data: str
+    data: str = source()
     """A BEIR folder, one of our retrieval sets, or `sample` for the one that comes with the package."""
     mix: dict[str, float]
     """Share of each language among the queries, such as {en: 25, zh: 12, es: 8}; divided by their sum."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from conan_data.config import execution, require
+from conan_data.config import execution, require, source
 from conan_train.model.config import LoraConfig
 from conan_train.training.config import TrainingConfig
 
@@ -12,7 +12,7 @@ from conan_train.training.config import TrainingConfig
 class EmbeddingConfig(TrainingConfig):
     """Base model, loss and step of the stages `weak` and `finetune`."""
 
-    model: str
+    model: str = source()
     """Decoder to start from: a language-model or embedder artifact, any model folder of transformers, or a name
     on the Hub.
     """

@@ -3,24 +3,24 @@
 import dataclasses
 from typing import Literal
 
-from conan_data.config import StageConfig, execution, require
+from conan_data.config import StageConfig, execution, require, source
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncodeConfig(StageConfig):
     """Turn texts into vectors; under torchrun every process makes its share of the shards."""
 
-    model: str
+    model: str = source()
     """Encoder: a checkpoint of this project, or a sentence-transformers model (folder, or Hub id with an
     optional @revision).
     """
-    inputs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = source(())
     """Texts: files, folders, globs, a corpus artifact, `hf://` names or `sample`."""
     text_field: str = "text"
     """Field of a row that holds its text (`meta.body` reaches inside)."""
     id_field: str = "id"
     """Field of a row that holds its id; a row without one is named by its file and place."""
-    data: str = ""
+    data: str = source("")
     """Retrieval set, in place of `inputs`: its documents with their titles, or its queries (see `kind`)."""
     split: str = "train"
     """Split of the retrieval set."""

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from conan_data.config import StageConfig, execution, require
+from conan_data.config import StageConfig, execution, require, source
 
 BM25 = "bm25"
 
@@ -12,7 +12,7 @@ BM25 = "bm25"
 class StsEvaluationConfig:
     """Pairs of texts with a score of how alike they are: does the cosine order them as people did?"""
 
-    data: tuple[str, ...] = ()
+    data: tuple[str, ...] = source(())
     """Files of two texts and a score, with or without a header; none for no such task."""
     first_field: str = ""
     """Column of the first text, or its place from 0 where there is no header; usual names where not named."""
@@ -26,9 +26,9 @@ class StsEvaluationConfig:
 class ClassificationEvaluationConfig:
     """Labelled texts: can a simple classifier tell the labels from the vectors?"""
 
-    train: tuple[str, ...] = ()
+    train: tuple[str, ...] = source(())
     """Files of texts and labels that the classifier is fitted on; none for no such task."""
-    test: tuple[str, ...] = ()
+    test: tuple[str, ...] = source(())
     """Files that it is scored on."""
     text_field: str = "text"
     """Column of the text."""
@@ -70,11 +70,11 @@ class EvaluateConfig(StageConfig):
     and classification.train.
     """
 
-    model: str
+    model: str = source()
     """Embedder or language-model artifact, sentence-transformers folder or Hub id (with an optional
     @revision), or `bm25`.
     """
-    data: str = ""
+    data: str = source("")
     """Retrieval set (a directory), or `sample`; none for no retrieval."""
     split: str = "dev"
     """Split of the set that is scored."""

@@ -18,6 +18,7 @@ from conan_data import artifact, hub
 from conan_data.mining.encoder import Encoder
 from conan_data.pairs.labelled import read_labels
 from conan_data.pairs.scored import read_scored
+from conan_data.public_names import published_value
 from conan_data.sources import expand, resolve
 from conan_train.evaluation import bm25
 from conan_train.evaluation.classification import score_classification
@@ -68,7 +69,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         if encoder is not None:
             check_dims(config.dims, encoder.dimension)
         record: dict[str, Any] = {
-            "model": model.name,
+            "model": published_value(model.name),
             "model_kind": model.kind,
             "fingerprint": bm25.fingerprint() if encoder is None else encoder.fingerprint,
         }
@@ -103,7 +104,11 @@ def _sts(encoder: Encoder, config: EvaluateConfig) -> tuple[dict[str, Any], arti
     found = score_sts(
         pairs, list(cuts(vectors_DV, config.dims)), num_samples=config.bootstrap, seed=config.seed
     )
-    return {"protocol": STS_PROTOCOL, "data": list(own.data), **found}, pairs.rows()
+    return {
+        "protocol": STS_PROTOCOL,
+        "data": [published_value(name) for name in own.data],
+        **found,
+    }, pairs.rows()
 
 
 def _classification(encoder: Encoder, config: EvaluateConfig) -> tuple[dict[str, Any], artifact.Rows]:
@@ -124,8 +129,8 @@ def _classification(encoder: Encoder, config: EvaluateConfig) -> tuple[dict[str,
     )
     record = {
         "protocol": CLASSIFICATION_PROTOCOL,
-        "train": list(own.train),
-        "test": list(own.test),
+        "train": [published_value(name) for name in own.train],
+        "test": [published_value(name) for name in own.test],
         "probe": own.probe,
         "samples_per_label": own.samples_per_label,
         **found,

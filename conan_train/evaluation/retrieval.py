@@ -18,6 +18,7 @@ from conan_data import artifact
 from conan_data.errors import UserError
 from conan_data.mining.encoder import Encoder
 from conan_data.progress import progress
+from conan_data.public_names import published_value
 from conan_data.retrieval import read_retrieval
 from conan_train.evaluation.bm25 import TOKENIZATION, BM25Ranker
 from conan_train.evaluation.config import EvaluateConfig
@@ -79,7 +80,7 @@ def score_retrieval(
     scored = score_pools(pools, data, ranker)
     record = {
         "protocol": PROTOCOL,
-        "data": config.data,
+        "data": published_value(config.data),
         "split": config.split,
         **_scores(scored, config),
         "skipped_pairs": [

@@ -2,14 +2,14 @@
 
 import dataclasses
 
-from conan_data.config import StageConfig, require
+from conan_data.config import StageConfig, require, source
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig(StageConfig):
     """Write a trained embedder as a plain sentence-transformers folder that loads without this project."""
 
-    model: str
+    model: str = source()
     """Embedder artifact."""
     name: str = ""
     """Name of the model in its card; empty: the name of the output folder."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from conan_data.config import execution, require
+from conan_data.config import execution, require, source
 from conan_data.mining.config import SelectionConfig
 from conan_train.embedding.config import EmbeddingConfig
 from conan_train.negatives.config import RuleConfig
@@ -15,7 +15,7 @@ from conan_train.tasks.config import ClassificationConfig, StsConfig
 class FinetuneConfig(EmbeddingConfig):
     """Train an embedding model on retrieval sets with mined negatives, and on labelled and scored texts beside."""
 
-    data: tuple[str, ...]
+    data: tuple[str, ...] = source()
     """Retrieval sets (directories), cross-lingual ones too, or `sample`; several are joined into one."""
     split: str = "train"
     """Split of the sets that is trained on."""
@@ -27,7 +27,7 @@ class FinetuneConfig(EmbeddingConfig):
     """A batch holds queries of one set, one language, or one of both; what fills no batch is left out."""
     weight: float = 1.0
     """Weight of retrieval's loss, or of its turns, beside the other tasks."""
-    negatives: str = ""
+    negatives: str = source("")
     """Negatives artifact to begin with; without one they are mined before the first step if mine_every is not
     0.
     """

@@ -97,7 +97,14 @@ def _wait_for(inbox: Inbox, config: MineServiceConfig) -> FinetuneConfig | None:
 
 def _config_of(inbox: Inbox) -> FinetuneConfig | None:
     values = inbox.settings()
-    return from_resolved(FinetuneConfig, values) if values is not None else None
+    if values is None:
+        return None
+    try:
+        return from_resolved(FinetuneConfig, values)
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"run: {inbox.out} is trained by another version, whose config has other fields ({error}); use one for both"
+        ) from error
 
 
 def _own_folder(services: Path) -> tuple[Path, filelock.FileLock]:

@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
-from conan_data.config import StageConfig, execution, require
+from conan_data.config import StageConfig, execution, require, source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class InitConfig(StageConfig):
 
     preset: str
     """Shape of the model: nano, tiny, 30m, 150m, 600m or conan-1.4b."""
-    tokenizer: str = ""
+    tokenizer: str = source("")
     """Tokenizer artifact; its vocabulary becomes the model's. A dry run can do without, with the preset's
     vocabulary.
     """

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from conan_data.config import execution, require
+from conan_data.config import execution, require, source
 from conan_train.training.config import TrainingConfig
 
 REST = "*"
@@ -14,7 +14,7 @@ REST = "*"
 class LanguageModelConfig(TrainingConfig):
     """Train a language model on packed rows, next token by next token."""
 
-    model: str
+    model: str = source()
     """Model to start from: a language-model artifact, or any model folder of transformers with its tokenizer.
     """
     steps: int = 0
@@ -67,11 +67,11 @@ class LanguageModelConfig(TrainingConfig):
 class PretrainConfig(LanguageModelConfig):
     """Train a language model on packed documents, next token by next token."""
 
-    corpus: tuple[str, ...] = ()
+    corpus: tuple[str, ...] = source(())
     """Token artifacts, corpus artifacts, files, folders or globs of documents with a `text`, or `sample` for
     the texts that come with the package. Token artifacts must come from the model's tokenizer.
     """
-    pairs: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = source(())
     """Retrieval sets, or files of rows with a `query` and a `document`, each pair as one more document; their
     source is the name of the set or folder.
     """

@@ -2,14 +2,14 @@
 
 import dataclasses
 
-from conan_data.config import StageConfig, require
+from conan_data.config import StageConfig, require, source
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportConfig(StageConfig):
     """Draw artifacts into one self-contained HTML page; what is not given is left out."""
 
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...] = source()
     """Artifacts in any order: corpus, retrieval, negatives, tokenizer, language-model, embedder, evaluation,
     sentence-transformers.
     """

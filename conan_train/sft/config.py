@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from conan_data.config import require
+from conan_data.config import require, source
 from conan_train.pretrain.config import LanguageModelConfig
 
 
@@ -10,9 +10,9 @@ from conan_train.pretrain.config import LanguageModelConfig
 class SftConfig(LanguageModelConfig):
     """Train a language model to answer: instruction and input are given, the loss is on the output only."""
 
-    data: tuple[str, ...] = ()
+    data: tuple[str, ...] = source(())
     """Files, folders or globs of rows with `instruction`, `input` (may be missing) and `output`."""
-    pairs: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = source(())
     """Retrieval sets, or files of rows with a `query` and a `document`: the query is the input, the document
     the output.
     """

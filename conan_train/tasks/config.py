@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from conan_data.config import require
+from conan_data.config import require, source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +12,7 @@ class PairsConfig:
     list); retrieval sets give each query with each of its positives.
     """
 
-    data: tuple[str, ...] = ()
+    data: tuple[str, ...] = source(())
     """Files, folders, globs, names on the Hub, retrieval sets, or `sample`."""
     split: str = "train"
     """Split of those that are retrieval sets."""
@@ -38,7 +38,7 @@ class PairsConfig:
 class ClassificationConfig:
     """Labelled texts, learned by contrast."""
 
-    data: tuple[str, ...] = ()
+    data: tuple[str, ...] = source(())
     """Files of texts and labels; none for no such task."""
     positives: Literal["label", "same-label"] = "label"
     """What a text is drawn to: the text of its label, or another text of its label."""
@@ -72,7 +72,7 @@ class ClassificationConfig:
 class StsConfig:
     """Pairs of texts with a score of how alike they are, learned in their order (CoSENT)."""
 
-    data: tuple[str, ...] = ()
+    data: tuple[str, ...] = source(())
     """Files of two texts and a score, with or without a header; none for no such task."""
     first_field: str = ""
     """Column of the first text, or its place from 0 where there is no header; usual names where not named."""

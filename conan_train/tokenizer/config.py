@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from conan_data.config import StageConfig, require
+from conan_data.config import StageConfig, require, source
 from conan_train.tokenizer.specials import SPECIALS
 
 SMALLEST = 256 + len(SPECIALS)
@@ -13,7 +13,7 @@ SMALLEST = 256 + len(SPECIALS)
 class TokenizerConfig(StageConfig):
     """Train a byte-level BPE tokenizer on a corpus of many languages."""
 
-    corpus: tuple[str, ...]
+    corpus: tuple[str, ...] = source()
     """Corpus artifacts, files, folders or globs of documents with a `text`, or `sample` for the texts that
     come with the package.
     """
@@ -31,7 +31,7 @@ class TokenizerConfig(StageConfig):
     """How often a pair has to occur to become a token."""
     max_token_bytes: int = 48
     """Longest token in bytes. Where words are not spaced, a sentence that is often repeated would become one."""
-    baseline: str = ""
+    baseline: str = source("")
     """Tokenizer to compare with: a folder, a tokenizer.json, an artifact, or a model on the Hub
     (owner/name[@revision]).
     """

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from conan_data.config import require
+from conan_data.config import require, source
 
 CLASSIFIERS = ("toxicity", "adult", "advertisement", "fluency")
 """The fields that name one, and the columns of their scores."""
@@ -15,19 +15,19 @@ class ClassifyConfig:
     a text, as many characters as it was trained on (`max_chars`).
     """
 
-    toxicity: str = ""
+    toxicity: str = source("")
     """Classifier of toxic text; documents that it takes are dropped. Empty: off."""
     toxicity_threshold: float | None = None
     """Score from which on a document is toxic; None for the classifier's own threshold of the language."""
-    adult: str = ""
+    adult: str = source("")
     """Classifier of adult content; documents that it takes are dropped. Empty: off."""
     adult_threshold: float | None = None
     """Score from which on a document is adult content; None for the classifier's own."""
-    advertisement: str = ""
+    advertisement: str = source("")
     """Classifier of advertisements; documents that it takes are dropped. Empty: off."""
     advertisement_threshold: float | None = None
     """Score from which on a document is an advertisement; None for the classifier's own."""
-    fluency: str = ""
+    fluency: str = source("")
     """Classifier of fluent text; documents that it does not take are dropped. Empty: off."""
     fluency_threshold: float | None = None
     """Score below which a document is not fluent; None for the classifier's own."""

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from conan_data.config import require
+from conan_data.config import require, source
 from conan_data.corpus.classify.config import CLASSIFIERS
 
 SCORES = (*CLASSIFIERS, "lang_score", "tokens")
@@ -38,7 +38,7 @@ class DedupConfig:
     """Near duplicates are dropped, or stay under the `group` of the one that would have stayed, so that they
     never serve as each other's negatives.
     """
-    against: tuple[str, ...] = ()
+    against: tuple[str, ...] = source(())
     """Corpora of ours (last month's), files, folders, or retrieval sets in the BEIR or mteb layout; whatever
     duplicates a document or query of theirs is dropped.
     """

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from conan_data.config import StageConfig
+from conan_data.config import StageConfig, source
 
 TITLE = "Corpus"
 
@@ -11,7 +11,7 @@ TITLE = "Corpus"
 class CorpusReportConfig(StageConfig):
     """Draw the report of a corpus again, from what its artifact holds."""
 
-    corpus: str
+    corpus: str = source()
     """Corpus artifact."""
     title: str = TITLE
     """Headline of the page."""

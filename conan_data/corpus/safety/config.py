@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from conan_data.config import require
+from conan_data.config import require, source
 
 MaskKind = Literal["email", "ip", "phone"]
 MASK_KINDS: tuple[MaskKind, ...] = ("email", "ip", "phone")
@@ -14,7 +14,7 @@ MASK_KINDS: tuple[MaskKind, ...] = ("email", "ip", "phone")
 class SafetyConfig:
     """Block lists by domain, and masking of personal data."""
 
-    block_domains: tuple[str, ...] = ()
+    block_domains: tuple[str, ...] = source(())
     """Files, plain or .gz, with a domain or the beginning of an address on each line (`#` begins a comment); pages
     there, and on subdomains, are dropped.
     """
