@@ -7,6 +7,7 @@ other files that holds their sizes and hashes (XXH3, far faster than any disk): 
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,9 @@ def read_sealed(path: Path) -> dict[str, Any]:
 
 
 def write_mark(path: Path, files: Iterable[Path], values: Mapping[str, Any] | None = None) -> None:
-    """Write a mark at `path` that says of `files` (below its folder) that they are whole, and holds `values`."""
-    listed = {file.relative_to(path.parent).as_posix(): _facts(file) for file in files}
+    """Write a mark at `path` that says of `files` that they are whole, and holds `values`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    listed = {os.path.relpath(file, path.parent): _facts(file) for file in files}
     write_sealed(path, {**(values or {}), _FILES: listed})
 
 

@@ -53,8 +53,8 @@ def read_rows(
     or .xz), Parquet, HTML; or of a folder that `datasets.save_to_disk` wrote.
 
     The rows name the file by `name`, such as its published name, or by its path (`public_name`). A line (of CSV a
-    record, of tables a row) of more than `max_line_bytes` is broken. `has_header` False is for CSV and TSV without one, whose fields are then called
-    `0`, `1`, ... Raises `UserError` for a kind of file that is not read, and where a package
+    record, of tables a row) of more than `max_line_bytes` is broken. `has_header` False is for CSV and TSV
+    without one, whose fields are then called `0`, `1`, ... Raises `UserError` for a kind of file that is not read, and where a package
     for web pages is missing.
     """
     local, name = str(path), name or public_name(path)

@@ -121,7 +121,7 @@ def test_an_exception_leaves_nothing_behind(tmp_path: Path, source: Path) -> Non
             ),
             "numbers.parquet has changed",
         ),
-        (lambda out: (out / "manifest.json").write_text("{"), "not a manifest"),
+        (lambda out: (out / "manifest.json").write_text("{"), "manifest.json: cut or edited"),
     ],
 )
 def test_a_damaged_artifact_is_refused(tmp_path: Path, source: Path, damage: object, message: str) -> None:
@@ -195,10 +195,10 @@ make(Config(out=Path(sys.argv[2]), size=int(sys.argv[5]), overwrite=len(sys.argv
     "point",
     [
         "_enter:1",
-        "write_durably:1",
+        "write_sealed:1",
         "replace:1",
         "list_files:1",
-        "write_durably:2",
+        "write_sealed:2",
         "fsync:2",
         "replace:2",
         "rename:1",
