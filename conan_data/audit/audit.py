@@ -23,6 +23,7 @@ from conan_data.audit.rate import draw_sample, false_rate, strata_of
 from conan_data.audit.triples import choose_queries, triples
 from conan_data.judging.judge import judge_inputs, open_judge, pairs_of
 from conan_data.mining.selection import KEPT, MEANINGS, REASONS
+from conan_data.public_names import published_value
 from conan_data.sources import expand, resolve
 
 log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ def measure(
             for margin in suggest_margins(pairs, strata_M, labelled_n, labels_n, max_false=config.max_false)
         ],
         "leaks": {
-            "against": list(config.against),
+            "against": [published_value(name) for name in config.against],
             "counts": count_leaks(leaks),
             "texts": [leak.to_json() for leak in leaks],
         },
