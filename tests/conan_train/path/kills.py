@@ -2,9 +2,9 @@
 
     python -m tests.conan_train.path.kills --kills 6 --seed 0 [--stages finetune,report] [--shares 0.3,0.7]
 
-A stage runs once undisturbed below `whole`, with a relative root and its function calls counted. Below `killed`, with
-an absolute root, it is killed with SIGKILL after a share of that many calls and run again, as often as is asked; after
-each rerun its output is compared with that of `whole`, and removed. A line of JSON for every stage, one at the end.
+A stage runs undisturbed below `whole`, with a relative root, and below `twice`, with an absolute one and its function
+calls counted. Below `killed` it is killed with SIGKILL after a share of that many calls and run again, as often as is
+asked; after each rerun its output is compared with that of `whole`. A line of JSON for every stage, one at the end.
 """
 
 import argparse
@@ -78,6 +78,7 @@ STAGES = {
     "report": "report",
 }
 """What is run, in an order that gives each what it needs, and where its output lies below the root."""
+PLACES = ("whole", "twice", "killed")
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -230,16 +231,21 @@ def _forked(
 
 def try_stage(folder: Path, stage: str, shares: list[list[float]]) -> dict[str, Any]:
     """Kill a stage at each of `shares` before a rerun; what came of it. The output of the last rerun stays."""
-    places = {name: folder / name for name in ("whole", "killed")}
-    roots = {"whole": "runs", "killed": str(folder / "killed" / "runs")}
+    places = {name: folder / name for name in PLACES}
+    roots = {name: str(place / "runs") for name, place in places.items()} | {"whole": "runs"}
     run = {
         name: functools.partial(run_stage, stage, str(folder / "recipe.yaml"), root)
         for name, root in roots.items()
     }
     outcome: dict[str, Any] = {"stage": stage, "kills": [], "again": [], "equal": [], "left": []}
-    outcome["whole"] = _forked(places["whole"], run["whole"], counted=folder / "counted")
+    # First without counting, so that what is compiled once is there.
+    outcome["whole"] = [
+        _forked(places["whole"], run["whole"]),
+        _forked(places["twice"], run["twice"], counted=folder / "counted"),
+    ]
     total = int((folder / "counted").read_text())
     out, expected = Path(roots["killed"]) / STAGES[stage], contents(places["whole"] / "runs" / STAGES[stage])
+    outcome["twice_equal"] = contents(Path(roots["twice"]) / STAGES[stage]) == expected
     for number, points in enumerate(shares):
         if number:  # from nothing again
             for path in (out, *out.parent.glob(f"{out.name}.*"), Path(roots["killed"]) / "served.mining"):
@@ -275,7 +281,7 @@ def prepare(folder: Path) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/v1"
     (folder / "recipe.yaml").write_text(RECIPE.replace("URL", url), encoding="utf-8")
-    for name in ("whole", "killed"):
+    for name in PLACES:
         write_texts(folder / name / "runs")
 
 
@@ -293,7 +299,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = (given.folder or Path(scratch)).resolve()
         prepare(folder)
-        kills = equal = undisturbed = 0
+        kills = equal = undisturbed = twice = 0
         for stage in given.stages.split(","):
             fixed = [[float(share) for share in given.shares.split(",")]] if given.shares else None
             outcome = try_stage(folder, stage, fixed or [[rng.random()] for _ in range(given.kills)])
@@ -301,7 +307,9 @@ def main() -> None:
             kills += outcome["kills"].count(-signal.SIGKILL)
             undisturbed += len(outcome["kills"]) - outcome["kills"].count(-signal.SIGKILL)
             equal += sum(outcome["equal"])
-        print(json.dumps({"kills": kills, "not_reached": undisturbed, "equal": equal}), flush=True)
+            twice += outcome["twice_equal"]
+        told = {"kills": kills, "not_reached": undisturbed, "equal": equal, "twice_equal": twice}
+        print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":
