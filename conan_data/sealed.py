@@ -34,7 +34,7 @@ def canonical_json(value: object) -> bytes:
 def seal(values: Mapping[str, Any]) -> bytes:
     """Return the content of a sealed file that holds `values` (JSON)."""
     plain = json.loads(json.dumps(values))
-    return canonical_json({**plain, CHECKSUM: _checksum(plain)})
+    return canonical_json({**plain, CHECKSUM: hashlib.sha256(canonical_json(plain)).hexdigest()})
 
 
 def unseal(content: bytes, path: Path) -> dict[str, Any]:
@@ -43,8 +43,8 @@ def unseal(content: bytes, path: Path) -> dict[str, Any]:
     """
     try:
         values = json.loads(content)
-        found = values.pop(CHECKSUM)
-        is_whole = found == _checksum(values)
+        del values[CHECKSUM]
+        is_whole = content == seal(values)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedError(f"{path}: cut or edited, or not a file of ours ({_reason(error)})") from error
     if not is_whole:
@@ -82,10 +82,6 @@ def read_mark(path: Path) -> dict[str, Any] | None:
     except (DamagedError, OSError):
         return None
     return values if is_whole else None
-
-
-def _checksum(values: Any) -> str:
-    return hashlib.sha256(canonical_json(values)).hexdigest()
 
 
 def _facts(path: Path) -> list[Any]:

@@ -25,7 +25,7 @@ from typing import Any
 RECIPE = """
 root: runs
 build-corpus: {input: [sample, "${root}/texts/prose.jsonl"], out: "${root}/corpus", languages: [en, zh],
-  group_field: metadata.group, rules: {boilerplate_documents: 2}, classify: {advertisement: "${root}/classifier"},
+  group_field: metadata.group, rules: {boilerplate_documents: 2}, classify: {advertisement: "${root}/classifier", advertisement_threshold: 1.0},
   tasks: 2}
 classifier: {command: train-classifier, positive: ["${root}/texts/offers.jsonl"], negative: ["${root}/texts/prose.jsonl"],
   out: "${root}/classifier", min_held_out: 5, fasttext: {dimension: 8, epochs: 5, buckets: 1000}}
