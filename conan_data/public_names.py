@@ -31,7 +31,7 @@ def published_name(path: str | Path, below: Iterable[str | Path] = ()) -> str:
     if (name := public_name(path)) != str(path) or name.startswith((f"{SAMPLE}:", hub.PREFIX)):
         return name
     for named in below:
-        root = Path(str(named)[: _wildcard(str(named))]).parent if _is_glob(named) else Path(named)
+        root = Path(_before_wildcard(str(named)) if _is_glob(named) else named)
         if Path(path) != root and Path(path).is_relative_to(root):
             inner = Path(path).relative_to(root).as_posix()
             return inner if _is_glob(named) or root.name in ("", "..") else f"{root.name}/{inner}"
@@ -55,5 +55,7 @@ def _is_glob(text: str | Path) -> bool:
     return glob.has_magic(str(text)) and not Path(text).exists()
 
 
-def _wildcard(text: str) -> int:
-    return min(place for mark in "*?[" if (place := text.find(mark)) >= 0)
+def _before_wildcard(text: str) -> str:
+    """The folders of a glob up to its first wildcard."""
+    first = min(place for mark in "*?[" if (place := text.find(mark)) >= 0)
+    return text[:first].rpartition("/")[0]
