@@ -36,7 +36,7 @@ from conan_data.manifest import (
     Rows,
     describe,
     is_artifact,
-    is_timed,
+    is_listed,
     list_files,
     read_job,
     read_manifest,
@@ -108,7 +108,7 @@ class Build:
         manifest = {
             **self.header,
             "rows": row_record,
-            "files": [entry for entry in list_files(self.dir) if not is_timed(entry["path"])],
+            "files": list_files(self.dir, is_listed),
             "extra": dict(extra or {}),
         }
         write_sealed(self.dir / MANIFEST, manifest)

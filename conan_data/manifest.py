@@ -102,7 +102,7 @@ def is_artifact(path: str | Path) -> bool:
 def verify(directory: Path, manifest: Manifest) -> None:
     """Raises `UserError` for a file that is missing, that the manifest does not list, or that has changed."""
     listed = {entry["path"]: entry for entry in manifest["files"]}
-    present = {path for path in _relative_files(directory) if not is_timed(path)}
+    present = set(filter(is_listed, _relative_files(directory)))
     for path in sorted(listed.keys() - present):
         raise UserError(f"{directory}: {path} is missing; the manifest lists it")
     for path in sorted(present - listed.keys()):
@@ -143,14 +143,19 @@ def read_job(path: Path) -> Job:
 
 
 def is_timed(path: str) -> bool:
-    """Return whether the file at `path` in an artifact differs between two runs of one job, so is not listed."""
+    """Return whether the file at `path` in an artifact differs between two runs of one job."""
     place = PurePosixPath(path)
     return place.name in (TIMES, TIMES_PAGE) or TRACKERS in place.parts[:-1]
 
 
-def list_files(directory: Path) -> list[FileRecord]:
-    """Path, rows (Parquet), bytes and SHA-256 of every file below `directory`, in the order of their paths;
-    our own marks are left out.
+def is_listed(path: str) -> bool:
+    """Return whether a manifest lists the file at `path` in an artifact: not our marks, nor what is timed."""
+    return path not in (MANIFEST, JOB, LOCK, WHOLE) and not is_timed(path)
+
+
+def list_files(directory: Path, is_wanted: Callable[[str], bool] = lambda path: True) -> list[FileRecord]:
+    """Path, rows (Parquet), bytes and SHA-256 of every file below `directory` whose path `is_wanted`, in the order of
+    their paths.
     """
     return [
         {
@@ -159,7 +164,7 @@ def list_files(directory: Path) -> list[FileRecord]:
             "bytes": (directory / path).stat().st_size,
             "sha256": hash_file(directory / path),
         }
-        for path in _relative_files(directory)
+        for path in filter(is_wanted, _relative_files(directory))
     ]
 
 
@@ -269,9 +274,4 @@ def _num_rows(path: Path) -> int | None:
 
 
 def _relative_files(directory: Path) -> list[str]:
-    return sorted(
-        relative
-        for path in directory.rglob("*")
-        if path.is_file()
-        and (relative := path.relative_to(directory).as_posix()) not in (MANIFEST, JOB, LOCK, WHOLE)
-    )
+    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())

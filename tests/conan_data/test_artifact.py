@@ -131,6 +131,33 @@ def test_a_damaged_artifact_is_refused(tmp_path: Path, source: Path, damage: obj
         artifact.open_artifact(out)
 
 
+def test_what_differs_between_two_runs_is_not_listed(tmp_path: Path, source: Path) -> None:
+    """Also in an artifact inside another one."""
+    made = []
+    for name in ("one", "two"):
+        with artifact.building(
+            Config(out=tmp_path / name), kind="numbers", command="c", inputs=[source]
+        ) as build:
+            for path in (
+                "times.jsonl",
+                "times.html",
+                "trackers/conan/events.1",
+                "inner/times.jsonl",
+                "log.jsonl",
+            ):
+                (build.dir / path).parent.mkdir(parents=True, exist_ok=True)
+                (build.dir / path).write_text("log" if path == "log.jsonl" else name)
+            build.publish(rows=artifact.Rows(read=1, kept=1))
+        opened = artifact.open_artifact(tmp_path / name)
+        assert [entry["path"] for entry in opened.manifest["files"]] == ["log.jsonl"]
+        made.append(opened.manifest_hash)
+    assert made[0] == made[1]
+    (tmp_path / "one" / "times.jsonl").unlink()
+    artifact.open_artifact(tmp_path / "one")
+    listed = artifact.describe_input(tmp_path / "one" / "trackers")["files"]
+    assert [entry["path"] for entry in listed] == ["conan/events.1"], "a folder of the user's is listed whole"
+
+
 def test_wrong_kind_and_missing_directory(tmp_path: Path, source: Path) -> None:
     out = make(Config(out=tmp_path / "out"), source)
     with pytest.raises(UserError, match="holds a numbers, not a corpus"):
