@@ -11,6 +11,7 @@ in its partial directory where the stage can (`resume=True`). Not checked: that 
 while it is read.
 """
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -22,7 +23,7 @@ from typing import Any
 
 import filelock
 
-from conan_data.config import StageConfig
+from conan_data.config import StageConfig, named_sources
 from conan_data.errors import UserError
 from conan_data.files import hash_file, sync_directory
 from conan_data.job import describe_input, describe_job, difference
@@ -42,6 +43,7 @@ from conan_data.manifest import (
     read_manifest,
     verify,
 )
+from conan_data.public_names import published_json
 from conan_data.sealed import write_sealed
 
 __all__ = [
@@ -92,6 +94,8 @@ class Build:
     dir: Path
     done: bool
     header: Job
+    named: list[str] = dataclasses.field(default_factory=list)
+    """The inputs as the user named them."""
 
     @property
     def work(self) -> Path:
@@ -109,7 +113,7 @@ class Build:
             **self.header,
             "rows": row_record,
             "files": list_files(self.dir, is_listed),
-            "extra": dict(extra or {}),
+            "extra": published_json(dict(extra or {}), self.named),
         }
         write_sealed(self.dir / MANIFEST, manifest)
         # Last, so that the directory of a run that is killed here still says whose it is.
@@ -157,7 +161,7 @@ def building(
     try:
         try:
             _enter(partial, out, header, resume=resume and not created, overwrite=config.overwrite)
-            build = Build(out=out, dir=partial, done=False, header=header)
+            build = Build(out=out, dir=partial, done=False, header=header, named=named_sources(config))
             yield build
             assert build.done, f"{command} ended without publishing {out}"
         except BaseException:

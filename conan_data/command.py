@@ -14,20 +14,33 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
-from cyclopts.config import Dict
+from cyclopts import App, CycloptsError
 
 from conan_data import recipe
-from conan_data.config import StageConfig
+from conan_data.config import Config, StageConfig
 from conan_data.errors import SaidElsewhereError, UserError
+from conan_data.fields import FieldError, build
+from conan_data.flags import FieldPath, Flag, as_written, flags_of, parse, print_help
+from conan_data.visible import VisibleFormatter, visible
 
 log = logging.getLogger(__name__)
 FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG}
 """Errors of the operating system that the user can mend."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeFlags(Config):
+    """Flags of every command that makes an artifact, beside those of its config."""
+
+    config: Path | None = None
+    """Recipe (YAML) that gives the values; flags go before it."""
+    stage: str | None = None
+    """Name of the stage in the recipe, where it has several for this command."""
+    root: str | None = None
+    """Folder that ${root} stands for in the recipe."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,8 @@ class Command:
     config: str
     run: str
     help: str
+    positional: str = ""
+    """Flag that words before the first flag belong to: `compare A B` is `compare --evaluations A B`."""
 
     def config_class(self) -> type:
         """The dataclass whose fields are the flags."""
@@ -49,11 +64,11 @@ class Command:
 
 
 def bind(command: Command, values: Mapping[str, Any], *, source: str) -> Any:
-    """The command's config from a mapping, converted and checked by the same rules as its flags.
-
-    Raises `UserError` naming the source and the nearest right key.
-    """
-    return _parse(_command_app(command, Dict(dict(values), source=source, use_commands_as_keys=False)), [])
+    """Return the command's config from the values of a recipe. Raises `UserError` naming `source` and the field."""
+    try:
+        return build(command.config_class(), values)
+    except FieldError as error:
+        raise UserError(f"{source}: {error}") from error
 
 
 def main(program: str, summary: str, commands: Sequence[Command], tokens: Sequence[str] | None = None) -> int:
@@ -97,81 +112,59 @@ def configure_logging() -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(VisibleFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for package in ("conan_data", "conan_train"):
         logging.getLogger(package).setLevel(logging.INFO)
+    logging.getLogger("transformers.tokenization_utils_base").addFilter(_is_no_length_warning)
+
+
+def _is_no_length_warning(record: logging.LogRecord) -> bool:
+    """Return False for the warning of transformers that a text is longer than the model reads: we cut it."""
+    return not str(record.msg).startswith("Token indices sequence length is longer")
 
 
 def _run(program: str, command: Command, tokens: list[str]) -> int:
-    app = _command_app(command, _from_recipe(command), program=program)
+    kind = command.config_class()
+    flags = [*flags_of(kind), *(flags_of(RecipeFlags) if issubclass(kind, StageConfig) else ())]
     if any(token in ("--help", "-h") for token in tokens):
-        from conan_data.help import HelpByPart
-
-        app.help_formatter = HelpByPart(command.config_class())
-        app.help_print()
+        print_help(f"{program} {command.name}", command.help, flags)
         return 0
-    result = command(_parse(app, tokens))
+    if command.positional and tokens and not tokens[0].startswith("-"):
+        tokens = [f"--{command.positional}", *tokens]
+    result = command(_config(command, flags, parse(command.name, flags, tokens)))
     if result is not None:
-        print(result)
+        print(visible(str(result)))
     return 0
 
 
-def _command_app(command: Command, source: Callable[..., None], *, program: str = "") -> App:
-    """An app whose default action returns the command's config."""
-    config_class = command.config_class()
-
-    def build(
-        config: Any, *, recipe_path: Path | None = None, stage: str | None = None, root: str | None = None
-    ) -> Any:
-        return config
-
-    def build_alone(config: Any) -> Any:
-        return config
-
-    build_alone.__annotations__ = {"config": Annotated[config_class, Parameter(name="*")]}
-    build.__annotations__ = {
-        **build_alone.__annotations__,
-        "recipe_path": Annotated[
-            Path | None,
-            Parameter(name="--config", help="Recipe (YAML) that gives the values; flags go before it."),
-        ],
-        "stage": Annotated[
-            str | None,
-            Parameter(
-                name="--stage", help="Name of the stage in the recipe, where it has several for this command."
-            ),
-        ],
-        "root": Annotated[
-            str | None, Parameter(name="--root", help="Folder that ${root} stands for in the recipe.")
-        ],
-    }
-    app = App(
-        name=f"{program} {command.name}".strip(),
-        help=command.help,
-        version_flags=[],
-        config=[source],
-        default_parameter=Parameter(negative_iterable=(), consume_multiple=True),
-    )
-    app.default(build if issubclass(config_class, StageConfig) else build_alone)
-    return app
+def _config(command: Command, flags: Sequence[Flag], given: dict[FieldPath, Any]) -> Any:
+    """Return the config of what the flags set, and of what the recipe says besides."""
+    values, source = {}, ""
+    try:
+        named = {field: given.pop((field,)) for field in ("config", "stage", "root") if (field,) in given}
+        where = build(RecipeFlags, named)
+        if where.config is not None:
+            stages = recipe.load(where.config, command_names(), root=where.root)
+            stage = recipe.pick(stages, command.name, path=where.config, name=where.stage)
+            values, source = stage.values, f"{where.config}: {stage.name}: "
+        return build(command.config_class(), _over(values, given))
+    except FieldError as error:
+        is_flag = not source or any(error.path[: len(path)] == path for path in given)
+        raise UserError(
+            f"{as_written(error.path, flags)}: {error.rule}" if is_flag else f"{source}{error}"
+        ) from error
 
 
-def _from_recipe(command: Command) -> Callable[..., None]:
-    """Fills the arguments that no flag set from the stage of the recipe that `--config` names."""
-
-    def apply(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-        flags = {name: _flag(arguments, name) for name in ("--config", "--stage", "--root")}
-        path = flags["--config"]
-        if path is None:
-            return
-        stages = recipe.load(path, command_names(), root=flags["--root"])
-        stage = recipe.pick(stages, command.name, path=path, name=flags["--stage"])
-        Dict(stage.values, source=f"{path}: {stage.name}", use_commands_as_keys=False)(
-            app, commands, arguments
-        )
-
-    return apply
+def _over(values: Mapping[str, Any], given: Mapping[FieldPath, Any]) -> dict[str, Any]:
+    """Return the values of a recipe with those of the flags in their place."""
+    merged = dict(values)
+    for (first, *rest), value in given.items():
+        if not rest:
+            merged[first] = value
+        elif isinstance(inner := merged.get(first, {}), Mapping):
+            merged[first] = _over(inner, {tuple(rest): value})
+    return merged
 
 
 def command_names() -> frozenset[str]:
@@ -181,19 +174,6 @@ def command_names() -> frozenset[str]:
     return frozenset(
         command.name for entry in entry_points(group="conan_data.commands") for command in entry.load()
     )
-
-
-def _flag(arguments: ArgumentCollection, name: str) -> str | None:
-    tokens = [token for argument in arguments if name in argument.names for token in argument.tokens]
-    return str(tokens[0].value) if tokens else None
-
-
-def _parse(app: App, tokens: list[str]) -> Any:
-    try:
-        command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
-    except CycloptsError as error:
-        raise UserError(" ".join(str(error).split())) from error
-    return command(*bound.args, **bound.kwargs)
 
 
 def _listed(command: Command) -> Callable[[], None]:
@@ -211,6 +191,8 @@ def _load(path: str) -> Any:
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("conan-embed")
     except PackageNotFoundError:
@@ -218,5 +200,5 @@ def _version() -> str:
 
 
 def _refuse(message: str, *, code: int = 2) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {visible(' '.join(message.split()))}", file=sys.stderr)
     return code

@@ -12,12 +12,11 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeAlias
 
 from conan_data.errors import UserError
+from conan_data.fields import Rule, convert, hints, refuse
 from conan_data.public_names import published_value
-
-T = TypeVar("T")
 
 _UNITS = {
     "B": 1,
@@ -43,7 +42,23 @@ def source(default: Any = dataclasses.MISSING) -> Any:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class StageConfig:
+class Config:
+    """A typed config: every field has the type and keeps to the limits that its annotation declares."""
+
+    def __post_init__(self) -> None:
+        for name, hint in hints(type(self)).items():  # type: ignore[arg-type]
+            object.__setattr__(self, name, convert(hint, getattr(self, name), (name,)))
+        self.check()
+
+    def __init_subclass__(cls) -> None:
+        assert "__post_init__" not in cls.__dict__, f"{cls.__name__}: rules across fields belong into check()"
+
+    def check(self) -> None:
+        """Check the rules across fields; a subclass extends it, with `require`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageConfig(Config):
     """What every stage takes: where its artifact goes, and whether one that is there may be replaced."""
 
     out: Path = dataclasses.field(metadata={"identity": False})
@@ -53,39 +68,41 @@ class StageConfig:
 
 
 def require(condition: bool, field: str, value: object, rule: str) -> None:
-    """Raises `UserError` naming `field`, its `value` and the `rule` unless `condition` holds; called in
-    `__post_init__`.
+    """Raise `FieldError` naming `field`, the `rule` and the `value` unless `condition` holds.
+
+    For rules across fields: `field` is named as seen from the config that checks it (`endpoint.model`).
     """
     if not condition:
-        raise UserError(f"{field}: {rule}, got {value!r}")
+        raise refuse(tuple(field.split(".")), rule, value)
 
 
 def parse_memory(text: str) -> int:
-    """Bytes of "2GB", "1.5 GiB", "500MB" or "1000000"; raises `UserError` for anything else."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
+    """Return the bytes of "2GB", "1.5 GiB", "500MB" or "1000000". Raises `UserError` for anything else."""
+    match = re.fullmatch(r"(\d{1,18}(?:\.\d{1,18})?)\s*([A-Za-z]*)", text.strip())
     unit = (match[2].upper() or "B") if match else ""
-    if not match or unit not in _UNITS or float(match[1]) == 0:
-        raise UserError(f"memory: must be an amount such as 2GB, 500MB or 1.5GiB, got {text!r}")
+    if not match or unit not in _UNITS or int(float(match[1]) * _UNITS[unit]) == 0:
+        raise UserError(f"memory: {_MEMORY}, got {text!r}")
     return int(float(match[1]) * _UNITS[unit])
+
+
+def _is_memory(text: str) -> bool:
+    try:
+        return parse_memory(text) > 0
+    except UserError:
+        return False
+
+
+_MEMORY = "must be an amount such as 2GB, 500MB or 1.5GiB"
+Memory: TypeAlias = Annotated[str, Rule(_MEMORY, _is_memory)]
+"""An amount of memory, as `parse_memory` reads it."""
+MemoryOrEmpty: TypeAlias = Annotated[
+    str, Rule(f"{_MEMORY}, or empty", lambda text: not text or _is_memory(text))
+]
 
 
 def resolved(config: Any) -> dict[str, Any]:
     """All fields of a config as JSON types, nested configs included."""
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
-
-
-def from_resolved(kind: type[T], values: Mapping[str, Any]) -> T:
-    """The config of class `kind` whose `resolved` form is `values`."""
-    hints = get_type_hints(kind)
-    return kind(**{name: _typed(hints[name], value) for name, value in values.items()})
-
-
-def _typed(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        return from_resolved(hint, value)  # type: ignore[arg-type]
-    if isinstance(value, list):
-        return tuple(value)
-    return Path(value) if hint is Path else value
 
 
 def identity(config: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from conan_data.errors import UserError
 from conan_data.files import hash_file
 from conan_data.manifest import MANIFEST, SCHEMA_VERSION, Job, is_artifact, list_files
 from conan_data.public_names import published_name
+from conan_data.retrieval_files import folder_and_config
 from conan_data.sealed import canonical_json
 
 PACKAGES = (
@@ -68,6 +69,9 @@ def describe_input(path: str | Path, below: Iterable[str | Path] = ()) -> dict[s
         }
     if hub.is_name(str(path)):
         return {"path": str(path)}
+    folder, config = folder_and_config(path)
+    if config:
+        return {"path": published_name(path, below), "config": config, "files": list_files(folder)}
     raise UserError(f"{path}: no such file or directory")
 
 

@@ -6,21 +6,31 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from conan_data.visible import visible_in_page
 
 
 def render(template: Path, **values: Any) -> str:
-    """The page of a template, which includes `page.css` for the common look. Whatever is not marked as safe is
-    escaped; a name without a value is an error.
+    """Return the page of a template, which includes `page.css` for the common look.
+
+    Whatever is not marked as safe is escaped, and its control characters are shown (`visible_in_page`); a name without
+    a value is an error.
     """
     environment = Environment(
         loader=FileSystemLoader([template.parent, Path(__file__).parent]),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(count=count, percent=percent, number=number, size=size)
     return environment.get_template(template.name).render(**values)
+
+
+def _shown(value: Any) -> Any:
+    return visible_in_page(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def count(value: float | None) -> str:

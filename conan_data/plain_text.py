@@ -14,6 +14,7 @@ from pathlib import Path
 
 from conan_data import artifact, readers, sources
 from conan_data.errors import UserError
+from conan_data.readers.account import Account
 
 UNKNOWN = "und"
 """Language of a document that names none."""
@@ -37,6 +38,8 @@ class Tally:
 
     read: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    account: Account = field(default_factory=Account)
+    """Refused rows and unused columns of files of pairs and of instructions."""
 
     @property
     def kept(self) -> int:

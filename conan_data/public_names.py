@@ -4,8 +4,9 @@ change the result.
 """
 
 import glob
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from conan_data import hub
 
@@ -49,6 +50,34 @@ def published_value(text: str) -> str:
         Path(text).is_absolute() or text.startswith((".", "~")) or _is_glob(text) or Path(text).exists()
     )
     return published_name(text) if is_path and not hub.is_name(text) else text
+
+
+def published_json(value: Any, below: Iterable[str | Path]) -> Any:
+    """Return JSON with all texts and keys that are paths of the inputs `below`, or of files in them, by their published
+    names. Keys that would be the same keep as many last parts as tell them apart.
+    """
+    named = [name for name in below if published_value(str(name)) != str(name) or Path(name).exists()]
+    if isinstance(value, str):
+        return published_name(value, named) if _is_input(value, named) else value
+    if isinstance(value, Mapping):
+        found: dict[str, Any] = {}
+        for key, item in value.items():
+            name = published_json(key, named)
+            sizes = iter(range(2, len(Path(str(key)).parts) + 1))
+            while name in found:
+                name = "/".join(Path(key).parts[-next(sizes) :])
+            found[name] = published_json(item, named)
+        return found
+    if isinstance(value, list | tuple):
+        return [published_json(item, named) for item in value]
+    return value
+
+
+def _is_input(text: str, below: Iterable[str | Path]) -> bool:
+    if public_name(text) != text:
+        return True
+    roots = (_before_wildcard(str(named)) if _is_glob(named) else str(named) for named in below)
+    return any(root and Path(text).is_relative_to(root) for root in roots)
 
 
 def _is_glob(text: str | Path) -> bool:

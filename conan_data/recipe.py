@@ -9,16 +9,18 @@ the recipe writes, given by the key `root` and changed by a flag:
     tokenizer: {corpus: ["${root}/corpus"], out: "${root}/tokenizer", vocab_size: 32000}
 """
 
-import difflib
 import string
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from conan_data.errors import UserError
+from conan_data.fields import nearest, shorten
+from conan_data.yaml_text import parse_yaml
+
+MAX_BYTES = 4_000_000
+"""A larger file is no recipe."""
 
 
 @dataclass(frozen=True)
@@ -30,54 +32,30 @@ class Stage:
     values: dict[str, Any]
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML lets a key stand twice and keeps the last; in a recipe that is a mistake."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key) for key, _ in node.value]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {twice!r} stands twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 reads `no` as false, which is the code of Norwegian in every list of languages, and `1e-4` as text.
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool",
-    __import__("re").compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
-    list("tTfF"),
-)
-
-
 def load(path: str | Path, commands: Collection[str], *, root: str | None = None) -> list[Stage]:
-    """The stages of the recipe at `path`, in order, with `${root}` filled in.
+    """Return the stages of the recipe at `path`, in order, with `${root}` filled in.
 
     Raises `UserError` naming the file and the key for what is not a recipe or names an unknown command.
     """
     try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
-    except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"{path}: no such recipe") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+        content = parse_yaml(_read(Path(path)))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path}: a recipe is a mapping from stages to their values")
     own_root = content.pop("root", "runs")
-    return [_stage(path, name, section, commands, str(root or own_root)) for name, section in content.items()]
+    if not isinstance(own_root, str) or not own_root.strip():
+        raise UserError(f"{path}: root: must be the path of a folder, got {shorten(own_root)}")
+    return [_stage(path, name, section, commands, root or own_root) for name, section in content.items()]
 
 
 def pick(stages: list[Stage], command: str, *, path: str | Path, name: str | None) -> Stage:
-    """The stage that `command` runs: the one called `name`, or the only one of that command."""
-    own = [stage for stage in stages if stage.command == command and name in (None, stage.name)]
+    """Return the stage that `command` runs: the one called `name`, or the only one of that command."""
+    of_command = [stage for stage in stages if stage.command == command]
+    own = [stage for stage in of_command if name in (None, stage.name)]
     if len(own) == 1:
         return own[0]
-    names = ", ".join(stage.name for stage in stages if stage.command == command)
+    names = ", ".join(stage.name for stage in of_command[:10]) + (", ..." if len(of_command) > 10 else "")
     if not own:
         raise UserError(
             f"{path}: has no stage {name or command!r} for the command {command} ({'it has ' + names if names else 'none at all'})"
@@ -85,21 +63,29 @@ def pick(stages: list[Stage], command: str, *, path: str | Path, name: str | Non
     raise UserError(f"{path}: has several stages for {command} ({names}); choose one with --stage")
 
 
-def nearest(name: str, known: Collection[str]) -> str:
-    """` (did you mean ...?)` for a misspelt name, or nothing."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and path.exists() else "no such recipe"
+        raise UserError(reason or "cannot be read") from None
+    if len(content) > MAX_BYTES:
+        raise UserError(f"is larger than {MAX_BYTES:,} bytes, which no recipe is")
+    return content
 
 
-def _stage(path: str | Path, name: str, section: object, commands: Collection[str], root: str) -> Stage:
+def _stage(path: str | Path, name: object, section: object, commands: Collection[str], root: str) -> Stage:
+    if not isinstance(name, str):
+        raise UserError(f"{path}: {shorten(name)}: the name of a stage must be text, in quotes")
     if not isinstance(section, dict):
         raise UserError(
             f"{path}: {name}: a stage is a mapping from fields to values{nearest(name, ['root', *commands])}"
         )
     values = dict(section)
     command = values.pop("command", name)
-    if command not in commands:
-        raise UserError(f"{path}: {name}: {command!r} is not a command{nearest(command, commands)}")
+    if not isinstance(command, str) or command not in commands:
+        raise UserError(f"{path}: {name}: {shorten(command)} is not a command{nearest(command, commands)}")
     return Stage(name=name, command=command, values=_fill(values, f"{path}: {name}", root))
 
 
@@ -113,6 +99,6 @@ def _fill(value: Any, where: str, root: str) -> Any:
             return string.Template(value).substitute(root=root)
         except (KeyError, ValueError):
             raise UserError(
-                f"{where}: {value!r}: ${{root}} is the only variable (write $$ for a dollar sign)"
+                f"{where}: {shorten(value)}: ${{root}} is the only variable (write $$ for a dollar sign)"
             ) from None
     return value

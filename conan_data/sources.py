@@ -18,7 +18,9 @@ log = logging.getLogger(__name__)
 _PLAIN = (".jsonl", ".ndjson", ".csv", ".tsv", ".html", ".htm", ".warc", ".wet")
 SUFFIXES = (".parquet", *_PLAIN, *(kind + ending for kind in _PLAIN for ending in PACKED))
 """Endings of the files that are read; whatever else lies in a folder is not data."""
-READABLE = "JSON lines, CSV, TSV, HTML, WARC, WET (each also .gz, .zst, .bz2, .xz), Parquet"
+_JSON = (".json", *(f".json{ending}" for ending in PACKED))
+"""Read where a file is named itself; in folders such files are mostly settings."""
+READABLE = "JSON lines, JSON arrays, CSV, TSV, HTML, WARC, WET (each also .gz, .zst, .bz2, .xz), Parquet"
 _SCRATCH = "_temporary"
 """Where Hadoop and Spark keep what is not finished."""
 
@@ -34,48 +36,48 @@ def resolve(path: str | Path, kind: Literal["documents", "retrieval"]) -> str:
     return str(path)
 
 
-def expand(inputs: tuple[str, ...] | list[str]) -> list[Path]:
-    """The files behind paths, folders, globs, names on the Hub and `sample`, each once, sorted by their published
-    names, so that the order is the same wherever they lie.
+def expand(inputs: tuple[str, ...] | list[str], *, also: tuple[str, ...] = ()) -> list[Path]:
+    """Return the files behind paths, folders, globs, names on the Hub and `sample`, each once, sorted by their
+    published names, so that the order is the same wherever they lie.
 
-    A folder gives the files in it that end in one of `SUFFIXES`, or itself where `datasets.save_to_disk` wrote
+    A folder gives the files in it that end in one of `SUFFIXES` or of `also`, or itself where `datasets.save_to_disk` wrote
     it; a corpus artifact gives its documents. Raises `UserError` for an input that matches nothing.
     """
     files: dict[Path, None] = {}
     for name in inputs:
-        found = _expand_one(resolve(name, "documents"))
+        found = _expand_one(resolve(name, "documents"), SUFFIXES + also)
         if not found:
             raise UserError(f"{name}: no data file there (readable: {READABLE})")
         files.update(dict.fromkeys(sorted(found)))
     return sorted(files, key=lambda path: Path(published_name(path, inputs)))
 
 
-def _expand_one(name: str) -> list[Path]:
+def _expand_one(name: str, suffixes: tuple[str, ...]) -> list[Path]:
     if hub.is_name(name):
-        return hub.HUB.files(hub.parse(name), (*SUFFIXES, ".json"))
+        return hub.HUB.files(hub.parse(name), (*suffixes, ".json"))
     path = Path(name)
     if artifact.is_artifact(path):
         opened = artifact.open_artifact(path, kind="corpus")
         return [file for file in opened.files(".parquet") if file.is_relative_to(path / "data")]
     if path.is_file():
-        if not _is_data(path):
+        if not _is_data(path, (*suffixes, *_JSON)):
             raise UserError(f"{name}: not a readable kind of file (readable: {READABLE})")
         return [path]
     if path.is_dir():
-        return [path] if is_dataset_folder(path) else _data_files(path)
+        return [path] if is_dataset_folder(path) else _data_files(path, suffixes)
     if glob.has_magic(name):
         matches = [Path(match) for match in glob.glob(name, recursive=True)]
         # Spark calls a folder of Parquet files like a file.
         return [
             file
             for path in matches
-            if _is_data(path) and _SCRATCH not in path.parts
-            for file in (_data_files(path) if path.is_dir() else [path])
+            if _is_data(path, suffixes) and _SCRATCH not in path.parts
+            for file in (_data_files(path, suffixes) if path.is_dir() else [path])
         ]
     raise UserError(f"{name}: no such file or directory")
 
 
-def _data_files(folder: Path) -> list[Path]:
+def _data_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """The data files of a folder; how many others there are is logged."""
     found: list[Path] = []
     others: list[str] = []
@@ -83,7 +85,7 @@ def _data_files(folder: Path) -> list[Path]:
         parts = path.relative_to(folder).parts
         if any(part.startswith(".") or part == _SCRATCH for part in parts) or not path.is_file():
             continue
-        if _is_data(path):
+        if _is_data(path, suffixes):
             found.append(path)
         else:
             others.append("/".join(parts))
@@ -92,5 +94,5 @@ def _data_files(folder: Path) -> list[Path]:
     return found
 
 
-def _is_data(path: Path) -> bool:
-    return path.name.lower().endswith(SUFFIXES)
+def _is_data(path: Path, suffixes: tuple[str, ...]) -> bool:
+    return path.name.lower().endswith(suffixes)

@@ -60,6 +60,13 @@ COMMANDS = (
         help="Scores a model on a retrieval set, by language pair.",
     ),
     Command(
+        name="compare",
+        config="conan_train.comparison.config:CompareConfig",
+        run="conan_train.comparison.compare:compare",
+        help="Test which differences between evaluations of one retrieval set hold, by language pair.",
+        positional="evaluations",
+    ),
+    Command(
         name="export",
         config="conan_train.export.config:ExportConfig",
         run="conan_train.export.export:export",
@@ -76,6 +83,7 @@ COMMANDS = (
         config="conan_train.path.config:PathConfig",
         run="conan_train.path.run:run_path",
         help="Runs all stages of a recipe in order; what is done already is not done again.",
+        positional="recipe",
     ),
 )
 

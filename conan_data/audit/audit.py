@@ -225,7 +225,7 @@ def _candidates(pairs: Pairs) -> dict[str, int]:
 
 def most_dropped(candidates: Mapping[str, int]) -> str | None:
     """The filter that took most of what could have been a negative."""
-    usable = ("known-positive", "beyond-pool", "not-sampled", *KEPT)
+    usable = ("known-positive", "query-itself", "beyond-pool", "not-sampled", *KEPT)
     dropped = {reason: count for reason, count in candidates.items() if count and reason not in usable}
     return max(dropped, key=lambda reason: dropped[reason]) if dropped else None
 

@@ -1,8 +1,12 @@
 """What the audit of negatives is told."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le, Lt
 
 from conan_data.config import StageConfig, require, source
+from conan_data.fields import Count, NonNegativeInt
 from conan_data.judging.config import JudgeConfig
 
 
@@ -24,32 +28,27 @@ class AuditConfig(StageConfig):
     """TSV of human labels with query_id, corpus_id, label (1 or yes for an answer, 0 or no for none): the
     `to_label.tsv` of an earlier audit, filled in. They go before the judge's.
     """
-    sample: int = 300
+    sample: Count = 300
     """Negatives that are judged, and written to `to_label.tsv`, drawn evenly from strata by score."""
-    strata: int = 5
+    strata: Count = 5
     """Strata: equal shares of all negatives, by score over positive score."""
-    seed: int = 0
+    seed: NonNegativeInt = 0
     """Seed of the sample."""
-    confidence: float = 0.95
+    confidence: Annotated[float, Gt(0), Lt(1)] = 0.95
     """Confidence level of the intervals."""
-    max_false: float = 0.05
+    max_false: Annotated[float, Ge(0), Lt(1)] = 0.05
     """Share of false negatives that a suggested margin may leave."""
-    examples: int = 12
+    examples: NonNegativeInt = 12
     """Queries that are shown with their texts: half at random, half those with the highest scoring negatives."""
     against: tuple[str, ...] = source(())
     """Evaluation sets whose queries and documents must not be in here."""
     against_split: str = "dev"
     """Their split."""
-    near: float = 0.8
+    near: Annotated[float, Gt(0), Le(1)] = 0.8
     """Jaccard similarity of two texts' shingles from which they count as near the same."""
     device: str = "auto"
     """Where a cross-encoder runs."""
 
-    def __post_init__(self) -> None:
-        require(self.sample >= 1, "sample", self.sample, "must be at least 1")
-        require(1 <= self.strata <= self.sample, "strata", self.strata, "must be at least 1, at most sample")
-        require(0 < self.confidence < 1, "confidence", self.confidence, "must be between 0 and 1")
-        require(0 <= self.max_false < 1, "max_false", self.max_false, "must be at least 0, below 1")
-        require(self.examples >= 0, "examples", self.examples, "must not be negative")
-        require(0 < self.near <= 1, "near", self.near, "must be above 0, at most 1")
-        require(self.seed >= 0, "seed", self.seed, "must not be negative")
+    def check(self) -> None:
+        super().check()
+        require(self.strata <= self.sample, "strata", self.strata, f"must be at most sample ({self.sample})")

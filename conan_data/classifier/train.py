@@ -14,10 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from conan_data import artifact, sources
+from conan_data import artifact
 from conan_data.classifier.card import write_card
 from conan_data.classifier.config import TrainClassifierConfig
-from conan_data.classifier.examples import PARTS, REPORT, TRAIN, TUNE, Example, read_examples
+from conan_data.classifier.examples import (
+    PARTS,
+    REPORT,
+    TRAIN,
+    TUNE,
+    Example,
+    classifier_files,
+    read_examples,
+)
 from conan_data.classifier.fit import fit, write_lines
 from conan_data.classifier.measure import choose_threshold, measure
 from conan_data.classifier.model import KIND, THRESHOLDS, load_model, score_lines
@@ -31,7 +39,7 @@ def train_classifier(config: TrainClassifierConfig) -> Path:
     Raises `UserError` for rows without labels or text, one class only, and too few rows.
     """
     files = [
-        file for paths in (config.input, config.positive, config.negative) for file in sources.expand(paths)
+        file for paths in (config.input, config.positive, config.negative) for file in classifier_files(paths)
     ]
     with artifact.building(config, kind=KIND, command="conan-data train-classifier", inputs=files) as build:
         if build.done:
@@ -59,7 +67,8 @@ def train_classifier(config: TrainClassifierConfig) -> Path:
         write_card(build.dir, config, results)
         _log_results(results)
         rows = artifact.Rows(read=examples.read, kept=examples.kept, dropped=examples.dropped)
-        return build.publish(rows=rows, extra=results | {"labels": dict(sorted(examples.labels.items()))})
+        extra = results | {"labels": dict(sorted(examples.labels.items()))} | examples.account.to_json()
+        return build.publish(rows=rows, extra=extra)
 
 
 class _Scored:

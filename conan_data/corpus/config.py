@@ -6,35 +6,42 @@ identity: the output is the same, byte for byte, for any of them.
 
 import dataclasses
 import re
+from typing import Annotated
 
-from conan_data.config import StageConfig, execution, parse_memory, require, source
+from conan_data.config import Memory, StageConfig, execution, require, source
 from conan_data.corpus.classify.config import ClassifyConfig
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.execution.config import ExecutorConfig
 from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.safety.config import SafetyConfig
+from conan_data.fields import DISTINCT, Count, Name, Names, NonNegativeInt, Rule, Share
 from conan_data.readers.config import ExtractConfig
+
+IDENTIFIER = Rule(
+    "must be langid, or fasttext: and the path of a model",
+    lambda text: re.fullmatch(r"langid|fasttext:.+", text) is not None,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildCorpusConfig(StageConfig):
     """Raw documents in, one clean and deduplicated document a row out, by language."""
 
-    input: tuple[str, ...] = source()
+    input: Names = source()
     """Files, folders, globs, corpus artifacts, data sets on the Hub (`hf://owner/name[@revision][/config][:split]`),
     or `sample` for the texts that come with the package.
     """
-    languages: tuple[str, ...]
+    languages: Annotated[Names, DISTINCT]
     """ISO 639-1 codes of the languages to keep; `zh-Hans` and `zh-Hant` instead of `zh` tell simplified and
     traditional Chinese apart.
     """
-    min_lang_score: float = 0.4
+    min_lang_score: Share = 0.4
     """Smallest probability of a language guess that is believed without, or against, a declared label."""
-    identifier: str = source("langid")
+    identifier: Annotated[str, IDENTIFIER] = source("langid")
     """Who guesses languages: `langid` (py3langid, which comes with the package), or `fasttext:PATH` for a
     fastText model of your own, such as lid.176.bin or GlotLID.
     """
-    text_field: str = "text"
+    text_field: Name = "text"
     """Field of a row that holds the text; dots lead into nested fields (`raw.content`)."""
     id_field: str = "id"
     """Field of a row that holds its id; a row without one is called by its file and place."""
@@ -42,7 +49,7 @@ class BuildCorpusConfig(StageConfig):
     """Stop at the first row that cannot be read or used, with its file and place, instead of putting it into
     quarantine.
     """
-    max_line_bytes: int = 67_108_864
+    max_line_bytes: Count = 67_108_864
     """A longer line, or row, goes into quarantine. While one is worked on, memory holds about five times as much,
     twenty times where it is kept (`rules.max_chars`); of address space twice to three times that.
     """
@@ -60,9 +67,9 @@ class BuildCorpusConfig(StageConfig):
     """Classifiers of toxicity, adult content, advertisements and fluency, by path."""
     dedup: DedupConfig = dataclasses.field(default_factory=DedupConfig)
     """Duplicate removal."""
-    shard_documents: int = 250_000
+    shard_documents: Count = 250_000
     """Documents of one output file."""
-    memory: str = execution("2GB")
+    memory: Memory = execution("2GB")
     """Working memory of all processes together, beside some 300 MB a process (2GB, 500MB, 1.5GiB); the result
     does not depend on it. A limit on address space (`ulimit -d`) needs 500 MB a process.
     """
@@ -70,45 +77,21 @@ class BuildCorpusConfig(StageConfig):
     """Tokenizer that counts the tokens of each document: a tokenizer artifact, a folder with a tokenizer.json,
     such a file, or a name on the Hub; empty: tokens are not counted.
     """
-    tasks: int = execution(0)
+    tasks: NonNegativeInt = execution(0)
     """Parts the input is cut into; 0: four a worker, or one where there is one worker."""
-    workers: int = execution(1)
+    workers: Count = execution(1)
     """Tasks that run at the same time: processes of this machine, or of the cluster that `executor` names."""
     executor: ExecutorConfig = dataclasses.field(default_factory=ExecutorConfig, metadata={"identity": False})
     """Where tasks run: here, on Ray, or on Slurm."""
 
-    def __post_init__(self) -> None:
-        require(len(self.input) > 0, "input", self.input, "name at least one file, folder or glob")
-        require(
-            len(self.languages) > 0, "languages", self.languages, "name at least one language, such as en"
-        )
-        require(
-            len(set(self.languages)) == len(self.languages),
-            "languages",
-            self.languages,
-            "name each language once",
-        )
-        require(
-            0 <= self.min_lang_score <= 1, "min_lang_score", self.min_lang_score, "must be between 0 and 1"
-        )
+    def check(self) -> None:
+        super().check()
         require(
             not ("zh" in self.languages and any(name.startswith("zh-") for name in self.languages)),
             "languages",
             self.languages,
             "name zh, or its scripts zh-Hans and zh-Hant, not both",
         )
-        require(
-            re.fullmatch(r"langid|fasttext:.+", self.identifier) is not None,
-            "identifier",
-            self.identifier,
-            "must be langid, or fasttext: and the path of a model",
-        )
-        require(self.text_field != "", "text_field", self.text_field, "name the field that holds the text")
-        require(self.max_line_bytes > 0, "max_line_bytes", self.max_line_bytes, "must be above 0")
-        require(self.shard_documents >= 1, "shard_documents", self.shard_documents, "must be at least 1")
-        parse_memory(self.memory)
-        require(self.tasks >= 0, "tasks", self.tasks, "must not be negative")
-        require(self.workers >= 1, "workers", self.workers, "must be at least 1")
 
     @property
     def num_tasks(self) -> int:

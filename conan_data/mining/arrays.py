@@ -7,7 +7,7 @@ equal up to case and white space (a 64-bit hash decides).
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,15 @@ class RetrievalArrays:
     languages: tuple[str, ...]
     query_keys: np.ndarray | None = None
     """uint64 [Q]: what stands for a query in a draw, a hash of its id; only a draw needs it."""
+    own_offsets: np.ndarray | None = None
+    """int64 [Q + 1]: the own documents of query q are at `own_offsets[q]` to `own_offsets[q + 1]`; None where no query
+    has one.
+    """
+    own_rows: np.ndarray | None = None
+    """int32: documents that are the query itself: they have its id, or that of the query it is a translation of, or
+    its text. Of documents with equal texts one stands for all. Such a document, whatever has its text and whatever is
+    of its group are never negatives of the query (see `never_negative`).
+    """
 
     @property
     def num_queries(self) -> int:
@@ -52,30 +61,63 @@ class RetrievalArrays:
         """int64 [E]: the query of each positive."""
         return np.repeat(np.arange(self.num_queries), np.diff(self.positive_offsets))
 
+    def own(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the owners (int64) and the rows (int32) of all own documents."""
+        if self.own_offsets is None or self.own_rows is None:
+            return np.zeros(0, np.int64), np.zeros(0, np.int32)
+        return np.repeat(np.arange(self.num_queries), np.diff(self.own_offsets)), self.own_rows
+
     def num_answers(self) -> np.ndarray:
-        """int64 [Q]: documents that are positives of a query or of a positive's group."""
+        """Return, int64 [Q], how many documents have no rank among the candidates of a query, or a little more: its
+        positives, its own documents, and what is of the group of one or has the text of an own document.
+        """
         members = np.bincount(self.groups[self.groups >= 0], minlength=1)
-        owners, groups = self.positive_owners(), self.groups[self.positive_rows]
+        own_owners, own_rows = self.own()
+        owners = np.concatenate((self.positive_owners(), own_owners))
+        groups = self.groups[np.concatenate((self.positive_rows, own_rows))]
         alone = np.bincount(owners[groups < 0], minlength=self.num_queries)
         pairs = np.unique(np.stack((owners, groups))[:, groups >= 0], axis=1)
-        return alone + np.bincount(pairs[0], weights=members[pairs[1]], minlength=self.num_queries).astype(
-            np.int64
-        )
+        found = alone + _weighted(pairs[0], members[pairs[1]], self.num_queries)
+        if len(own_rows):
+            same_text = np.bincount(self.texts, minlength=1) - 1
+            found += _weighted(own_owners, same_text[self.texts[own_rows]], self.num_queries)
+        return found
 
     def take_queries(self, rows: np.ndarray) -> "RetrievalArrays":
         """The same documents, and the queries at `rows` in that order."""
-        sizes = np.diff(self.positive_offsets)[rows]
-        offsets = np.concatenate(([0], np.cumsum(sizes)))
-        places = np.arange(offsets[-1]) + np.repeat(self.positive_offsets[:-1][rows] - offsets[:-1], sizes)
+        offsets, positive_rows = take_compressed(self.positive_offsets, self.positive_rows, rows)
+        own_offsets = own_rows = None
+        if self.own_offsets is not None and self.own_rows is not None:
+            own_offsets, own_rows = take_compressed(self.own_offsets, self.own_rows, rows)
         return RetrievalArrays(
             positive_offsets=offsets,
-            positive_rows=self.positive_rows[places],
+            positive_rows=positive_rows,
             groups=self.groups,
             texts=self.texts,
             query_languages=self.query_languages[rows],
             languages=self.languages,
             query_keys=None if self.query_keys is None else self.query_keys[rows],
+            own_offsets=own_offsets,
+            own_rows=own_rows,
         )
+
+
+def take_compressed(
+    offsets: np.ndarray, values: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return offsets and values of some rows of compressed rows, in the order of `rows`."""
+    sizes = np.diff(offsets)[rows]
+    taken = np.concatenate(([0], np.cumsum(sizes)))
+    return taken, values[np.arange(taken[-1]) + np.repeat(offsets[:-1][rows] - taken[:-1], sizes)]
+
+
+def compressed(owners: np.ndarray, rows: np.ndarray, num_owners: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return distinct (owner, row) pairs as offsets (int64 [num_owners + 1]) and rows (int32, ascending for each)."""
+    width = int(rows.max(initial=0)) + 1
+    owner_E, row_E = np.divmod(np.unique(owners.astype(np.int64) * width + rows), width)
+    offsets = np.zeros(num_owners + 1, np.int64)
+    np.cumsum(np.bincount(owner_E, minlength=num_owners), out=offsets[1:])
+    return offsets, row_E.astype(np.int32)
 
 
 def retrieval_arrays(data: RetrievalSplit) -> RetrievalArrays:
@@ -83,15 +125,23 @@ def retrieval_arrays(data: RetrievalSplit) -> RetrievalArrays:
     query or document.
     """
     offsets, rows = _positives(data)
+    hashes = text_hashes(document_texts(data.corpus))
+    id_owners, id_rows = own_by_id(data.queries, data.corpus)
+    text_owners, text_rows = own_by_text(data.queries, data.corpus, hashes)
+    own_offsets, own_rows = compressed(
+        np.append(id_owners, text_owners), np.append(id_rows, text_rows), data.queries.num_rows
+    )
     languages = pc.dictionary_encode(data.queries.column("lang")).combine_chunks()
     return RetrievalArrays(
         positive_offsets=offsets,
         positive_rows=rows,
         groups=group_codes(data.corpus.column("group")),
-        texts=text_codes(document_texts(data.corpus)),
+        texts=codes_of(hashes),
         query_languages=languages.indices.to_numpy(zero_copy_only=False).astype(np.int32),
         languages=tuple(languages.dictionary.to_pylist()),
         query_keys=id_keys(data.queries.column("_id")),
+        own_offsets=own_offsets,
+        own_rows=own_rows,
     )
 
 
@@ -106,26 +156,31 @@ def document_texts(corpus: pa.Table) -> Iterator[str]:
             yield f"{title or ''} {text}".strip()
 
 
-def is_answer(arrays: RetrievalArrays, query_C: np.ndarray, row_CD: np.ndarray) -> np.ndarray:
-    """bool [C, D]: whether document `row_CD[c]` is a known positive of the query in row `query_C[c]`, or of the group
-    of one.
+def never_negative(arrays: RetrievalArrays, query_C: np.ndarray, row_CD: np.ndarray) -> np.ndarray:
+    """Return, bool [C, D], whether document `row_CD[c]` must not be a negative of the query in row `query_C[c]`: it is
+    a known positive or the query itself, it is of the group of one, or it has the text of the query.
     """
     taken = arrays.take_queries(query_C)
-    owner_E, group_E = taken.positive_owners(), taken.groups[taken.positive_rows]
-    owner_CD = np.broadcast_to(np.arange(len(query_C))[:, None], row_CD.shape)
-    is_answer = _among(
-        owner_CD * arrays.num_documents + row_CD, owner_E * arrays.num_documents + taken.positive_rows
-    )
-    num_groups = int(arrays.groups.max(initial=-1)) + 1
-    if num_groups:
-        known = (owner_E * num_groups + group_E)[group_E >= 0]
-        group_CD = arrays.groups[row_CD]
-        is_answer |= (group_CD >= 0) & _among(owner_CD * num_groups + group_CD, known)
-    return is_answer
+    own_owner, own_row = taken.own()
+    owner_E = np.concatenate((taken.positive_owners(), own_owner))
+    row_E = np.concatenate((taken.positive_rows, own_row))
+    found_CD = contains(owner_E, row_E, row_CD)
+    found_CD |= contains(owner_E, taken.groups[row_E], taken.groups[row_CD])
+    return found_CD | contains(own_owner, taken.texts[own_row], taken.texts[row_CD])
 
 
-def _among(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    return np.isin(values, np.unique(known))
+def contains(owners: np.ndarray, codes: np.ndarray, wanted_QK: np.ndarray) -> np.ndarray:
+    """Return, bool [Q, K], whether (query, wanted code) is among the (owner, code) pairs; a negative code equals
+    nothing.
+    """
+    known = codes >= 0
+    if not known.any():
+        return np.zeros(wanted_QK.shape, bool)
+    width = max(int(codes.max()), int(wanted_QK.max(initial=0))) + 1
+    pairs = np.unique(owners[known].astype(np.int64) * width + codes[known])
+    keys_QK = np.arange(len(wanted_QK), dtype=np.int64)[:, None] * width + wanted_QK
+    places_QK = np.minimum(np.searchsorted(pairs, keys_QK), len(pairs) - 1)
+    return (pairs[places_QK] == keys_QK) & (wanted_QK >= 0)
 
 
 def id_keys(ids: pa.ChunkedArray) -> np.ndarray:
@@ -137,16 +192,63 @@ def id_keys(ids: pa.ChunkedArray) -> np.ndarray:
     return np.frombuffer(b"".join(hashes), np.uint64)
 
 
-def text_codes(texts: Iterator[str]) -> np.ndarray:
+def text_codes(texts: Iterable[str]) -> np.ndarray:
     """int32 [n]: equal for texts that are equal up to case and white space."""
+    return codes_of(text_hashes(texts))
+
+
+def text_hashes(texts: Iterable[str]) -> np.ndarray:
+    """uint64 [n]: equal for texts that are equal up to case and white space, whatever they are compared with."""
     hashes = (
         hashlib.blake2b(
             " ".join(text.casefold().split()).encode("utf-8", "surrogatepass"), digest_size=8
         ).digest()
         for text in texts
     )
-    _, codes = np.unique(np.frombuffer(b"".join(hashes), np.uint64), return_inverse=True)
+    return np.frombuffer(b"".join(hashes), np.uint64)
+
+
+def codes_of(hashes: np.ndarray) -> np.ndarray:
+    """int32 [n]: equal for equal hashes, from 0."""
+    _, codes = np.unique(hashes, return_inverse=True)
     return codes.astype(np.int32)
+
+
+def own_by_id(queries: pa.Table, corpus: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (query, document) rows of the documents that have the id of a query, or of its source."""
+    owners, rows = [], []
+    for name in ("_id", "source_id"):
+        found = pc.fill_null(pc.index_in(queries.column(name), value_set=corpus.column("_id")), -1)
+        row_Q = found.to_numpy().astype(np.int64)
+        owners.append(np.flatnonzero(row_Q >= 0))
+        rows.append(row_Q[row_Q >= 0])
+    return np.concatenate(owners), np.concatenate(rows)
+
+
+def own_by_text(
+    queries: pa.Table, corpus: pa.Table, text_hash_N: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (query, document) rows of the documents that have the text of a query, as all of their text or as
+    what stands below their title; one document for all that have its whole text.
+    """
+    query_hash_Q = text_hashes(queries.column("text").to_pylist())
+    titled = np.flatnonzero(pc.not_equal(pc.fill_null(corpus.column("title"), ""), "").to_numpy())
+    below = text_hashes(corpus.column("text").take(pa.array(titled)).to_pylist())
+    hash_M = np.concatenate((text_hash_N, below))
+    row_M = np.concatenate((np.arange(len(text_hash_N)), titled))
+    asked = np.isin(hash_M, query_hash_Q)
+    hash_M, row_M = hash_M[asked], row_M[asked]
+    # In the order of the hashes, so that the documents of a query stand together.
+    _, first = np.unique(np.stack((hash_M, text_hash_N[row_M])), axis=1, return_index=True)
+    hash_M, row_M = hash_M[first], row_M[first]
+    start_Q = np.searchsorted(hash_M, query_hash_Q, side="left")
+    size_Q = np.searchsorted(hash_M, query_hash_Q, side="right") - start_Q
+    place = np.arange(size_Q.sum()) + np.repeat(start_Q - (np.cumsum(size_Q) - size_Q), size_Q)
+    return np.repeat(np.arange(len(query_hash_Q)), size_Q), row_M[place]
+
+
+def _weighted(owners: np.ndarray, weights: np.ndarray, num_owners: int) -> np.ndarray:
+    return np.bincount(owners, weights=weights, minlength=num_owners).astype(np.int64)
 
 
 def _positives(data: RetrievalSplit) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,6 @@ everything is published, so that an interrupted run does not encode again.
 
 import logging
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +177,7 @@ def report(pools: Pools, arrays: RetrievalArrays, data: RetrievalSplit) -> dict[
         "short_pools": pools.num_short,
         "quantiles": list(_QUANTILES),
         "scores": by_language,
-        "refused_rows": dict(sorted(Counter(row.reason for row in data.broken).items())),
+        "set": data.account(),
     }
 
 

@@ -9,6 +9,7 @@ to `MAX_POSITIVES` others at most: all pairs of a label of 10,000 texts would be
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +18,13 @@ import pyarrow as pa
 
 from conan_data import artifact
 from conan_data.errors import UserError
+from conan_data.pairs.columns import present
 from conan_data.pairs.pair_set import NUM_EXAMPLES, PairSet, from_pairs, require_pairs, source_names
 from conan_data.pairs.texts import TextTable
-from conan_data.readers import Broken, broken, read_rows
+from conan_data.progress import progress
+from conan_data.public_names import public_name
+from conan_data.readers import Broken, Row, broken, read_rows
+from conan_data.readers.account import Account, FileAccount
 from conan_data.readers.fields import lookup
 from conan_data.retrieval import UNKNOWN_LANGUAGE
 from conan_data.sources import expand
@@ -27,6 +32,8 @@ from conan_data.sources import expand
 # T rows, D distinct texts, E pairs
 
 MAX_POSITIVES = 32
+_LOOKED_AT = 100
+"""Rows from whose columns it is decided which is the label."""
 _LABEL_NAMES = ("label_text", "label", "category", "intent", "class")
 
 
@@ -37,8 +44,8 @@ def read_labelled(
     text_field: str = "text",
     label_field: str = "",
 ) -> PairSet:
-    """The texts of all files; `label_field` "" is the first usual name that a row has (`label_text`, `label`,
-    `category`, `intent`, `class`).
+    """Return the texts of all files; `label_field` "" is the first usual name that the first rows of a file have
+    (`label_text`, `label`, `category`, `intent`, `class`).
 
     With `same-label` the labels of one file are other labels than those of the next, a text with two labels is
     dropped, and so is one that is alone in its label. Raises `UserError` for an input that is not there,
@@ -50,6 +57,7 @@ def read_labelled(
         reader.add_file(path, source_names([path])[0])
     require_pairs(len(reader.labels), list(inputs), reader.dropped, "labelled text")
     pairs = reader.with_labels() if positives == "label" else reader.with_each_other()
+    reader.account.say()
     require_pairs(len(pairs.arrays.positive_rows), list(inputs), pairs.dropped, "labelled text")
     return pairs
 
@@ -62,6 +70,7 @@ class LabelledTexts:
     labels: list[str]
     num_read: int
     dropped: Counter[str]
+    account: Account
 
     def rows(self) -> artifact.Rows:
         return artifact.Rows(read=self.num_read, kept=len(self.texts), dropped=dict(self.dropped))
@@ -75,6 +84,7 @@ def read_labels(inputs: Sequence[str], *, text_field: str = "text", label_field:
     for path in expand(list(inputs)):
         reader.add_file(path, "")
     require_pairs(len(reader.labels), list(inputs), reader.dropped, "labelled text")
+    reader.account.say()
     table, row_T = reader.texts.finish()
     names = [label for _, label in reader.names]
     return LabelledTexts(
@@ -82,6 +92,7 @@ def read_labels(inputs: Sequence[str], *, text_field: str = "text", label_field:
         labels=[names[place] for place in reader.labels],
         num_read=reader.num_read,
         dropped=reader.dropped,
+        account=reader.account,
     )
 
 
@@ -102,22 +113,32 @@ class _Reader:
         self.num_read = 0
         self.dropped: Counter[str] = Counter()
         self.examples: list[Broken] = []
+        self.account = Account()
 
     def add_file(self, path: Path, source: str) -> None:
         seen: dict[str, None] = {}
         num_before, is_numbers = len(self.labels), True
-        for row in read_rows(path):
+        file = self.account.of(public_name(path))
+        label_field = self.label_field or _label_column(path)
+        used = (self.text_field, label_field, "lang")
+        for row in progress(read_rows(path), f"reading {path.name}", unit="row"):
             self.num_read += 1
+            file.read += 1
             if isinstance(row, Broken):
-                self._drop(row)
+                self._drop(row, file)
                 continue
             seen |= dict.fromkeys(row.values)
-            text, label = lookup(row.values, self.text_field), _label(row.values, self.label_field)
-            if not isinstance(text, str) or not text.strip():
-                self._drop(broken(row, "no-text"))
+            text, given = lookup(row.values, self.text_field), lookup(row.values, label_field)
+            label = _label(given)
+            if text is not None and not isinstance(text, str):
+                self._drop(broken(row, "text-is-no-string"), file)
+            elif text is None or not text.strip():
+                self._drop(broken(row, "no-text"), file)
             elif not label:
-                self._drop(broken(row, "no-label"))
+                reason = "no-label" if given is None or _label(given) == "" else "label-is-no-name"
+                self._drop(broken(row, reason), file)
             else:
+                file.leave_out_others(row.values, used)
                 is_numbers = is_numbers and label.lstrip("-").isdecimal()
                 lang = row.values.get("lang")
                 self._add(text.strip(), label, lang if isinstance(lang, str) else UNKNOWN_LANGUAGE, source)
@@ -182,6 +203,7 @@ class _Reader:
             broken=self.examples,
             num_read=self.num_read,
             dropped=self.dropped,
+            account=self.account,
         )
 
     def _add(self, text: str, label: str, lang: str, source: str) -> None:
@@ -189,7 +211,8 @@ class _Reader:
         self.labels.append(self.names.setdefault((source, label), len(self.names)))
         self.text_sources.append(self.sources.setdefault(source, len(self.sources)))
 
-    def _drop(self, row: Broken) -> None:
+    def _drop(self, row: Broken, file: FileAccount) -> None:
+        file.refuse(row)
         self.dropped[row.reason] += 1
         if len(self.examples) < NUM_EXAMPLES:
             self.examples.append(row)
@@ -218,9 +241,21 @@ def others_of_label(label_D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order[owner], order[other]
 
 
-def _label(values: dict[str, Any], label_field: str) -> str:
-    if label_field:
-        found = lookup(values, label_field)
-    else:
-        found = next((values[name] for name in _LABEL_NAMES if values.get(name) is not None), None)
-    return str(found).strip() if isinstance(found, str | int) else ""
+def _label_column(path: Path) -> str:
+    """Return the first usual name of a label that one of the first rows has; "label" where none has one."""
+    seen = {
+        name
+        for row in islice(read_rows(path), _LOOKED_AT)
+        if isinstance(row, Row)
+        for name in present(row.values)
+    }
+    return next((name for name in _LABEL_NAMES if name in seen), "label")
+
+
+def _label(value: Any) -> str | None:
+    """Return the name of a label, "" for an empty one; None for what is none."""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else None
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).strip() if isinstance(value, str | int) else None

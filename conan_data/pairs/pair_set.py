@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,14 +19,19 @@ from conan_data import artifact
 from conan_data.errors import UserError
 from conan_data.mining.arrays import (
     RetrievalArrays,
+    codes_of,
+    compressed,
     document_texts,
     group_codes,
     id_keys,
+    own_by_text,
     retrieval_arrays,
     text_codes,
+    text_hashes,
 )
 from conan_data.public_names import public_name
 from conan_data.readers import Broken
+from conan_data.readers.account import Account, merged
 from conan_data.retrieval import RetrievalSplit, read_retrieval
 
 # Q queries, N documents, E pairs, P negatives that came with a query
@@ -47,10 +53,6 @@ class PairSet:
     sources: tuple[str, ...]
     document_languages: np.ndarray
     """int32 [N]: places in `arrays.languages`, -1 for a language that no query has."""
-    own_rows: np.ndarray
-    """int32 [Q]: the document whose text is that of the query, -1 where there is none. In data that go both ways
-    (a is drawn to b, and b to a) it is the positive of another query, and must not become a negative.
-    """
     given_negative_row_QP: np.ndarray
     """int32: documents that the data name as negatives of a query, `NO_NEGATIVE` after the last; P is 0 where
     they name none.
@@ -59,6 +61,10 @@ class PairSet:
     """Rows that were read."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Of those, rows that gave nothing, by reason."""
+    account: Account = field(default_factory=Account)
+    """Refused rows and unused columns of each file; of retrieval sets there is none."""
+    sets: dict[str, Any] = field(default_factory=dict)
+    """What became of all rows and columns of each retrieval set, by its source (see `RetrievalSplit.account`)."""
 
     @property
     def num_queries(self) -> int:
@@ -82,6 +88,7 @@ def from_pairs(
     broken: Sequence[Broken] = (),
     num_read: int,
     dropped: Counter[str],
+    account: Account,
 ) -> PairSet:
     """Tables as `TextTable.finish` gives them, and the rows of each pair's query and document (and of each
     given negative's). Pairs that occur twice count once.
@@ -107,6 +114,11 @@ def from_pairs(
         broken=list(broken),
         num_query_rows=num_queries,
     )
+    # Ids are hashes of texts: in data that go both ways (a is drawn to b, and b to a) a query is the positive of
+    # another one, and must not become its own negative.
+    own_row_Q = _places(queries.column("_id"), documents.column("_id").combine_chunks())
+    has_own = np.flatnonzero(own_row_Q >= 0)
+    own_offsets, own_rows = compressed(has_own, own_row_Q[has_own], num_queries)
     arrays = RetrievalArrays(
         positive_offsets=offsets,
         positive_rows=row_E,
@@ -115,6 +127,8 @@ def from_pairs(
         query_languages=languages.indices.to_numpy(zero_copy_only=False).astype(np.int32),
         languages=tuple(languages.dictionary.to_pylist()),
         query_keys=id_keys(queries.column("_id")),
+        own_offsets=own_offsets,
+        own_rows=own_rows,
     )
     return PairSet(
         data=data,
@@ -122,29 +136,27 @@ def from_pairs(
         query_sources=query_sources.astype(np.int32),
         sources=sources,
         document_languages=_places(corpus.column("lang"), pa.array(arrays.languages, pa.string())),
-        own_rows=_places(queries.column("_id"), documents.column("_id").combine_chunks()),
         given_negative_row_QP=_given_negatives(negatives, pair_E, num_queries, num_documents),
         num_read=num_read,
         dropped=dropped,
+        account=account,
     )
 
 
 def from_retrieval(data: RetrievalSplit, source: str) -> PairSet:
     """A retrieval set with its own rows and ids."""
     arrays = retrieval_arrays(data)
-    lost = data.num_query_rows - data.queries.num_rows
+    dropped = Counter(data.parts["queries"].dropped if data.parts else {})
     return PairSet(
         data=data,
         arrays=arrays,
         query_sources=np.zeros(arrays.num_queries, np.int32),
         sources=(source,),
         document_languages=_places(data.corpus.column("lang"), pa.array(arrays.languages, pa.string())),
-        own_rows=_places(
-            data.queries.column("text"), pa.array(document_texts(data.corpus), pa.large_string())
-        ),
         given_negative_row_QP=np.zeros((arrays.num_queries, 0), np.int32),
         num_read=data.num_query_rows,
-        dropped=Counter({"refused-by-reader": lost} if lost else {}),
+        dropped=dropped,
+        sets={source: data.account()} if data.parts else {},
     )
 
 
@@ -207,16 +219,28 @@ def join(sets: Sequence[PairSet]) -> PairSet:
     source_starts = np.cumsum([0] + [len(s.sources) for s in sets])
     group_starts = np.cumsum([0] + [int(s.arrays.groups.max(initial=-1)) + 1 for s in sets])
     sizes = np.concatenate([np.diff(s.arrays.positive_offsets) for s in sets])
+    hashes = text_hashes(document_texts(corpus))
+    own = [s.arrays.own() for s in sets]
+    query_starts = np.cumsum([0] + [s.num_queries for s in sets])
+    # A query of one set may stand as a document in another one.
+    text_owners, text_rows = own_by_text(queries, corpus, hashes)
+    own_offsets, own_rows = compressed(
+        np.append(_stack([(owners, start) for (owners, _), start in zip(own, query_starts)]), text_owners),
+        np.append(_stack([(rows, start) for (_, rows), start in zip(own, row_starts)]), text_rows),
+        queries.num_rows,
+    )
     arrays = RetrievalArrays(
         positive_offsets=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
         positive_rows=_stack([(s.arrays.positive_rows, start) for s, start in zip(sets, row_starts)]),
         groups=_stack([(s.arrays.groups, start) for s, start in zip(sets, group_starts)]),
-        texts=text_codes(document_texts(corpus)),
+        texts=codes_of(hashes),
         query_languages=np.concatenate(
             [places[s.arrays.query_languages] for s, places in zip(sets, maps)]
         ).astype(np.int32),
         languages=languages,
         query_keys=id_keys(queries.column("_id")),
+        own_offsets=own_offsets,
+        own_rows=own_rows,
     )
     widest = max(s.given_negative_row_QP.shape[1] for s in sets)
     return PairSet(
@@ -232,7 +256,6 @@ def join(sets: Sequence[PairSet]) -> PairSet:
         query_sources=_stack([(s.query_sources, start) for s, start in zip(sets, source_starts)]),
         sources=sources,
         document_languages=_places(corpus.column("lang"), pa.array(languages, pa.string())),
-        own_rows=_stack([(s.own_rows, start) for s, start in zip(sets, row_starts)]),
         given_negative_row_QP=_stack(
             [
                 (
@@ -248,14 +271,18 @@ def join(sets: Sequence[PairSet]) -> PairSet:
         ),
         num_read=sum(s.num_read for s in sets),
         dropped=sum((s.dropped for s in sets), Counter()),
+        account=merged([s.account for s in sets]),
+        sets={name: own for s in sets for name, own in s.sets.items()},
     )
 
 
-def require_pairs(num_pairs: int, where: Sequence[str], dropped: Counter[str], what: str = "pair") -> None:
-    """Raises `UserError` where nothing is left."""
+def require_pairs(
+    num_pairs: int, where: Sequence[str], dropped: Counter[str], what: str = "pair", *, hint: str = ""
+) -> None:
+    """Raise `UserError` where nothing is left; `hint` says what to do."""
     if num_pairs == 0:
         why = ", ".join(f"{reason}: {count}" for reason, count in dropped.most_common()) or "no rows"
-        raise UserError(f"{', '.join(where)}: no usable {what} ({why})")
+        raise UserError(f"{', '.join(where)}: no usable {what} ({why}){hint}")
 
 
 def _named(row_E: np.ndarray, ids: pa.ChunkedArray) -> pa.DictionaryArray:

@@ -1,59 +1,20 @@
-"""Pairs of query and document as users have them, one row after the other.
-
-Rows are those of our weak pairs (`query, document, task, lang_query, lang_document, source, score`), of
-sentence-transformers (`anchor, positive, negative`) and of FlagEmbedding (`query, pos: [...], neg: [...]`), in any
-kind of file; a retrieval set gives each of its queries with its positives. A row that gives no pair is a broken
-one, with its reason.
+"""Read the rows of training data wherever they come from: files of any kind (see `training_rows`), and retrieval sets,
+which give each of their queries with its positives.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from conan_data import artifact, hub
-from conan_data.errors import UserError
+from conan_data.pairs.columns import PairFields
 from conan_data.pairs.pair_set import source_names
-from conan_data.progress import progress
+from conan_data.pairs.training_rows import Text, TrainingRow, Uses, read_training_rows
 from conan_data.public_names import SAMPLE
-from conan_data.readers import Broken, Row, broken, read_rows
-from conan_data.readers.fields import lookup
-from conan_data.retrieval import UNKNOWN_LANGUAGE, read_retrieval
+from conan_data.readers import Broken
+from conan_data.readers.account import Account
+from conan_data.retrieval import read_retrieval
+from conan_data.retrieval_files import folder_and_config, holds_set
 from conan_data.sources import expand, resolve
-
-_QUERY = ("query", "anchor", "question")
-_DOCUMENT = ("document", "positive", "pos", "passage", "answer")
-_NEGATIVE = ("neg", "negative", *(f"negative_{number}" for number in range(1, 17)))
-
-
-class Text(NamedTuple):
-    """A document of a pair; `group` is "" where it has none."""
-
-    text: str
-    lang: str
-    group: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PairRow:
-    """A query with the documents that answer it, one at least, and those that are named as wrong."""
-
-    query: str
-    lang: str
-    source: str
-    documents: list[Text]
-    negatives: list[Text]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairFields:
-    """Where a row has its parts, as dotted paths; "" is by the usual names."""
-
-    query: str = ""
-    document: str = ""
-    score: str = "score"
-    source: str = "source"
-    group: str = "group"
 
 
 def pair_inputs(inputs: Sequence[str]) -> list[str | Path]:
@@ -86,54 +47,42 @@ def is_retrieval_set(path: str | Path) -> bool:
     if hub.is_name(path):
         name = hub.HUB.pin(hub.parse(str(path)))
         with hub.HUB.tree(name) as root:
-            return _has_corpus(root) or any(
-                config.split("-")[-1] == "corpus" for config in hub.config_names(root)
-            )
-    root = Path(path)
+            return holds_set(root)
+    root = folder_and_config(path)[0]
     if artifact.is_artifact(root):
         return (root / "qrels").is_dir()
-    return root.is_dir() and _has_corpus(root)
-
-
-def _has_corpus(root: Path) -> bool:
-    return any(root.glob("corpus*")) and any(root.glob("queries*"))
+    return root.is_dir() and holds_set(root)
 
 
 def read_pair_rows(
     path: str,
+    account: Account,
     *,
     source: str,
     split: str = "train",
     fields: PairFields | None = None,
     min_score: float | None = None,
     group_regex: str = "",
-) -> Iterator[PairRow | Broken]:
-    """The rows of a retrieval set or of one file; `source` is that of rows that name none.
+    uses: Uses | None = None,
+) -> Iterator[TrainingRow | Broken]:
+    """Yield the rows of a retrieval set or of one file; `source` is that of rows that name none.
 
-    With `min_score` a row of a file with a lower score, or without one, is broken. Raises `UserError` for what
-    is not there, and for a file of which no row has a field that is needed.
+    What becomes of the rows and columns of a file is counted in `account`. Raises `UserError` for what is not there,
+    and as `read_training_rows` does.
     """
     if is_retrieval_set(path):
         yield from _of_retrieval_set(path, source=source, split=split, group_regex=group_regex)
-        return
-    fields = fields or PairFields()
-    seen: dict[str, None] = {}
-    has_given = False
-    for row in progress(read_rows(path), f"reading {Path(path).name}", unit="row"):
-        pair = row if isinstance(row, Broken) else _of_row(row, source, fields, min_score)
-        if isinstance(pair, PairRow):
-            has_given = True
-        elif isinstance(row, Row) and len(seen) < 100:
-            seen |= dict.fromkeys(row.values)
-        yield pair
-    if seen and not has_given:
-        _check_fields(path, seen, fields)
+    else:
+        yield from read_training_rows(
+            path, account, source=source, fields=fields, min_score=min_score, uses=uses
+        )
 
 
-def _of_retrieval_set(path: str, *, source: str, split: str, group_regex: str) -> Iterator[PairRow | Broken]:
+def _of_retrieval_set(
+    path: str, *, source: str, split: str, group_regex: str
+) -> Iterator[TrainingRow | Broken]:
     data = read_retrieval(path, split, group_regex=group_regex)
-    for _ in range(data.num_query_rows - data.queries.num_rows):
-        yield Broken(str(path), 0, "refused-by-reader", "")
+    yield from data.broken
     positives = data.positives()
     columns = (data.corpus.column(name).to_pylist() for name in ("_id", "title", "text", "lang", "group"))
     documents = {
@@ -142,65 +91,4 @@ def _of_retrieval_set(path: str, *, source: str, split: str, group_regex: str) -
     }
     columns = (data.queries.column(name).to_pylist() for name in ("_id", "text", "lang"))
     for key, text, lang in zip(*columns, strict=True):
-        yield PairRow(text, lang, source, [documents[name] for name in positives[key]], [])
-
-
-def _of_row(row: Row, source: str, fields: PairFields, min_score: float | None) -> PairRow | Broken:
-    values = row.values
-    query = _text(_first(values, fields.query, _QUERY))
-    if not query:
-        return broken(row, "no-query")
-    texts = [text for part in _many(_first(values, fields.document, _DOCUMENT)) if (text := _text(part))]
-    if not texts:
-        return broken(row, "no-document")
-    if min_score is not None and (reason := _score_reason(lookup(values, fields.score), min_score)):
-        return broken(row, reason)
-    lang = _text(values.get("lang")) or UNKNOWN_LANGUAGE
-    own, group = _text(values.get("lang_document")) or lang, _text(lookup(values, fields.group))
-    wrong = [
-        text for name in values if name in _NEGATIVE for part in _many(values[name]) if (text := _text(part))
-    ]
-    return PairRow(
-        query,
-        _text(values.get("lang_query")) or lang,
-        _text(lookup(values, fields.source)) or source,
-        [Text(text, own, group) for text in texts],
-        [Text(text, own) for text in wrong],
-    )
-
-
-def _check_fields(path: str, seen: Mapping[str, None], fields: PairFields) -> None:
-    """Of a file that gave nothing: raises `UserError` when that is because its columns have other names."""
-    for part, asked, usual in (("query", fields.query, _QUERY), ("document", fields.document, _DOCUMENT)):
-        names = (asked.split(".")[0],) if asked else usual
-        if not any(name in seen for name in (asked, *names)):
-            raise UserError(
-                f"{path}: no row has a {part} ({asked or ', '.join(usual)}); the fields are"
-                f" {', '.join(seen)}: name it with {part}_field"
-            )
-
-
-def _first(values: Mapping[str, Any], asked: str, usual: Sequence[str]) -> Any:
-    if asked:
-        return lookup(values, asked)
-    return next((values[name] for name in usual if values.get(name) is not None), None)
-
-
-def _many(value: Any) -> Iterator[Any]:
-    if isinstance(value, list | tuple):
-        yield from value
-    else:
-        yield value
-
-
-def _text(value: Any) -> str:
-    return value.strip() if isinstance(value, str) else ""
-
-
-def _score_reason(score: Any, least: float) -> str:
-    if score is None or score == "":
-        return "no-score"
-    try:
-        return "score-below-minimum" if not float(score) >= least else ""
-    except (TypeError, ValueError):
-        return "score-not-a-number"
+        yield TrainingRow(text, lang, source, [documents[name] for name in positives[key]], [])

@@ -19,12 +19,13 @@ from conan_data.files import sync_directory
 from conan_data.mining.arrays import RetrievalArrays
 from conan_data.pairs.pair_set import PairSet
 from conan_data.readers import Broken
+from conan_data.readers.account import Account
 from conan_data.retrieval import RetrievalSplit
 from conan_data.sealed import read_mark, read_sealed, write_mark
 
 _META = "pairs.json"
 _TABLES = ("corpus", "queries", "qrels")
-_OWN = ("query_sources", "document_languages", "own_rows", "given_negative_row_QP")
+_OWN = ("query_sources", "document_languages", "given_negative_row_QP")
 _CHUNK = 1 << 16
 
 
@@ -55,8 +56,10 @@ def save_pairs(pairs: PairSet, folder: Path) -> None:
         "languages": pairs.arrays.languages,
         "num_read": pairs.num_read,
         "dropped": pairs.dropped,
+        "sets": pairs.sets,
         "num_query_rows": pairs.data.num_query_rows,
         "broken": [asdict(row) for row in pairs.data.broken],
+        "account": pairs.account.to_json(),
     }
     write_mark(partial / _META, sorted(partial.iterdir()), meta)
     sync_directory(partial)
@@ -82,6 +85,8 @@ def load_pairs(folder: Path) -> PairSet:
         sources=tuple(meta["sources"]),
         num_read=meta["num_read"],
         dropped=Counter(meta["dropped"]),
+        account=Account.from_json(meta["account"]),
+        sets=meta["sets"],
         **{name: _mapped(folder / f"{name}.npy") for name in _OWN},
     )
 

@@ -1,16 +1,24 @@
-"""Weak pairs, by the million, read into a `PairSet` (see `rows` for what a pair may look like)."""
+"""Read training data, by the million rows, into a `PairSet` (see `training_rows` for what a row may look like)."""
 
+import logging
 from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
 from conan_data.pairs.pair_set import NUM_EXAMPLES, PairSet, from_pairs, require_pairs
-from conan_data.pairs.rows import PairFields, PairRow, Text, pair_sources, read_pair_rows
+from conan_data.pairs.rows import PairFields, pair_sources, read_pair_rows
 from conan_data.pairs.texts import TextTable
+from conan_data.pairs.training_rows import Text, TrainingRow, hints
 from conan_data.readers import Broken
+from conan_data.readers.account import Account
+
+# R rows that give something, E pairs, G given negatives, Q distinct queries
+
+log = logging.getLogger(__name__)
 
 
 def read_pairs(
@@ -21,19 +29,27 @@ def read_pairs(
     min_score: float | None = None,
     group_regex: str = "",
 ) -> PairSet:
-    """The pairs of all inputs, where a query or document of equal text is one.
+    """Return the pairs of all inputs, where a query or document of equal text is one.
 
     `split` and `group_regex` are for retrieval sets. With `min_score` a weak pair below it, or without a score,
-    is dropped. Raises `UserError` where an input is not there, no row has a field that is asked for, or no pair
-    is left.
+    is dropped, and so is a query for which no row names a positive. Raises `UserError` where an input is not there,
+    no row has a field that is asked for, or no pair is left.
     """
     collector = _Collector()
     for path, source in pair_sources(inputs):
         for row in read_pair_rows(
-            path, source=source, split=split, fields=fields, min_score=min_score, group_regex=group_regex
+            path,
+            collector.account,
+            source=source,
+            split=split,
+            fields=fields,
+            min_score=min_score,
+            group_regex=group_regex,
         ):
             collector.add(row)
-    return collector.finish(inputs)
+    pairs = collector.finish(inputs)
+    collector.account.say()
+    return pairs
 
 
 @dataclass
@@ -44,6 +60,7 @@ class _Collector:
     dropped: Counter[str] = field(default_factory=Counter)
     examples: list[Broken] = field(default_factory=list)
     sources: dict[str, int] = field(default_factory=dict)
+    account: Account = field(default_factory=Account)
 
     def __post_init__(self) -> None:
         # One number a query, and for each of its documents the query's number and the document's, as they come.
@@ -53,7 +70,7 @@ class _Collector:
         self._num_queries = 0
         self._num_documents = 0
 
-    def add(self, row: PairRow | Broken) -> None:
+    def add(self, row: TrainingRow | Broken) -> None:
         self.num_read += 1
         if isinstance(row, Broken):
             self.dropped[row.reason] += 1
@@ -62,7 +79,7 @@ class _Collector:
             return
         self.queries.add(row.query, row.lang)
         self._query_sources.add(self.sources.setdefault(row.source, len(self.sources)))
-        for document in row.documents:
+        for document in row.positives:
             self._pairs.add(self._num_queries, self._document(document))
         for document in row.negatives:
             self._negatives.add(self._num_queries, self._document(document))
@@ -70,39 +87,88 @@ class _Collector:
 
     def finish(self, inputs: Sequence[str]) -> PairSet:
         query_E, document_E = self._pairs.columns()
-        require_pairs(len(query_E), [str(path) for path in inputs], self.dropped)
+        negative_query_G, negative_document_G = self._negatives.columns()
+        if not len(query_E) and self._num_queries:
+            self.dropped["no-positive"] += self._num_queries
+        require_pairs(
+            len(query_E), [str(path) for path in inputs], self.dropped, hint=hints(sorted(self.dropped))
+        )
         queries, row_of_query = self.queries.finish()
         documents, row_of_document = self.documents.finish()
+        has_positive_Q = np.zeros(queries.num_rows, bool)
+        has_positive_Q[row_of_query[query_E]] = True
+        self._drop_without_positive(has_positive_Q[row_of_query], negative_query_G)
+        new_row_Q = np.cumsum(has_positive_Q, dtype=np.int64) - 1
         sources = np.zeros(queries.num_rows, np.int32)
         # Backwards, so that the first of equal queries decides.
         sources[row_of_query[::-1]] = self._query_sources.columns()[0][::-1]
-        pair_query_E, pair_document_E = row_of_query[query_E], row_of_document[document_E]
-        self._drop_repeated(query_E, pair_query_E.astype(np.int64) * documents.num_rows + pair_document_E)
-        negative_query, negative_document = self._negatives.columns()
+        is_kept_G = has_positive_Q[row_of_query[negative_query_G]]
+        negative_query_G, negative_document_G = negative_query_G[is_kept_G], negative_document_G[is_kept_G]
+        pairs = new_row_Q[row_of_query[query_E]], row_of_document[document_E]
+        negatives = new_row_Q[row_of_query[negative_query_G]], row_of_document[negative_document_G]
+        self.account.dropped_negatives["negative-is-positive"] += _num_common(
+            pairs, negatives, documents.num_rows
+        )
+        self._drop_repeated(
+            (query_E, *pairs), (negative_query_G, *negatives), num_documents=documents.num_rows
+        )
         return from_pairs(
-            queries,
+            queries.filter(pa.array(has_positive_Q)),
             documents,
-            pair_query_E,
-            pair_document_E,
-            query_sources=sources,
+            *pairs,
+            query_sources=sources[has_positive_Q],
             sources=tuple(self.sources),
-            negatives=(row_of_query[negative_query], row_of_document[negative_document]),
+            negatives=negatives,
             broken=self.examples,
             num_read=self.num_read,
             dropped=self.dropped,
+            account=self.account,
         )
 
-    def _drop_repeated(self, query_E: np.ndarray, pair_E: np.ndarray) -> None:
-        """Counts the rows all of whose pairs were there already."""
-        _, first = np.unique(pair_E, return_index=True)
-        repeated = self._num_queries - len(np.unique(query_E[first]))
+    def _drop_without_positive(self, has_positive_R: np.ndarray, negative_query_G: np.ndarray) -> None:
+        """Counts the rows of queries for which no row names a positive."""
+        if num_rows := int((~has_positive_R).sum()):
+            self.dropped["no-positive"] += num_rows
+            lost = int((~has_positive_R[negative_query_G]).sum())
+            self.account.dropped_negatives["query-without-positive"] += lost
+            log.warning(
+                "%s rows are dropped, with their %s negatives, for no row names a positive of their queries",
+                f"{num_rows:,}",
+                f"{lost:,}",
+            )
+
+    def _drop_repeated(self, *triples: tuple[np.ndarray, np.ndarray, np.ndarray], num_documents: int) -> None:
+        """Counts the rows that say nothing new: all of whose pairs, and negatives, were there already. Each triple is
+        the row, the query and the document of every pair, or of every negative.
+        """
+        row_P = np.concatenate([row for row, _, _ in triples])
+        key_P = np.concatenate(
+            [
+                2 * (query.astype(np.int64) * num_documents + document) + kind
+                for kind, (_, query, document) in enumerate(triples)
+            ]
+        )
+        # Of equal ones the first in the order of rows.
+        order = np.argsort(row_P, kind="stable")
+        _, first = np.unique(key_P[order], return_index=True)
+        repeated = len(np.unique(row_P)) - len(np.unique(row_P[order][first]))
         if repeated:
             self.dropped["duplicate-pair"] += repeated
 
     def _document(self, document: Text) -> int:
-        self.documents.add(*document)
+        self.documents.add(document.text, document.lang, document.group)
         self._num_documents += 1
         return self._num_documents - 1
+
+
+def _num_common(
+    pairs: tuple[np.ndarray, np.ndarray], negatives: tuple[np.ndarray, np.ndarray], num_documents: int
+) -> int:
+    """Returns how many distinct negatives (query, document) are pairs, too."""
+    pair_E, negative_G = (
+        query.astype(np.int64) * num_documents + document for query, document in (pairs, negatives)
+    )
+    return int(np.isin(np.unique(negative_G), pair_E).sum())
 
 
 class _Numbers:

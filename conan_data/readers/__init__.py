@@ -13,6 +13,7 @@ from pathlib import Path
 from conan_data.errors import UserError
 from conan_data.public_names import public_name
 from conan_data.readers.config import ExtractConfig
+from conan_data.readers.json_array import array_rows, is_array
 from conan_data.readers.lines import MAX_LINE_BYTES
 from conan_data.readers.rows import RAW_LENGTH, WHOLE, Broken, Row, Share, broken, quarantine
 from conan_data.readers.streams import unpacked_name
@@ -49,8 +50,8 @@ def read_rows(
     has_header: bool = True,
     name: str | None = None,
 ) -> Iterator[Row | Broken]:
-    """The rows of one file, by its ending: JSON lines, CSV or TSV, WARC or WET (each plain, .gz, .zst, .bz2
-    or .xz), Parquet, HTML; or of a folder that `datasets.save_to_disk` wrote.
+    """Yield the rows of one file, by its ending: JSON lines or, in `.json`, an array of objects, CSV or TSV, WARC or WET
+    (each plain, .gz, .zst, .bz2 or .xz), Parquet, HTML; or of a folder that `datasets.save_to_disk` wrote.
 
     The rows name the file by `name`, such as its published name, or by its path (`public_name`). A line (of CSV a
     record, of tables a row) of more than `max_line_bytes` is broken. `has_header` False is for CSV and TSV
@@ -65,6 +66,8 @@ def read_rows(
         from conan_data.readers.arrow_rows import dataset_rows
 
         yield from dataset_rows(local, name, share, max_row_bytes=max_line_bytes)
+    elif kind.endswith(".json") and is_array(local):
+        yield from array_rows(local, name, share, max_row_bytes=max_line_bytes)
     elif kind.endswith(_JSON):
         from conan_data.readers.json_lines import json_rows
 

@@ -1,18 +1,31 @@
-"""CSV and TSV, quoted line breaks included, with a header or without one.
+"""Read CSV and TSV, quoted line breaks included, with a header or without one.
 
-A quote that is never closed would swallow the rest of the file. So a record that breaks the rules of quoting
-costs its first line, and reading goes on at its second one.
+In CSV quotes are marks of RFC 4180. A quote that is never closed would swallow the rest of the file, so a record that
+breaks the rules of quoting costs its first line, and reading goes on at its second one. In TSV a quote is a character
+unless the whole file follows RFC 4180 (see `quoting`); then it is read like CSV.
 """
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 from conan_data.readers.lines import lines
+from conan_data.readers.quoting import quotes_are_marks
 from conan_data.readers.rows import WHOLE, Broken, Row, Share, cut
 
 BLOCK = 1024
 """Records in a row that go to the same share."""
+
+
+@dataclass(slots=True)
+class _Record:
+    """The fields of one record, its first line's number, and its beginning as text."""
+
+    fields: list[str]
+    place: int
+    raw: Callable[[], str]
 
 
 class _Lines:
@@ -71,17 +84,50 @@ class _Lines:
 def csv_rows(
     path: str, name: str, share: Share, *, delimiter: str, max_line_bytes: int, has_header: bool = True
 ) -> Iterator[Row | Broken]:
-    """The rows of a share, numbered by their first line; without a header the fields are called `0`, `1`, ..."""
-    csv.field_size_limit(sys.maxsize)
-    rows = _all_rows(_Lines(path, name, max_line_bytes), name, delimiter, has_header=has_header)
-    for number, item in enumerate(rows):
+    """Yield the rows of a share, numbered by their first line; without a header the fields are `0`, `1`, ..."""
+    if delimiter == "\t" and not quotes_are_marks(path, name, delimiter=b"\t", max_line_bytes=max_line_bytes):
+        records = _plain_records(path, name, delimiter, max_line_bytes)
+    else:
+        csv.field_size_limit(sys.maxsize)
+        records = _quoted_records(_Lines(path, name, max_line_bytes), name, delimiter)
+    for number, item in enumerate(_rows(records, name, has_header=has_header)):
         if number // BLOCK % share.count == share.index:
             yield item
 
 
-def _all_rows(source: _Lines, name: str, delimiter: str, *, has_header: bool) -> Iterator[Row | Broken]:
-    reader = csv.reader(source, delimiter=delimiter, strict=True)
+def _rows(records: Iterator[_Record | Broken], name: str, *, has_header: bool) -> Iterator[Row | Broken]:
+    """Name the fields of records by those of the header, or by their places."""
     header: list[str] | None = None
+    for record in records:
+        if isinstance(record, Broken):
+            yield record
+        elif header is None and has_header:
+            header = record.fields
+        elif header is not None and len(record.fields) != len(header):
+            yield Broken(name, record.place, "wrong-number-of-fields", record.raw())
+        else:
+            header = header or [str(place) for place in range(len(record.fields))]
+            yield Row(dict(zip(header, record.fields)), name, record.place)
+
+
+def _plain_records(path: str, name: str, delimiter: str, max_bytes: int) -> Iterator[_Record | Broken]:
+    """Yield the lines of a file in which a quote is a character."""
+    for line in _numbered(path, name, max_bytes):
+        if isinstance(line, Broken):
+            yield line
+            continue
+        place, raw = line
+        if not raw:
+            continue
+        try:
+            yield _Record(raw.decode().split(delimiter), place, partial(cut, raw))
+        except UnicodeDecodeError:
+            yield Broken(name, place, "invalid-utf8", cut(raw))
+
+
+def _quoted_records(source: _Lines, name: str, delimiter: str) -> Iterator[_Record | Broken]:
+    """Yield the records of a file in which quotes are marks."""
+    reader = csv.reader(source, delimiter=delimiter, strict=True)
     while True:
         source.start()
         try:
@@ -97,15 +143,10 @@ def _all_rows(source: _Lines, name: str, delimiter: str, *, has_header: bool) ->
         yield from _drain(source)
         if not fields:
             continue
-        if not source.is_utf8:
-            yield Broken(name, source.place, "invalid-utf8", source.raw)
-        elif header is None and has_header:
-            header = fields
-        elif header is not None and len(fields) != len(header):
-            yield Broken(name, source.place, "wrong-number-of-fields", source.raw)
+        if source.is_utf8:
+            yield _Record(fields, source.place, lambda: source.raw)
         else:
-            header = header or [str(place) for place in range(len(fields))]
-            yield Row(dict(zip(header, fields)), name, source.place)
+            yield Broken(name, source.place, "invalid-utf8", source.raw)
 
 
 def _drain(source: _Lines) -> Iterator[Broken]:

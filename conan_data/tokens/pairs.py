@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from conan_data.pairs.rows import read_pair_rows
+from conan_data.pairs.training_rows import Uses
 from conan_data.plain_text import Document, Tally, hash_place
 from conan_data.readers import Broken
 
@@ -31,15 +32,16 @@ class Pair:
 
 
 def read_pairs(path: str, tally: Tally, *, split: str, source: str) -> Iterator[Pair]:
-    """The pairs of a retrieval set, or of one file of rows (see `read_pair_rows`); `source` is that of pairs that
-    name none. Rows that cannot be used are counted by their reason.
+    """Yield the pairs of a retrieval set, or of one file of rows (see `read_pair_rows`); `source` is that of pairs that
+    name none. Rows that cannot be used are counted by their reason, and so are those that only name negatives.
     """
-    for row in read_pair_rows(path, source=source, split=split):
-        if isinstance(row, Broken):
+    uses = Uses(negatives=False)
+    for row in read_pair_rows(path, tally.account, source=source, split=split, uses=uses):
+        if isinstance(row, Broken) or not row.positives:
             tally.read += 1
-            tally.dropped[row.reason] += 1
+            tally.dropped[row.reason if isinstance(row, Broken) else "no-positive"] += 1
             continue
-        tally.read += len(row.documents)
-        for document in row.documents:
+        tally.read += len(row.positives)
+        for document in row.positives:
             place = hash_place(document.group or document.text)
             yield Pair(row.query, document.text, document.lang, place, row.source)

@@ -8,7 +8,6 @@ for any number of processes and interruptions. Memory is that of a batch, and 16
 
 import os
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
@@ -22,6 +21,7 @@ from conan_data.corpus.tokenizer import load
 from conan_data.pairs.rows import pair_sources
 from conan_data.plain_text import Document, Tally, read_documents
 from conan_data.readers import Share
+from conan_data.readers.account import Account
 from conan_data.sealed import read_mark, read_sealed, write_mark
 from conan_data.tokens.pairs import read_pairs
 from conan_data.tokens.tokenizer import Vocabulary, encode
@@ -104,7 +104,7 @@ def missing(folder: Path, num_parts: int) -> list[int]:
 
 
 def read_done(folder: Path, rank: int) -> dict[str, Any]:
-    """What part `rank` wrote: `read`, `dropped`, and `keys`, a list of source, language and documents, whose
+    """What part `rank` wrote: `read`, `dropped`, `account`, and `keys`, a list of source, language and documents, whose
     arrays are numbered in this order.
     """
     return read_sealed(part_folder(folder, rank) / DONE)
@@ -140,7 +140,12 @@ class _PartWriter:
             np.save(self.folder / f"{number}.lengths.npy", np.asarray(self.lengths[number], np.int64))
             np.save(self.folder / f"{number}.places.npy", np.asarray(self.places[number], np.float64))
         keys = [[source, lang, len(self.lengths[number])] for (source, lang), number in self.numbers.items()]
-        done = {"read": tally.read, "dropped": dict(tally.dropped), "keys": keys}
+        done = {
+            "read": tally.read,
+            "dropped": dict(tally.dropped),
+            "account": tally.account.to_json(),
+            "keys": keys,
+        }
         write_mark(self.folder / DONE, sorted(self.folder.iterdir()), done)
 
 
@@ -185,7 +190,9 @@ def _num_shares(file: Path, part_bytes: int) -> int:
 
 def total(done: Sequence[dict[str, Any]]) -> Tally:
     """What was read and dropped by all parts."""
-    dropped: Counter[str] = Counter()
+    found = Tally()
     for part in done:
-        dropped.update(part["dropped"])
-    return Tally(read=sum(part["read"] for part in done), dropped=dropped)
+        found.read += part["read"]
+        found.dropped.update(part["dropped"])
+        found.account.add(Account.from_json(part["account"]))
+    return found

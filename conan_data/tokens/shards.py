@@ -21,6 +21,8 @@ from conan_data.files import written_aside
 from conan_data.manifest import WHOLE
 from conan_data.plain_text import Tally
 from conan_data.progress import progress
+from conan_data.public_names import published_json
+from conan_data.readers.account import Account
 from conan_data.sealed import read_mark, write_mark
 from conan_data.tokens.config import TokenizeConfig
 from conan_data.tokens.parts import Tokenizing, cut, missing, part_folder, read_done, total
@@ -82,8 +84,9 @@ def write_shards(
             name = f"{DATA}/{_safe(source)}/{_safe(language)}-{number:05d}"
             shards.append(_join(group, work, folder / name, dtype, Shard(name, source, language, 0, 0)))
     index = Index(vocabulary.fingerprint, vocabulary.eos_id, vocabulary.size, total(written), tuple(shards))
+    index.tally.account.say()
     with written_aside(folder / INDEX) as aside:
-        aside.write_text(_to_json(index), encoding="utf-8")
+        aside.write_text(_to_json(index, below=[*config.corpus, *config.pairs]), encoding="utf-8")
     made = [path for path in sorted((folder / DATA).rglob("*")) if path.is_file()]
     write_mark(folder / WHOLE, [*made, folder / INDEX])
     return index
@@ -92,19 +95,20 @@ def write_shards(
 def read_index(folder: Path) -> Index:
     """The index of a folder that `write_shards` wrote."""
     content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    tally = Tally(read=content["read"])
+    tally = Tally(read=content["read"], account=Account.from_json(content.get("account", {})))
     tally.dropped.update(content["dropped"])
     shards = tuple(Shard(**entry) for entry in content["shards"])
     return Index(content["fingerprint"], content["eos_id"], content["vocab_size"], tally, shards)
 
 
-def _to_json(index: Index) -> str:
+def _to_json(index: Index, *, below: Sequence[str]) -> str:
     content = {
         "fingerprint": index.fingerprint,
         "eos_id": index.eos_id,
         "vocab_size": index.vocab_size,
         "read": index.tally.read,
         "dropped": dict(sorted(index.tally.dropped.items())),
+        "account": published_json(index.tally.account.to_json(), below),
         "shards": [vars(shard) for shard in index.shards],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

@@ -68,4 +68,5 @@ def summary(index: Index) -> dict[str, object]:
         "tokens": by_source.total(),
         "tokens_by_source": dict(sorted(by_source.items())),
         "tokens_by_language": dict(sorted(by_language.items())),
+        **index.tally.account.to_json(),
     }

@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from conan_data.config import StageConfig, require, source
-
-FORMATS = ("columns", "triplets", "flag", "beir")
+from conan_data.config import StageConfig, source
+from conan_data.fields import Count, Name, Names
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportNegativesConfig(StageConfig):
     """Write mined negatives as a training set of sentence-transformers, FlagEmbedding, or BEIR."""
 
-    negatives: str = source()
+    negatives: Name = source()
     """Negatives artifact."""
     data: str = source("")
     """The retrieval set they were mined for (a directory), or `sample`; empty: the negatives hold it."""
@@ -23,30 +22,28 @@ class ExportNegativesConfig(StageConfig):
     flag: JSON lines of FlagEmbedding with scores; beir: corpus, queries and judgements with our table of
     negatives.
     """
-    num_negatives: int = 7
+    num_negatives: Count = 7
     """Negatives of a query, from the best on. A query with fewer is dropped from columns, the others take what
     there is. Not for beir, which holds all.
     """
     every_positive: bool = True
     """Of a query with several positives, columns and triplets hold rows for each of them, or for the first."""
 
-    def __post_init__(self) -> None:
-        require(self.format in FORMATS, "format", self.format, f"must be one of {', '.join(FORMATS)}")
-        require(self.num_negatives >= 1, "num_negatives", self.num_negatives, "must be at least 1")
-
 
 @dataclass(frozen=True, kw_only=True)
 class ImportNegativesConfig(StageConfig):
-    """Read a training set of sentence-transformers or FlagEmbedding as a retrieval set with negatives."""
+    """Read a training set of sentence-transformers, FlagEmbedding or Tevatron as a retrieval set with negatives."""
 
-    input: tuple[str, ...] = source()
-    """Files, folders or globs of JSON lines, CSV, TSV or Parquet: FlagEmbedding (query, pos, neg), or columns
-    anchor, positive, negative or negative_1, ....
+    input: Names = source()
+    """Files, folders or globs of JSON lines, CSV, TSV or Parquet: FlagEmbedding (query, pos, neg), Tevatron (query,
+    positive_passages, negative_passages), triples of MS MARCO without a header, or columns anchor, positive and negative,
+    negative_1, ..., or label (1 for a positive, 0 for a negative).
     """
+    query_field: str = ""
+    """Column of the query, where it has another name; its place from 0 in CSV or TSV without a header."""
+    document_field: str = ""
+    """Column of the positives, where it has another name; likewise."""
     split: str = "train"
     """Name of the split that is written."""
     language: str = "und"
-    """Language of all texts, where it is known."""
-
-    def __post_init__(self) -> None:
-        require(bool(self.input), "input", self.input, "name at least one file")
+    """Language of texts whose row names none (lang, lang_query, lang_document)."""

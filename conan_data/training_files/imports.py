@@ -7,6 +7,7 @@ from pathlib import Path
 
 from conan_data import artifact, tables
 from conan_data.mining.mine import KIND, NEGATIVES_FILE
+from conan_data.pairs.columns import PairFields
 from conan_data.readers import quarantine
 from conan_data.retrieval import write_split
 from conan_data.sources import expand
@@ -22,7 +23,8 @@ def import_negatives(config: ImportNegativesConfig) -> Path:
     with artifact.building(config, kind=KIND, command="conan-data import-negatives", inputs=files) as build:
         if build.done:
             return build.out
-        found = read_training_files(files, language=config.language)
+        fields = PairFields(query=config.query_field, document=config.document_field)
+        found = read_training_files(files, language=config.language, fields=fields)
         data, pools = found.split(), found.pools()
         write_split(build.dir, config.split, data)
         tables.write(pools, tables.NEGATIVES, build.dir / NEGATIVES_FILE)
@@ -37,6 +39,6 @@ def import_negatives(config: ImportNegativesConfig) -> Path:
                 "queries": data.queries.num_rows,
                 "documents": data.corpus.num_rows,
                 "queries_with_negatives": pools.num_rows,
-                "dropped_negatives": {name: count for name, count in found.dropped.items() if count},
+                **found.account.to_json(),
             },
         )

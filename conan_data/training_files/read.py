@@ -1,71 +1,63 @@
-"""Training files of other trainers as a retrieval set with negatives.
+"""Read training files of other trainers as a retrieval set with negatives.
 
 They hold texts and no ids, and repeat a query for each of its positives. So a text is its own id here (a hash of
 it), equal texts are one query or one document, and rows of one query are joined. A negative that another row
-calls a positive of the same query is no negative: it is dropped and counted.
+calls a positive of the same query is no negative: it is dropped and counted. A query for which no row names a
+positive is dropped with its negatives, and its rows are counted. What a row means is decided in
+`conan_data.pairs.training_rows`.
 """
 
 import hashlib
-import re
-from collections import Counter
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from conan_data import tables
 from conan_data.errors import UserError
-from conan_data.public_names import public_name
-from conan_data.readers import Broken, Row, broken, read_rows
+from conan_data.pairs.columns import PairFields
+from conan_data.pairs.training_rows import Text, TrainingRow, Uses, hints, read_training_rows
+from conan_data.readers import Broken
+from conan_data.readers.account import Account
+from conan_data.readers.rows import cut
 from conan_data.retrieval import RetrievalSplit
 
 IMPORTED = "imported"
 """`reason` of a negative that somebody else chose."""
-_NEGATIVE = re.compile(r"negative(_\d+)?")
-
-
-class _Texts(NamedTuple):
-    query: str
-    positives: list[str]
-    positive_scores: list[float]
-    negatives: list[str]
-    scores: list[float]
 
 
 @dataclass
 class TrainingFile:
-    """What the files hold together; `dropped` counts negatives, by reason."""
+    """What the files hold together, by ids."""
 
-    language: str
-    queries: dict[str, str] = field(default_factory=dict)
-    documents: dict[str, str] = field(default_factory=dict)
+    queries: dict[str, Text] = field(default_factory=dict)
+    documents: dict[str, Text] = field(default_factory=dict)
     positives: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By query, its positives with their scores (NaN for none)."""
     negatives: dict[str, dict[str, float]] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
-    dropped: Counter[str] = field(default_factory=Counter)
+    account: Account = field(default_factory=Account)
     num_rows: int = 0
+    waiting: dict[str, list[Broken]] = field(default_factory=dict)
+    """By query without a positive so far, its rows, as they are refused where none comes."""
 
     def split(self) -> RetrievalSplit:
-        """The retrieval set."""
-        ids, texts = list(self.documents), list(self.documents.values())
-        languages = [self.language] * len(ids)
-        corpus = {"_id": ids, "title": [""] * len(ids), "text": texts, "lang": languages, "group": ids}
-        queries = list(self.queries)
-        pairs = [(query, document) for query in queries for document in self.positives[query]]
+        """Return the retrieval set."""
+        corpus = [
+            {"_id": key, "title": "", "text": text.text, "lang": text.lang, "group": text.group or key}
+            for key, text in self.documents.items()
+        ]
+        queries = [
+            {"_id": key, "text": text.text, "lang": text.lang, "source_id": key}
+            for key, text in self.queries.items()
+        ]
+        pairs = [(query, document) for query in self.queries for document in self.positives[query]]
         return RetrievalSplit(
-            corpus=pa.table(corpus, schema=tables.CORPUS),
-            queries=pa.table(
-                {
-                    "_id": queries,
-                    "text": list(self.queries.values()),
-                    "lang": [self.language] * len(queries),
-                    "source_id": queries,
-                },
-                schema=tables.QUERIES,
-            ),
+            corpus=pa.Table.from_pylist(corpus, schema=tables.CORPUS),
+            queries=pa.Table.from_pylist(queries, schema=tables.QUERIES),
             qrels=pa.table(
                 {
                     "query-id": [query for query, _ in pairs],
@@ -80,109 +72,96 @@ class TrainingFile:
         )
 
     def pools(self) -> pa.Table:
-        """The negatives of each query that has any, in their order."""
+        """Return the negatives of each query that has any, in their order."""
         rows = []
         for query, own in self.negatives.items():
-            left = {name: score for name, score in own.items() if name not in self.positives[query]}
-            self.dropped["negative-is-positive"] += len(own) - len(left)
-            if left:
-                known = [score for score in self.positives[query].values() if score == score]
+            if own:
+                known = [score for score in self.positives[query].values() if not math.isnan(score)]
                 rows.append(
                     {
                         "query_id": query,
                         "pool": [
                             {"corpus_id": name, "score": score, "rank": rank, "reason": IMPORTED}
-                            for rank, (name, score) in enumerate(left.items())
+                            for rank, (name, score) in enumerate(own.items())
                         ],
-                        "positive_score": max(known, default=float("nan")),
+                        "positive_score": max(known, default=math.nan),
                         "checkpoint": "",
                         "step": 0,
                     }
                 )
         return pa.Table.from_pylist(rows, schema=tables.NEGATIVES)
 
-    def add(self, row: _Texts) -> None:
-        """Joins one row to what is known of its query."""
+    def add(self, row: TrainingRow) -> None:
+        """Join a row to what is known of its query."""
         query = _id(row.query)
-        self.queries[query] = row.query
-        for texts, scores, known in (
-            (row.positives, row.positive_scores, self.positives.setdefault(query, {})),
-            (row.negatives, row.scores, self.negatives.setdefault(query, {})),
-        ):
-            for text, score in zip(texts, scores, strict=True):
-                document = _id(text)
-                self.documents[document] = text
-                self.dropped["repeated"] += document in known and known is self.negatives[query]
-                known.setdefault(document, score)
+        self.queries.setdefault(query, Text(row.query, row.lang))
+        positives = self.positives.setdefault(query, {})
+        for text in row.positives:
+            positives.setdefault(self._document(text), text.score)
+        negatives = self.negatives.setdefault(query, {})
+        for text in row.negatives:
+            document = self._document(text)
+            self.account.dropped_negatives["repeated"] += document in negatives
+            negatives.setdefault(document, text.score)
+        if positives:
+            self.waiting.pop(query, None)
+        else:
+            refused = Broken(row.file, row.place, "no-positive", cut(row.query))
+            self.waiting.setdefault(query, []).append(refused)
+
+    def finish(self) -> None:
+        """Drop queries without a positive, negatives that are positives, and documents that no query has."""
+        lost = self.account.dropped_negatives
+        for query, rows in self.waiting.items():
+            self.broken += rows
+            for row in rows:
+                self.account.of(row.file).refuse(row)
+            lost["query-without-positive"] += len(self.negatives.pop(query))
+            del self.queries[query], self.positives[query]
+        for query, own in self.negatives.items():
+            for document in own.keys() & self.positives[query].keys():
+                del own[document]
+                lost["negative-is-positive"] += 1
+        if self.waiting:
+            used = {
+                key
+                for by_query in (self.positives, self.negatives)
+                for own in by_query.values()
+                for key in own
+            }
+            self.documents = {key: text for key, text in self.documents.items() if key in used}
+
+    def _document(self, text: Text) -> str:
+        key = _id(text.text)
+        known = self.documents.get(key)
+        if known is None or (text.group and not known.group):
+            self.documents[key] = text if known is None else known._replace(group=text.group)
+        return key
 
 
-def read_training_files(files: Iterable[Path], *, language: str = "und") -> TrainingFile:
-    """Reads files of FlagEmbedding or sentence-transformers, told apart by their fields. Raises `UserError` for
-    a file that is neither, or that holds no usable row.
+def read_training_files(
+    files: Iterable[Path], *, language: str = "und", fields: PairFields | None = None
+) -> TrainingFile:
+    """Return what files of training data hold; `language` is that of rows that name none. Raises `UserError` for a file
+    that holds something else, and where no query with a positive is left.
     """
-    found = TrainingFile(language)
+    found = TrainingFile()
     for file in files:
-        for row in read_rows(file):
+        rows = read_training_rows(
+            file, found.account, language=language, fields=fields, uses=Uses(scores=True)
+        )
+        for row in rows:
             found.num_rows += 1
             if isinstance(row, Broken):
                 found.broken.append(row)
-                continue
-            texts = _texts(row, file)
-            if isinstance(texts, Broken):
-                found.broken.append(texts)
             else:
-                found.add(texts)
+                found.add(row)
+    found.finish()
     if not found.queries:
-        raise UserError("input: no usable row (a query with a positive)")
+        reasons = {row.reason for row in found.broken}
+        raise UserError(f"input: no query with a positive: {found.account.why()}{hints(sorted(reasons))}")
+    found.account.say()
     return found
-
-
-def _texts(row: Row, file: Path) -> _Texts | Broken:
-    values = row.values
-    if "pos" in values or "neg" in values:
-        query, positives, negatives = values.get("query"), values.get("pos"), values.get("neg") or []
-        positive_scores, scores = values.get("pos_scores"), values.get("neg_scores")
-    else:
-        query = values.get("anchor", values.get("query"))
-        positives = values.get("positive")
-        positives = [positives] if isinstance(positives, str) else positives
-        negatives = [
-            text
-            for name, value in values.items()
-            if _NEGATIVE.fullmatch(name) or name == "negatives"
-            for text in ([value] if isinstance(value, str) else value or [])
-        ]
-        positive_scores = scores = None
-        if query is None:
-            raise UserError(
-                f"{public_name(file)}: row {row.place} has neither query, pos, neg nor anchor, positive, negative; "
-                f"its fields are {', '.join(values)}"
-            )
-    if not isinstance(query, str) or not query.strip():
-        return broken(row, "no-query")
-    if not _is_texts(positives) or not positives:
-        return broken(row, "no-positive")
-    if not _is_texts(negatives):
-        return broken(row, "negative-is-no-text")
-    known, left = _scores(positive_scores, len(positives)), _scores(scores, len(negatives))
-    if known is None or left is None:
-        return broken(row, "scores-do-not-match")
-    return _Texts(query, positives, known, negatives, left)
-
-
-def _is_texts(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(text, str) and text.strip() for text in values)
-
-
-def _scores(values: Any, size: int) -> list[float] | None:
-    """One number a text, NaN where there are none; None where they do not match."""
-    if not values:
-        return [float("nan")] * size
-    if not isinstance(values, list) or len(values) != size:
-        return None
-    if not all(isinstance(value, int | float) for value in values):
-        return None
-    return [float(value) for value in values]
 
 
 def _id(text: str) -> str:

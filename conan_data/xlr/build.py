@@ -87,14 +87,15 @@ def build_xlr(config: BuildXlrConfig) -> Path:
         result = _result(outcome, split, config.mix)
         _write(build.dir, config, result, outcome, [*split.broken, *broken_translations], translator.name)
         (build.dir / ANSWERS).unlink(missing_ok=True)
-        broken_queries = _broken_queries(split)
+        broken_queries = Counter(split.parts["queries"].dropped)
         reasons = broken_queries + Counter(row["reason"] for row in outcome.dropped)
         rows = artifact.Rows(
             read=broken_queries.total() + len(versions), kept=len(outcome.kept), dropped=reasons
         )
         extra = {
             **_extra(config, versions, outcome, result),
-            "broken_rows": _broken_rows([*split.broken, *broken_translations]),
+            "broken_rows": _broken_rows(split, broken_translations),
+            **({"unused": list(split.unused)} if split.unused else {}),
         }
         return build.publish(rows=rows, extra=extra)
 
@@ -283,22 +284,8 @@ def _counts(table: pa.Table) -> dict[str, int]:
     return dict(sorted(Counter(table.column("lang").to_pylist()).items()))
 
 
-def _broken_queries(split: RetrievalSplit) -> Counter[str]:
-    """Reasons of the query rows that were refused."""
-    found = Counter(row.reason for row in split.broken if _part(row) == "queries")
-    assert found.total() == split.num_query_rows - split.queries.num_rows, "query rows are unaccounted for"
-    return found
-
-
-def _broken_rows(rows: list[Broken]) -> dict[str, dict[str, int]]:
+def _broken_rows(split: RetrievalSplit, translations: list[Broken]) -> dict[str, dict[str, int]]:
     """Reasons by part of the set, for what the row counts leave out."""
-    found: dict[str, Counter[str]] = {}
-    for row in rows:
-        found.setdefault(_part(row), Counter())[row.reason] += 1
-    return {part: dict(sorted(reasons.items())) for part, reasons in sorted(found.items())}
-
-
-def _part(row: Broken) -> str:
-    """`queries`, `corpus`, ... from `queries.train.jsonl.gz`; a judgement file may be `qrels/train.tsv`."""
-    path = Path(row.file)
-    return "qrels" if path.parent.name == "qrels" else path.name.split(".")[0]
+    found = {name: Counter(rows.dropped) for name, rows in split.parts.items()}
+    found.setdefault("translations", Counter()).update(row.reason for row in translations)
+    return {part: dict(sorted(reasons.items())) for part, reasons in sorted(found.items()) if reasons}

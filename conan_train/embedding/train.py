@@ -15,6 +15,7 @@ from accelerate.utils import set_seed
 from conan_data import artifact
 from conan_data.pairs.pair_set import PairSet
 from conan_data.pairs.store import load_pairs, shared_pairs
+from conan_data.readers.account import Account, merged
 from conan_train.device import make_accelerator
 from conan_train.embedding.base import Base, alpha, open_base
 from conan_train.embedding.config import EmbeddingConfig
@@ -37,10 +38,11 @@ KIND = "embedder"
 
 @dataclass(frozen=True)
 class Read:
-    """The tasks of a run, and what became of their rows."""
+    """The tasks of a run, and what became of their rows and columns."""
 
     tasks: Tasks
     rows: Sequence[artifact.Rows]
+    accounts: Sequence[Account] = ()
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ def train_embedder(
     def publish(build: artifact.Build, result: tuple[Read, EmbeddingObjective]) -> Path:
         data, objective = result
         shutil.rmtree(build.dir / "checkpoints", ignore_errors=True)
-        return build.publish(rows=_sum(data.rows), extra=_account(config, objective))
+        extra = _account(config, objective) | merged(data.accounts).to_json()
+        return build.publish(rows=_sum(data.rows), extra=extra)
 
     is_main = accelerator.is_main_process
     out = build_together(
@@ -180,11 +183,13 @@ def _account(config: EmbeddingConfig, objective: EmbeddingObjective) -> dict[str
     """What the run did, for the manifest; times are in the log, for they differ between runs of the same job."""
     mined = objective.tasks.mined
     left_out = never_seen(objective.tasks)
+    sets = {name: own for task in mined for name, own in task.task.pairs.sets.items()}
     return {
         "steps": config.steps,
         "documents": sum(task.task.pairs.arrays.num_documents for task in mined),
         "refreshes": objective.refresher.num_refreshes if objective.refresher else 0,
         "generation": mined[0].generation.name if mined else "",
+        **({"sets": sets} if sets else {}),
         "parameters": sum(parameter.numel() for parameter in objective.trained.embedder.parameters()),
         **({"never_seen": left_out} if left_out else {}),
     }

@@ -4,19 +4,20 @@ import dataclasses
 from typing import Literal
 
 from conan_data.config import StageConfig, execution, require, source
+from conan_data.fields import Count, Name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncodeConfig(StageConfig):
     """Turn texts into vectors; under torchrun every process makes its share of the shards."""
 
-    model: str = source()
+    model: Name = source()
     """Encoder: a checkpoint of this project, or a sentence-transformers model (folder, or Hub id with an
     optional @revision).
     """
     inputs: tuple[str, ...] = source(())
     """Texts: files, folders, globs, a corpus artifact, `hf://` names or `sample`."""
-    text_field: str = "text"
+    text_field: Name = "text"
     """Field of a row that holds its text (`meta.body` reaches inside)."""
     id_field: str = "id"
     """Field of a row that holds its id; a row without one is named by its file and place."""
@@ -26,19 +27,19 @@ class EncodeConfig(StageConfig):
     """Split of the retrieval set."""
     kind: Literal["document", "query"] = "document"
     """What the texts are: decides the prompt, and the part of a retrieval set."""
-    dims: int | None = None
+    dims: Count | None = None
     """First numbers of a vector that are kept, scaled to length 1 again (for models trained for that); None
     for all.
     """
     storage: Literal["float16", "int8"] = "float16"
     """How a number is kept; int8 halves the size and costs some recall."""
-    max_length: int | None = None
+    max_length: Count | None = None
     """Tokens of a text that the model reads; None for the model's own limit."""
     prompt: str | None = None
     """Text put before every text; None for the model's own prompt."""
-    batch_tokens: int = 16384
+    batch_tokens: Count = 16384
     """Tokens of one forward pass at most, padding included (another value changes the last bits)."""
-    shard_size: int = 16384
+    shard_size: Count = 16384
     """Texts of a file, encoded between two savings."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """What the weights are read as; auto: as they were saved."""
@@ -47,22 +48,11 @@ class EncodeConfig(StageConfig):
     cache: str = execution("")
     """Directory of shards that runs share: what is there already is not encoded again."""
 
-    def __post_init__(self) -> None:
-        require(bool(self.model), "model", self.model, "name a model")
+    def check(self) -> None:
+        super().check()
         require(
             bool(self.inputs) != bool(self.data),
             "inputs",
             self.inputs,
             "name either inputs or data, not both",
         )
-        require(self.kind in ("document", "query"), "kind", self.kind, "must be document or query")
-        require(self.dims is None or self.dims >= 1, "dims", self.dims, "must be at least 1")
-        require(self.storage in ("float16", "int8"), "storage", self.storage, "must be float16 or int8")
-        require(
-            self.max_length is None or self.max_length >= 1,
-            "max_length",
-            self.max_length,
-            "must be at least 1",
-        )
-        require(self.batch_tokens >= 1, "batch_tokens", self.batch_tokens, "must be at least 1")
-        require(self.shard_size >= 1, "shard_size", self.shard_size, "must be at least 1")

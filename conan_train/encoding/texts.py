@@ -47,6 +47,9 @@ def _set_texts(config: EncodeConfig, tally: Tally) -> Iterator[tuple[str, str]]:
     data = read_retrieval(config.data, config.split)
     table = data.corpus if config.kind == "document" else data.queries
     texts = document_texts(table) if config.kind == "document" else iter(table.column("text").to_pylist())
+    if (part := "corpus" if config.kind == "document" else "queries") in data.parts:
+        tally.dropped.update(data.parts[part].dropped)
+        tally.read += data.parts[part].read - data.parts[part].kept
     for name, text in zip(table.column("_id").to_pylist(), texts, strict=True):
         tally.read += 1
         yield name, text

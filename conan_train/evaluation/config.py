@@ -3,13 +3,14 @@
 import dataclasses
 from typing import Literal
 
-from conan_data.config import StageConfig, execution, require, source
+from conan_data.config import Config, StageConfig, execution, require, source
+from conan_data.fields import Count, Name, NonNegativeInt
 
 BM25 = "bm25"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class StsEvaluationConfig:
+class StsEvaluationConfig(Config):
     """Pairs of texts with a score of how alike they are: does the cosine order them as people did?"""
 
     data: tuple[str, ...] = source(())
@@ -23,44 +24,36 @@ class StsEvaluationConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassificationEvaluationConfig:
+class ClassificationEvaluationConfig(Config):
     """Labelled texts: can a simple classifier tell the labels from the vectors?"""
 
     train: tuple[str, ...] = source(())
     """Files of texts and labels that the classifier is fitted on; none for no such task."""
     test: tuple[str, ...] = source(())
     """Files that it is scored on."""
-    text_field: str = "text"
+    text_field: Name = "text"
     """Column of the text."""
     label_field: str = ""
     """Column of the label; the first of label_text, label, category, intent and class where it is not named."""
     probe: Literal["logistic", "knn"] = "logistic"
     """Logistic regression, or a vote of the nearest texts."""
-    neighbours: int = 5
+    neighbours: Count = 5
     """knn: how many of these vote."""
-    samples_per_label: int = 8
+    samples_per_label: NonNegativeInt = 8
     """Train texts of a label that a classifier is fitted on, drawn anew in each experiment; 0 for all, which
     leaves one experiment.
     """
-    experiments: int = 10
+    experiments: Count = 10
     """Classifiers, whose scores are averaged."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        super().check()
         require(
             bool(self.train) == bool(self.test),
-            "classification.test",
+            "test",
             self.test,
-            "needs classification.train beside it, and the other way round",
+            "needs train beside it, and the other way round",
         )
-        require(
-            self.probe in ("logistic", "knn"),
-            "classification.probe",
-            self.probe,
-            "must be logistic or knn",
-        )
-        for name, least in (("neighbours", 1), ("samples_per_label", 0), ("experiments", 1)):
-            value = getattr(self, name)
-            require(value >= least, f"classification.{name}", value, f"must be at least {least}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,7 +63,7 @@ class EvaluateConfig(StageConfig):
     and classification.train.
     """
 
-    model: str = source()
+    model: Name = source()
     """Embedder or language-model artifact, sentence-transformers folder or Hub id (with an optional
     @revision), or `bm25`.
     """
@@ -84,49 +77,37 @@ class EvaluateConfig(StageConfig):
     """Also ask the queries in other languages that lie beside the set (`translations.SPLIT.jsonl`)."""
     pools: Literal["all", "pairs", "mixed"] = "all"
     """Candidates: `pairs` one pool a pair of languages, `mixed` one pool of all documents, `all` both."""
-    min_queries: int = 20
+    min_queries: Count = 20
     """Pairs of languages with fewer queries are left out, and listed."""
     sts: StsEvaluationConfig = StsEvaluationConfig()
     """Scored pairs."""
     classification: ClassificationEvaluationConfig = ClassificationEvaluationConfig()
     """Labelled texts."""
-    dims: tuple[int, ...] = ()
+    dims: tuple[Count, ...] = ()
     """Matryoshka: also score the vectors cut to these sizes, from the same encoding."""
-    max_length: int | None = None
+    max_length: Count | None = None
     """Tokens of a text that the model reads; None for the model's own limit."""
     query_prompt: str | None = None
     """Text put before every query, scored text and labelled text; None for the model's own prompt."""
     document_prompt: str | None = None
     """Text put before every document; None for the model's own prompt."""
-    batch_tokens: int = 16384
+    batch_tokens: Count = 16384
     """Tokens of one forward pass, padding included (another value changes the last bits of the vectors)."""
-    bootstrap: int = 1000
+    bootstrap: NonNegativeInt = 1000
     """Resamples behind the 95% intervals; 0: no intervals."""
-    seed: int = 1
+    seed: NonNegativeInt = 1
     """Seed of the resamples."""
     device: str = execution("auto")
     """Where to encode and search: auto, cpu, cuda, cuda:1, mps."""
 
-    def __post_init__(self) -> None:
-        require(bool(self.model), "model", self.model, "name a model, or bm25")
+    def check(self) -> None:
+        super().check()
         require(
             bool(self.data or self.sts.data or self.classification.train),
             "data",
             self.data,
             "name a retrieval set, or files with sts.data or classification.train",
         )
-        require(all(dim >= 1 for dim in self.dims), "dims", self.dims, "must be sizes of at least 1")
-        require(self.pools in ("all", "pairs", "mixed"), "pools", self.pools, "must be all, pairs or mixed")
-        require(self.min_queries >= 1, "min_queries", self.min_queries, "must be at least 1")
-        require(
-            self.max_length is None or self.max_length >= 1,
-            "max_length",
-            self.max_length,
-            "must be at least 1",
-        )
-        require(self.batch_tokens >= 1, "batch_tokens", self.batch_tokens, "must be at least 1")
-        require(self.bootstrap >= 0, "bootstrap", self.bootstrap, "must not be negative")
-        require(self.seed >= 0, "seed", self.seed, "must not be negative")
         if self.model == BM25:
             for field, value in (
                 ("sts.data", self.sts.data),

@@ -15,10 +15,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from conan_data import artifact, hub
+from conan_data.config import named_sources
 from conan_data.mining.encoder import Encoder
 from conan_data.pairs.labelled import read_labels
 from conan_data.pairs.scored import read_scored
-from conan_data.public_names import published_value
+from conan_data.public_names import published_json
 from conan_data.sources import expand, resolve
 from conan_train.evaluation import bm25
 from conan_train.evaluation.classification import score_classification
@@ -69,7 +70,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         if encoder is not None:
             check_dims(config.dims, encoder.dimension)
         record: dict[str, Any] = {
-            "model": published_value(model.name),
+            "model": model.name,
             "model_kind": model.kind,
             "fingerprint": bm25.fingerprint() if encoder is None else encoder.fingerprint,
         }
@@ -87,6 +88,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             record["classification"], own = _classification(encoder, config)
             record["classification"]["data_hash"] = hashes["classification"]
             rows.append(own)
+        record = published_json(record, named_sources(config))
         (build.dir / SCORES).write_text(
             json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
         )
@@ -106,7 +108,7 @@ def _sts(encoder: Encoder, config: EvaluateConfig) -> tuple[dict[str, Any], arti
     )
     return {
         "protocol": STS_PROTOCOL,
-        "data": [published_value(name) for name in own.data],
+        "data": list(own.data),
         **found,
     }, pairs.rows()
 
@@ -129,8 +131,8 @@ def _classification(encoder: Encoder, config: EvaluateConfig) -> tuple[dict[str,
     )
     record = {
         "protocol": CLASSIFICATION_PROTOCOL,
-        "train": [published_value(name) for name in own.train],
-        "test": [published_value(name) for name in own.test],
+        "train": list(own.train),
+        "test": list(own.test),
         "probe": own.probe,
         "samples_per_label": own.samples_per_label,
         **found,
@@ -186,10 +188,14 @@ def _total(parts: Sequence[artifact.Rows]) -> artifact.Rows:
 
 def _extra(record: Mapping[str, Any]) -> dict[str, Any]:
     """What a manifest says of the scores."""
-    names = ("model", "model_kind", "fingerprint", "split", "mixed", "summary")
+    names = (
+        *("model", "model_kind", "fingerprint", "split", "set", "absent_positives", "same_id"),
+        *("mixed", "summary"),
+    )
     extra = {name: record[name] for name in names if name in record}
     if "protocol" in record:
         extra["protocol"] = record["protocol"]["name"]
+        extra["rules"] = {name: record["protocol"][name] for name in ("absent", "same_id", "grades")}
     if "sts" in record:
         extra["sts"] = record["sts"]["mean"]
     if "classification" in record:

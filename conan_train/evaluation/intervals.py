@@ -7,6 +7,7 @@ covers is the choice of queries, not the choice of documents, nor the seed of a 
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -24,13 +25,37 @@ def interval(
 
     None where there is nothing to draw: fewer than two sources, or no samples asked for.
     """
+    drawn = _resample(values_QM, sources, num_samples=num_samples, seed=seed)
+    return None if drawn is None else (drawn.confidence_interval.low, drawn.confidence_interval.high)
+
+
+def paired_test(
+    differences_QM: np.ndarray, sources: Sequence[str], *, num_samples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Return the ends [M] of the 95% intervals of mean paired differences, and their two-sided p-values [M].
+
+    `differences_QM` holds one row per query: the metrics of one system minus those of the other. The p-value is
+    twice the smaller share of resampled means on either side of zero, with one added to count and total so that
+    it is never zero (Davison and Hinkley 1997, section 4.2). None as in `interval`.
+    """
+    drawn = _resample(differences_QM, sources, num_samples=num_samples, seed=seed)
+    if drawn is None:
+        return None
+    means_MS = drawn.bootstrap_distribution
+    tails = [(1 + side.sum(axis=-1)) / (1 + num_samples) for side in (means_MS <= 0, means_MS >= 0)]
+    p_M = np.minimum(1.0, 2 * np.minimum(*tails))
+    return drawn.confidence_interval.low, drawn.confidence_interval.high, p_M
+
+
+def _resample(values_QM: np.ndarray, sources: Sequence[str], *, num_samples: int, seed: int) -> Any:
+    """Bootstrap the means over Q by source; scipy's result, or None where there is nothing to draw."""
     labels, rows = np.unique(np.asarray(sources), return_inverse=True)
     num_sources = len(labels)
     if num_samples == 0 or num_sources < 2:
         return None
     sums_MC = np.stack([np.bincount(rows, weights=column, minlength=num_sources) for column in values_QM.T])
     counts_MC = np.broadcast_to(np.bincount(rows, minlength=num_sources), sums_MC.shape)
-    result = stats.bootstrap(
+    return stats.bootstrap(
         (sums_MC, counts_MC),
         _ratio,
         paired=True,
@@ -42,7 +67,6 @@ def interval(
         method="percentile",
         rng=np.random.default_rng(seed),
     )
-    return result.confidence_interval.low, result.confidence_interval.high
 
 
 def percentile_interval(

@@ -18,7 +18,6 @@ from conan_data import artifact
 from conan_data.errors import UserError
 from conan_data.mining.encoder import Encoder
 from conan_data.progress import progress
-from conan_data.public_names import published_value
 from conan_data.retrieval import read_retrieval
 from conan_train.evaluation.bm25 import TOKENIZATION, BM25Ranker
 from conan_train.evaluation.config import EvaluateConfig
@@ -38,10 +37,19 @@ from conan_train.evaluation.vectors import check_dims
 log = logging.getLogger(__name__)
 
 PROTOCOL = {
-    "name": "language-pairs-1",
+    "name": "language-pairs-2",
     "pools": "a pool a pair of languages: queries of one, all documents of the other; `mixed`: all queries, all documents",
     "queries": "a query counts in a pool where it has a positive; others are counted as `num_without_positive`",
     "positives": "documents judged above 0, and the documents of their groups, which say the same thing",
+    "absent": (
+        "a positive that the corpus lacks is missed (as in trec_eval): it counts in `mixed`, and in a pair of languages "
+        "where all documents are in one language"
+    ),
+    "same_id": (
+        "a document with the query's own id (of a translation: the id of its source too) that is not judged above 0 is "
+        "left out of the query's ranking, as in BEIR (ignore_identical_ids)"
+    ),
+    "grades": "whole numbers, as in trec_eval (1.0 is 1); other judgements are refused and counted",
     "metrics": DEFINITIONS,
     "ties": "score descending, then document id ascending",
     "intervals": "95%, percentile bootstrap over source queries (a query and its translations are drawn together)",
@@ -65,9 +73,15 @@ def score_retrieval(
     same encoding; the rows a query are those of the whole vectors.
     """
     data = evaluation_set(
-        read_retrieval(data_path, config.split, group_regex=config.group_regex),
+        read_retrieval(data_path, config.split, group_regex=config.group_regex, keep_absent=True),
         translations=config.translations,
     )
+    if data.num_absent:
+        log.warning(
+            "%s: judgements of documents that the corpus lacks, which count as missed: %d",
+            config.data,
+            data.num_absent,
+        )
     pools, skipped = _pools(data, config)
     ranker: Ranker
     cuts = {}
@@ -80,8 +94,14 @@ def score_retrieval(
     scored = score_pools(pools, data, ranker)
     record = {
         "protocol": PROTOCOL,
-        "data": published_value(config.data),
+        "data": config.data,
         "split": config.split,
+        "set": data.account,
+        "absent_positives": data.num_absent,
+        "same_id": {
+            "queries": sum(map(bool, data.own)),
+            "documents": len({row for rows in data.own for row in rows}),
+        },
         **_scores(scored, config),
         "skipped_pairs": [
             {
@@ -97,19 +117,27 @@ def score_retrieval(
 
 
 def score_pools(pools: Sequence[Pool], data: EvaluationSet, ranker: Ranker) -> list[Scored]:
-    """The metrics of every pool; pools of the same documents are ranked in one go."""
+    """The metrics of every pool; pools of the same documents are ranked in one go.
+
+    What is left out of a query's ranking is asked for beyond the depth, so that it costs no place.
+    """
     scored = []
+    depth = DEPTH + max((len(rows) for rows in data.own), default=0)
     groups: dict[str, list[Pool]] = {}
     for pool in pools:
         groups.setdefault(pool.document_language, []).append(pool)
     for members in progress(list(groups.values()), "ranking", unit="pool"):
         queries = np.unique(np.concatenate([pool.queries for pool in members]))
         rankings = dict(
-            zip(queries.tolist(), ranker.rank(queries, members[0].documents, depth=DEPTH), strict=True)
+            zip(queries.tolist(), ranker.rank(queries, members[0].documents, depth=depth), strict=True)
         )
         for pool in members:
             values_QM = per_query(
-                [rankings[query].tolist() for query in pool.queries.tolist()], judged_in(pool, data.judged)
+                [
+                    [row for row in rankings[query].tolist() if row not in data.own[query]]
+                    for query in pool.queries.tolist()
+                ],
+                judged_in(pool, data),
             )
             scored.append(
                 Scored(pool, values_QM, [data.queries.sources[query] for query in pool.queries.tolist()])

@@ -34,6 +34,12 @@ def _retrieval(record: Mapping[str, Any]) -> str:
         parts += [f"cut to {size} dimensions:", _pools(cut)]
     if len(pairs) > MOST_PAIRS:
         parts.append(f"each of the {len(pairs)} pairs of languages is in scores.json")
+    if own := record.get("same_id", {}).get("queries"):
+        parts.append(
+            f"queries whose own document (same id, not judged relevant) is left out of their ranking, as in BEIR: {own:,}"
+        )
+    if absent := record.get("absent_positives"):
+        parts.append(f"positives that are not in the corpus and count as missed, as in trec_eval: {absent:,}")
     if record["skipped_pairs"]:
         parts.append(f"left out for too few queries: {_pairs(len(record['skipped_pairs']))} of languages")
     return "\n".join(parts)

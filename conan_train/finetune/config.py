@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from conan_data.config import execution, require, source
+from conan_data.config import Memory, execution, require, source
+from conan_data.fields import Count, Names, NonNegativeInt, PositiveFloat
 from conan_data.mining.config import SelectionConfig
 from conan_train.embedding.config import EmbeddingConfig
 from conan_train.negatives.config import RuleConfig
@@ -15,7 +16,7 @@ from conan_train.tasks.config import ClassificationConfig, StsConfig
 class FinetuneConfig(EmbeddingConfig):
     """Train an embedding model on retrieval sets with mined negatives, and on labelled and scored texts beside."""
 
-    data: tuple[str, ...] = source()
+    data: Names = source()
     """Retrieval sets (directories), cross-lingual ones too, or `sample`; several are joined into one."""
     split: str = "train"
     """Split of the sets that is trained on."""
@@ -25,17 +26,17 @@ class FinetuneConfig(EmbeddingConfig):
     """
     homogeneous: tuple[Literal["source", "language"], ...] = ()
     """A batch holds queries of one set, one language, or one of both; what fills no batch is left out."""
-    weight: float = 1.0
+    weight: PositiveFloat = 1.0
     """Weight of retrieval's loss, or of its turns, beside the other tasks."""
     negatives: str = source("")
     """Negatives artifact to begin with; without one they are mined before the first step if mine_every is not
     0.
     """
-    num_negatives: int = 7
+    num_negatives: NonNegativeInt = 7
     """Mined negatives a query trains on at a time. They come from mine_every or negatives; without either the other
     documents of a step are all there is.
     """
-    mine_every: int = 0
+    mine_every: NonNegativeInt = 0
     """Mine the negatives anew with the current weights every so many steps; 0 for never."""
     mine_mode: Literal["inline", "process", "service"] = "inline"
     """Where to mine: inline (training waits, and can be resumed bit by bit), process (a worker beside the trainer), or
@@ -44,9 +45,9 @@ class FinetuneConfig(EmbeddingConfig):
     """
     mine_device: str = execution("auto")
     """process: device of the worker: cpu, cuda:1, ...; auto is a GPU that no process trains on, else the CPU."""
-    mine_look_every: int = execution(10)
+    mine_look_every: Count = execution(10)
     """process, service: steps between two looks for new negatives."""
-    mine_stale_after: int = execution(0)
+    mine_stale_after: NonNegativeInt = execution(0)
     """process, service: warn when the weights that chose the negatives are this many steps old; 0 for three times
     mine_every.
     """
@@ -62,7 +63,7 @@ class FinetuneConfig(EmbeddingConfig):
     """A task of scored pairs beside retrieval."""
     mix: Literal["every-step", "in-turns"] = "every-step"
     """Whether every step trains on all tasks, their losses summed by weight, or on one of them in turn."""
-    memory: str = execution("2GB")
+    memory: Memory = execution("2GB")
     """Working memory of a mining's search."""
 
     @property
@@ -70,19 +71,14 @@ class FinetuneConfig(EmbeddingConfig):
         """Whether num_negatives has a source: negatives that are given, or mined while training."""
         return self.num_negatives > 0 and (self.mine_every > 0 or bool(self.negatives))
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(len(self.data) > 0, "data", self.data, "name at least one retrieval set")
-        require(self.weight > 0, "weight", self.weight, "must be over 0")
-        require(self.mine_look_every >= 1, "mine_look_every", self.mine_look_every, "must be at least 1")
+    def check(self) -> None:
+        super().check()
         require(
             self.mine_mode == "inline" or self.mine_every > 0,
             "mine_every",
             self.mine_every,
             f"must be at least 1 with mine_mode {self.mine_mode}",
         )
-        for name in ("num_negatives", "mine_every", "mine_stale_after"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
         for name in ("mine_every", "negatives"):
             require(
                 not getattr(self, name) or self.num_negatives > 0,

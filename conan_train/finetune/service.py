@@ -10,8 +10,8 @@ from pathlib import Path
 import filelock
 import torch
 
-from conan_data.config import from_resolved
 from conan_data.errors import UserError
+from conan_data.fields import build
 from conan_data.mining.encoder import Encoder, resolve_device
 from conan_train.embedding.base import alpha, open_base
 from conan_train.finetune.config import FinetuneConfig
@@ -97,14 +97,7 @@ def _wait_for(inbox: Inbox, config: MineServiceConfig) -> FinetuneConfig | None:
 
 def _config_of(inbox: Inbox) -> FinetuneConfig | None:
     values = inbox.settings()
-    if values is None:
-        return None
-    try:
-        return from_resolved(FinetuneConfig, values)
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"run: {inbox.out} is trained by another version, whose config has other fields ({error}); use one for both"
-        ) from error
+    return build(FinetuneConfig, values) if values is not None else None
 
 
 def _own_folder(services: Path) -> tuple[Path, filelock.FileLock]:

@@ -61,10 +61,12 @@ def _read(config: FinetuneConfig, run: Run) -> Read:
     pairs = run.pairs(RETRIEVAL, lambda: retrieval_pairs(config))
     tasks: list[Mined | ScoredTask] = [_retrieval(config, run, pairs)]
     rows: list[artifact.Rows] = [pairs.rows()]
+    accounts = [pairs.account]
     if config.classification.data:
         labelled = run.pairs(CLASSIFICATION, lambda: classification_pairs(config))
         tasks.append(_classification(config, run, labelled))
         rows.append(labelled.rows())
+        accounts.append(labelled.account)
     if config.sts.data:
         scored = read_scored(
             config.sts.data,
@@ -85,7 +87,8 @@ def _read(config: FinetuneConfig, run: Run) -> Read:
         )
         tasks.append(ScoredTask(task=sts, weight=config.sts.weight, temperature=config.sts.temperature))
         rows.append(scored.rows())
-    return Read(Tasks(tasks, config.mix), rows)
+        accounts.append(scored.account)
+    return Read(Tasks(tasks, config.mix), rows, accounts)
 
 
 def _retrieval(config: FinetuneConfig, run: Run, pairs: PairSet) -> Mined:

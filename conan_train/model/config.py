@@ -1,31 +1,32 @@
 """What of a model is trained: all of its weights, or small adapters beside them."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from conan_data.config import require
+from annotated_types import Ge, Lt
+
+from conan_data.config import Config, require
+from conan_data.fields import Count, Names, NonNegativeInt
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoraConfig:
+class LoraConfig(Config):
     """Low-rank adapters (LoRA) instead of all weights."""
 
-    rank: int = 0
+    rank: NonNegativeInt = 0
     """Rank of an adapter; 0 trains all weights. Needs the package peft."""
-    alpha: int = 16
+    alpha: Count = 16
     """An adapter's output is scaled by alpha / rank."""
-    dropout: float = 0.0
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
     """Share of an adapter's input that is dropped in training."""
-    targets: tuple[str, ...] = ("all-linear",)
+    targets: Names = ("all-linear",)
     """Layers that get an adapter, by the last part of their names (q_proj, v_proj), or all-linear."""
 
-    def __post_init__(self) -> None:
-        require(self.rank >= 0, "lora.rank", self.rank, "must not be negative")
-        require(self.alpha >= 1, "lora.alpha", self.alpha, "must be at least 1")
-        require(0 <= self.dropout < 1, "lora.dropout", self.dropout, "must be at least 0 and below 1")
-        require(len(self.targets) > 0, "lora.targets", self.targets, "name at least one layer, or all-linear")
+    def check(self) -> None:
+        super().check()
         require(
             "all-linear" not in self.targets or len(self.targets) == 1,
-            "lora.targets",
+            "targets",
             self.targets,
             "all-linear stands alone",
         )

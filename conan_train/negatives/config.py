@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from conan_data.config import require
+from annotated_types import Ge
+
+from conan_data.config import Config
+from conan_data.fields import Cosine, Count, NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 
 @dataclass(frozen=True, kw_only=True)
-class RuleConfig:
+class RuleConfig(Config):
     """Thresholds of the rule in `conan_train.negatives.rule`; None stands for that of the version's paper."""
 
     version: Literal["v2", "v1"] = "v2"
@@ -16,34 +19,22 @@ class RuleConfig:
     of a query's n negatives and replaces all, the i-th time by the ranks (i-1)*n+10 to i*n+10 of the pool; it has no
     floor.
     """
-    every: int | None = None
+    every: Count | None = None
     """Steps between two checks; None for 1 in v2 and 100 in v1."""
-    first_rank: int = 10
+    first_rank: Count = 10
     """v1: the 10 of its windows."""
     enabled: bool = True
     """Check the negatives of a step with the scores of its loss, and replace those that have become easy."""
-    floor: float = 0.4
+    floor: Cosine = 0.4
     """v2: a negative that scored below this when it was chosen is replaced."""
-    ratio: float | None = None
+    ratio: Annotated[float, Ge(1)] | None = None
     """A negative whose score has fallen by more than this factor is replaced, if it is also below the ceiling;
     None for 1.2 in v2 and 1.15 in v1.
     """
-    ceiling: float | None = None
+    ceiling: Cosine | None = None
     """A negative that still scores at least this is kept, however far it has fallen; None for 0.7 in v2 and
     0.8 in v1.
     """
-
-    def __post_init__(self) -> None:
-        require(self.every is None or self.every >= 1, "rule.every", self.every, "must be at least 1")
-        require(self.first_rank >= 1, "rule.first_rank", self.first_rank, "must be at least 1")
-        require(-1 <= self.floor <= 1, "rule.floor", self.floor, "must be a cosine, -1 to 1")
-        require(self.ratio is None or self.ratio >= 1, "rule.ratio", self.ratio, "must be at least 1")
-        require(
-            self.ceiling is None or -1 <= self.ceiling <= 1,
-            "rule.ceiling",
-            self.ceiling,
-            "must be a cosine, -1 to 1",
-        )
 
     @property
     def fall(self) -> float:
@@ -61,25 +52,20 @@ class RuleConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MineServiceConfig:
+class MineServiceConfig(Config):
     """Mine negatives for a fine-tuning that runs with mine_mode service, here or on another host."""
 
     run: Path
     """Directory that the fine-tuning publishes to (its out), on a file system that both see."""
     device: str = "auto"
     """Where to encode and search: auto, cpu, cuda, cuda:1, mps."""
-    threads: int = 0
+    threads: NonNegativeInt = 0
     """CPU threads of the framework, 0 for its own choice."""
     once: bool = False
     """End after one refresh."""
-    poll: float = 2.0
+    poll: PositiveFloat = 2.0
     """Seconds between two looks for new weights."""
-    wait: float = 600.0
+    wait: NonNegativeFloat = 600.0
     """Seconds to wait for the run to begin."""
-    parent: int = 0
+    parent: NonNegativeInt = 0
     """Process that this one must not outlive; 0 for none."""
-
-    def __post_init__(self) -> None:
-        require(self.threads >= 0, "threads", self.threads, "must not be negative")
-        require(self.poll > 0, "poll", self.poll, "must be over 0")
-        require(self.wait >= 0, "wait", self.wait, "must not be negative")

@@ -8,8 +8,9 @@ same again gives the same name.
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from conan_data import artifact, tables
 from conan_data.config import StageConfig
 from conan_data.errors import UserError
 from conan_data.manifest import TIMES, read_manifest
-from conan_data.mining.arrays import RetrievalArrays, is_answer
+from conan_data.mining.arrays import RetrievalArrays, never_negative
 from conan_data.mining.mine import KIND, NEGATIVES_FILE, write_negatives
 from conan_data.mining.selection import Pools
 from conan_data.retrieval import RetrievalSplit
 from conan_train.negatives.cursors import EMPTY
 
 # Q queries of the set, P places of the longest pool, C queries at a time
+
+log = logging.getLogger(__name__)
 
 _QUERIES_A_CHECK = 1 << 14
 
@@ -122,21 +125,53 @@ def load_generation(path: Path, data: RetrievalSplit) -> Generation:
 
 
 def require_no_answers(generation: Generation, arrays: RetrievalArrays) -> None:
-    """Raises `UserError` where a pool holds a known positive of its query, or a document of the group of one.
+    """Raises `UserError` where a pool holds what is never a negative of its query (see `never_negative`).
 
     No miner gives such a pool. But a run that learns to push answers away looks healthy for a long time, so
     what came from another process, or from another version, is looked at before it is trained on.
     """
-    for start in range(0, len(generation.row_QP), _QUERIES_A_CHECK):
+    wrong_QP = _wrong(generation, arrays)
+    if wrong_QP.any():
+        query, place = np.argwhere(wrong_QP)[0]
+        raise UserError(
+            f"{generation.name}: the pool of query row {query} holds an answer, or the query itself (document row "
+            f"{generation.row_QP[query, place]}); it was mined for other data, or by a faulty miner"
+        )
+
+
+def without_answers(generation: Generation, arrays: RetrievalArrays) -> Generation:
+    """Return `generation` without what is never a negative of its query, and log how many those were.
+
+    Negatives that were mined elsewhere, or by an older version, are a user's choice: what is wrong with them costs
+    itself alone.
+    """
+    wrong_QP = _wrong(generation, arrays)
+    if not wrong_QP.any():
+        return generation
+    log.warning(
+        "%s: %d negatives of %d queries are answers or the query itself and are left out",
+        *(generation.name, wrong_QP.sum(), wrong_QP.any(axis=1).sum()),
+    )
+    order_QP = np.argsort(wrong_QP, axis=1, kind="stable")
+    row_QP = np.where(wrong_QP, EMPTY, generation.row_QP)
+    score_QP = np.where(wrong_QP, np.float32(np.nan), generation.score_QP)
+    return replace(
+        generation,
+        row_QP=np.take_along_axis(row_QP, order_QP, axis=1),
+        score_QP=np.take_along_axis(score_QP, order_QP, axis=1),
+    )
+
+
+def _wrong(generation: Generation, arrays: RetrievalArrays) -> np.ndarray:
+    """bool [Q, P]: which negatives are none."""
+    wrong_QP = np.zeros(generation.row_QP.shape, bool)
+    for start in range(0, len(wrong_QP), _QUERIES_A_CHECK):
         row_CP = generation.row_QP[start : start + _QUERIES_A_CHECK]
         query_C = np.arange(start, start + len(row_CP))
-        wrong_CP = (row_CP != EMPTY) & is_answer(arrays, query_C, np.maximum(row_CP, 0))
-        if wrong_CP.any():
-            query, place = np.argwhere(wrong_CP)[0]
-            raise UserError(
-                f"{generation.name}: the pool of query row {start + query} holds an answer (document row "
-                f"{row_CP[query, place]}); it was mined for other data, or by a faulty miner"
-            )
+        wrong_QP[start : start + len(row_CP)] = (row_CP != EMPTY) & never_negative(
+            arrays, query_C, np.maximum(row_CP, 0)
+        )
+    return wrong_QP
 
 
 def changed_share(old: Generation, new: Generation, *, num_negatives: int) -> float:

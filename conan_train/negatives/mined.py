@@ -14,7 +14,7 @@ import torch
 
 from conan_train.negatives.config import RuleConfig
 from conan_train.negatives.cursors import Cursors
-from conan_train.negatives.generation import Generation, load_generation
+from conan_train.negatives.generation import Generation, load_generation, without_answers
 from conan_train.tasks.retrieval import RetrievalTask
 
 # Q queries, B queries of a step, N negatives a query, P places of a pool
@@ -40,7 +40,8 @@ class Mined:
         )
         if given:
             # Its step is another run's, if any: here it stands for the start.
-            self.use(replace(load_generation(Path(given), task.pairs.data), step=0))
+            generation = load_generation(Path(given), task.pairs.data)
+            self.use(replace(without_answers(generation, task.pairs.arrays), step=0))
 
     @property
     def name(self) -> str:

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
+from conan_data.config import Config
+from conan_data.fields import Name
+
 
 @dataclass(frozen=True, kw_only=True)
-class PathConfig:
+class PathConfig(Config):
     """Run a recipe from its first stage to its last."""
 
-    recipe: str
+    recipe: Name
     """Recipe (YAML), or the name of one that comes with the package, such as `demo`."""
     root: str | None = None
     """Folder that ${root} stands for; the recipe's own by default."""

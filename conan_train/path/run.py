@@ -11,6 +11,7 @@ from conan_data import recipe
 from conan_data.cli import COMMANDS as DATA_COMMANDS
 from conan_data.command import bind
 from conan_data.errors import UserError
+from conan_data.fields import nearest
 from conan_train.cli import COMMANDS as TRAIN_COMMANDS
 from conan_train.path.config import PathConfig
 
@@ -33,7 +34,7 @@ def run_path(config: PathConfig) -> str:
     unknown = set(config.only) - {stage.name for stage in stages}
     if unknown:
         raise UserError(
-            f"{path}: has no stage {min(unknown)!r}{recipe.nearest(min(unknown), [stage.name for stage in stages])}"
+            f"{path}: has no stage {min(unknown)!r}{nearest(min(unknown), [stage.name for stage in stages])}"
         )
     chosen = [stage for stage in stages if not config.only or stage.name in config.only]
     configs: list[Any] = [

@@ -1,9 +1,12 @@
 """What training a language model is told: what all of it has in common, and pretraining."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Lt
 
 from conan_data.config import execution, require, source
+from conan_data.fields import Count, Name, NonNegativeFloat, NonNegativeInt
 from conan_train.training.config import TrainingConfig
 
 REST = "*"
@@ -14,20 +17,20 @@ REST = "*"
 class LanguageModelConfig(TrainingConfig):
     """Train a language model on packed rows, next token by next token."""
 
-    model: str = source()
+    model: Name = source()
     """Model to start from: a language-model artifact, or any model folder of transformers with its tokenizer.
     """
-    steps: int = 0
+    steps: NonNegativeInt = 0
     """Optimiser steps; give this or epochs."""
-    epochs: float = 0.0
+    epochs: NonNegativeFloat = 0.0
     """Passes over the data, in place of steps."""
-    batch_tokens: int = 16384
+    batch_tokens: Count = 16384
     """Tokens of an optimiser step, over all devices."""
-    micro_batch_tokens: int = 8192
+    micro_batch_tokens: Count = 8192
     """Tokens of one forward pass on a device; a step is cut into as many as it needs."""
-    sequence_length: int = 512
+    sequence_length: Annotated[int, Ge(2)] = 512
     """Tokens of a packed row."""
-    z_loss: float = 0.0
+    z_loss: NonNegativeFloat = 0.0
     """Weight of the squared logarithm of the softmax's normaliser, which keeps logits from drifting; 1e-4 is
     usual, 0 is none.
     """
@@ -36,19 +39,14 @@ class LanguageModelConfig(TrainingConfig):
     compile: bool = False
     """Compile the model with torch.compile: minutes at the start, for fewer and larger kernels on a GPU."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("batch_tokens", "micro_batch_tokens"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        for name in ("epochs", "z_loss"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
+    def check(self) -> None:
+        super().check()
         require(
             (self.steps > 0) != (self.epochs > 0),
             "steps",
             self.steps,
             f"give either steps or epochs (epochs is {self.epochs})",
         )
-        require(self.sequence_length >= 2, "sequence_length", self.sequence_length, "must be at least 2")
         rule = f"must be a multiple of sequence_length ({self.sequence_length})"
         require(self.batch_tokens % self.sequence_length == 0, "batch_tokens", self.batch_tokens, rule)
 
@@ -75,25 +73,21 @@ class PretrainConfig(LanguageModelConfig):
     """Retrieval sets, or files of rows with a `query` and a `document`, each pair as one more document; their
     source is the name of the set or folder.
     """
-    mixture: dict[str, float] = field(default_factory=dict)
+    mixture: dict[str, NonNegativeFloat] = field(default_factory=dict)
     """Share of each source, as weights: {news: 2, web: 1}; `*` stands for each one that is not named, 0
     leaves one out. Without it, all documents once an epoch.
     """
-    language_mixture: dict[str, float] = field(default_factory=dict)
+    language_mixture: dict[str, NonNegativeFloat] = field(default_factory=dict)
     """Share of each language within its source, in the same way."""
-    held_out: float = 0.01
+    held_out: Annotated[float, Gt(0), Lt(0.5)] = 0.01
     """Share of the documents, chosen by their hashes, that is kept for measuring and not trained on."""
-    tokenize_workers: int = execution(1)
+    tokenize_workers: Count = execution(1)
     """Processes that tokenise what is no token artifact; one uses all cores by itself."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         named = len(self.corpus) + len(self.pairs) > 0
         require(named, "corpus", self.corpus, "name at least one artifact, file or folder, or pairs")
-        require(0 < self.held_out < 0.5, "held_out", self.held_out, "must be over 0 and under 0.5")
-        require(self.tokenize_workers >= 1, "tokenize_workers", self.tokenize_workers, "must be at least 1")
         for name in ("mixture", "language_mixture"):
             weights: dict[str, float] = getattr(self, name)
-            for key, weight in weights.items():
-                require(weight >= 0, f"{name}.{key}", weight, "must not be negative")
             require(not weights or sum(weights.values()) > 0, name, weights, "needs a weight over 0")

@@ -123,6 +123,7 @@ def read_tokens(folders: Sequence[Path]) -> Tokens:
         part = read_index(folder).tally
         tally.read += part.read
         tally.dropped.update(part.dropped)
+        tally.account.add(part.account)
     return Tokens(
         ids=ids,
         starts=np.concatenate([*starts, [len(ids)]]).astype(np.int64),

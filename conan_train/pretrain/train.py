@@ -109,7 +109,7 @@ class PretrainData:
     def account(self, num_rows: int) -> dict[str, Any]:
         found = mixture.account(self.rows, self.strata, self.tokens, num_rows)
         mixture.report(found)
-        return {"sources": found}
+        return {"sources": found, **self.tokens.tally.account.to_json()}
 
     def counts(self) -> artifact.Rows:
         left_out = int((~self.held_out & ~self.used).sum())

@@ -1,6 +1,6 @@
-"""One example as tokens: a turn of the user, and a turn of the assistant up to its end.
+"""Turn one example into tokens: the turns before, the turn of the user, and that of the assistant up to its end.
 
-    <|im_start|>user LF prompt <|im_end|> LF <|im_start|>assistant LF output <|im_end|>
+    <|im_start|>system LF text <|im_end|> LF <|im_start|>user LF prompt <|im_end|> LF <|im_start|>assistant LF output <|im_end|>
 
 The prompt's tokens are those of the tokenizer's chat template with its generation prompt, which is what the
 model will see when it is asked; the output is encoded by itself, as what it writes. A special token that is
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from conan_data.errors import UserError
 from conan_data.tokens.tokenizer import encode
 from conan_train.sft.examples import Example
+from conan_train.sft.turns import Turn
 from conan_train.tokenizer.specials import END_OF_TURN, TURN
 
 if TYPE_CHECKING:
@@ -44,11 +45,14 @@ class Chat:
         return cls(tokenizer, turn, end_of_turn, assistant, line_end)
 
     def render(self, examples: Sequence[Example]) -> list[tuple[list[int], list[int]]]:
-        """The tokens of prompt and output of each example; the output ends with the end of the turn."""
-        prompts = encode(self.tokenizer, [f"user\n{example.prompt}" for example in examples])
+        """Return the tokens of prompt and output of each example; the output ends with the end of the turn."""
+        turns = [(*example.before, Turn("user", example.prompt)) for example in examples]
+        encoded = encode(self.tokenizer, [f"{turn.role}\n{turn.text}" for own in turns for turn in own])
         outputs = encode(self.tokenizer, [example.output for example in examples])
-        after = [self.end_of_turn, *self.line_end, self.turn, *self.assistant]
-        return [
-            ([self.turn, *prompt, *after], [*output, self.end_of_turn])
-            for prompt, output in zip(prompts, outputs, strict=True)
-        ]
+        found = []
+        for own, output in zip(turns, outputs, strict=True):
+            prompt: list[int] = []
+            for _ in own:
+                prompt += [self.turn, *next(encoded), self.end_of_turn, *self.line_end]
+            found.append(([*prompt, self.turn, *self.assistant], [*output, self.end_of_turn]))
+        return found

@@ -21,6 +21,7 @@ from conan_data.errors import UserError
 from conan_data.pairs.rows import pair_inputs
 from conan_data.plain_text import Tally
 from conan_data.progress import progress
+from conan_data.readers.account import Account
 from conan_data.sealed import read_mark, read_sealed, write_mark
 from conan_train.model.tokenization import load_tokenizer
 from conan_train.pretrain.held_out import MOST, choose_held_out
@@ -62,7 +63,7 @@ class SftData:
         self.config = config
         meta = read_sealed(written / _META)
         arrays = {name: np.load(written / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
-        self.tally = Tally(read=meta["read"])
+        self.tally = Tally(read=meta["read"], account=Account.from_json(meta["account"]))
         self.tally.dropped.update(meta["dropped"])
         self.languages, self.sources = arrays["languages"], arrays["sources"]
         self.names, self.source_names = meta["languages"], meta["sources"]
@@ -136,7 +137,7 @@ class SftData:
             f"{self.rows.per_epoch:,}",
             100 * filled,
         )
-        return {"epochs": num_rows / self.rows.per_epoch, "filled": filled}
+        return {"epochs": num_rows / self.rows.per_epoch, "filled": filled, **self.tally.account.to_json()}
 
     def counts(self) -> artifact.Rows:
         dropped = {**self.tally.dropped, "held-out": int(self.held_out.sum())}
@@ -167,9 +168,13 @@ def write_examples(config: SftConfig, model: Path, folder: Path) -> Path:
             columns["output_bytes"].append(len(example.output.encode()))
     if not lengths:
         reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common(3))
+        names_found = dict.fromkeys(name for file in tally.account.files.values() for name in file.columns)
+        found = f"; the columns are {', '.join(names_found)}" if names_found else ""
         raise UserError(
-            f"data: no usable example ({reasons or 'no rows'}); rows need 'instruction' or 'input', and 'output'"
+            f"data: no usable example ({reasons or 'no rows'}){found}; rows need 'instruction' or 'input', and 'output',"
+            " or 'messages' of role and content, or 'conversations' of from and value"
         )
+    tally.account.say()
     ids = np.memmap(partial / "ids.raw", dtype=np.uint32, mode="r")
     np.save(partial / "ids.npy", ids)
     del ids
@@ -180,6 +185,7 @@ def write_examples(config: SftConfig, model: Path, folder: Path) -> Path:
     meta = {
         "read": tally.read,
         "dropped": tally.dropped,
+        "account": tally.account.to_json(),
         "languages": list(languages),
         "sources": list(names),
     }

@@ -1,15 +1,19 @@
 """What a stage is told about the data of each of its tasks."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from conan_data.config import require, source
+from annotated_types import Ge
+
+from conan_data.config import Config, source
+from conan_data.fields import Count, NonNegativeInt, PositiveFloat
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairsConfig:
-    """Pairs of query and document. Rows may name them query and document, anchor and positive, or query and pos (a
-    list); retrieval sets give each query with each of its positives.
+class PairsConfig(Config):
+    """Pairs of query and document. Rows may name them query and document, anchor and positive, query and pos (a list), or
+    query and positive_passages; with a label, 1 is a positive and 0 a negative; retrieval sets give each query with each
+    of its positives.
     """
 
     data: tuple[str, ...] = source(())
@@ -17,9 +21,9 @@ class PairsConfig:
     split: str = "train"
     """Split of those that are retrieval sets."""
     query_field: str = ""
-    """Column of the query, where it has another name."""
+    """Column of the query, where it has another name; its place from 0 in CSV or TSV without a header."""
     document_field: str = ""
-    """Column of the document, where it has another name."""
+    """Column of the document, where it has another name; likewise."""
     min_score: float | None = None
     """Weak pairs with a score below this, or with none, are dropped."""
     group_regex: str = ""
@@ -35,7 +39,7 @@ class PairsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationConfig:
+class ClassificationConfig(Config):
     """Labelled texts, learned by contrast."""
 
     data: tuple[str, ...] = source(())
@@ -46,30 +50,20 @@ class ClassificationConfig:
     """Column of the text."""
     label_field: str = ""
     """Column of the label; the first of label_text, label, category, intent and class where it is not named."""
-    batch_size: int = 32
+    batch_size: Count = 32
     """Texts of a step."""
-    weight: float = 1.0
+    weight: PositiveFloat = 1.0
     """Weight of its loss, or of its turns."""
-    num_negatives: int = 7
+    num_negatives: NonNegativeInt = 7
     """Hard negatives of a text: other labels, or texts of other labels."""
     query_prompt: str = ""
     """Put before every text, separator included."""
     document_prompt: str = ""
     """Put before what a text is drawn to, separator included."""
 
-    def __post_init__(self) -> None:
-        require(self.batch_size >= 1, "classification.batch_size", self.batch_size, "must be at least 1")
-        require(self.weight > 0, "classification.weight", self.weight, "must be over 0")
-        require(
-            self.num_negatives >= 0,
-            "classification.num_negatives",
-            self.num_negatives,
-            "must not be negative",
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
-class StsConfig:
+class StsConfig(Config):
     """Pairs of texts with a score of how alike they are, learned in their order (CoSENT)."""
 
     data: tuple[str, ...] = source(())
@@ -80,20 +74,15 @@ class StsConfig:
     """Column of the second text."""
     score_field: str = ""
     """Column of the score, higher for more alike."""
-    batch_size: int = 32
+    batch_size: Annotated[int, Ge(2)] = 32
     """Pairs of a step."""
     homogeneous: bool = True
     """A batch holds pairs of one file only; otherwise scores are compared across files, each file's brought to
     0..1.
     """
-    weight: float = 0.8
+    weight: PositiveFloat = 0.8
     """Weight of its loss, or of its turns."""
-    temperature: float = 0.05
+    temperature: PositiveFloat = 0.05
     """Temperature of CoSENT."""
     prompt: str = ""
     """Put before both texts, separator included."""
-
-    def __post_init__(self) -> None:
-        require(self.batch_size >= 2, "sts.batch_size", self.batch_size, "must be at least 2")
-        require(self.weight > 0, "sts.weight", self.weight, "must be over 0")
-        require(self.temperature > 0, "sts.temperature", self.temperature, "must be over 0")

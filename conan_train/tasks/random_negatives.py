@@ -1,12 +1,12 @@
 """Negatives before anything was mined: other documents, drawn by the number of the query.
 
 A batch of thirty labelled texts has hardly thirty labels in it, and nothing says which of the others are hard
-until a model has been asked. Random ones are right at least: never a known answer, never of its group.
+until a model has been asked. Random ones are right at least: never a known answer, never of its group, never the query itself.
 """
 
 import numpy as np
 
-from conan_data.mining.arrays import RetrievalArrays, is_answer
+from conan_data.mining.arrays import RetrievalArrays, never_negative
 from conan_train.negatives.cursors import EMPTY
 
 # Q queries, C of them at a time, P negatives of a query, D draws of a query
@@ -26,7 +26,7 @@ def random_negatives(arrays: RetrievalArrays, size: int, *, seed: int) -> np.nda
     for start in range(0, arrays.num_queries, _CHUNK):
         query_C = np.arange(start, min(start + _CHUNK, arrays.num_queries))
         row_CD = _draws(rng, len(query_C), size, arrays.num_documents)
-        row_QP[query_C] = _first_allowed(row_CD, ~is_answer(arrays, query_C, row_CD), size)
+        row_QP[query_C] = _first_allowed(row_CD, ~never_negative(arrays, query_C, row_CD), size)
     return row_QP
 
 

@@ -2,8 +2,8 @@
 
 Training data are row numbers; texts are token ids on disk. Which documents are positives, which share a group
 and what was mined is all in integer arrays, so the false negatives of a batch are excluded by comparing
-numbers. Excluded for a query are its known positives, whatever is of the group of one or has its text, and the
-query's own text where that is a document too.
+numbers. Excluded for a query are its known positives and its own documents (those with its id or its text), and
+whatever is of the group of one or has its text.
 """
 
 import itertools
@@ -125,8 +125,7 @@ class RetrievalTask:
         )
         positive_row_B = row_E[offsets[:-1] + place_B]
         row_U = np.unique(np.concatenate([positive_row_B, negative_row_BN[negative_row_BN != EMPTY]]))
-        own_row_B = self.pairs.own_rows[query_B]
-        has_own = own_row_B >= 0
+        own_owner, own_row = arrays.take_queries(query_B).own()
         return _query_batch(
             query_tokens=self.query_tokens(query_B),
             document_tokens=self.document_tokens(row_U),
@@ -136,8 +135,8 @@ class RetrievalTask:
             negatives=np.where(
                 negative_row_BN == EMPTY, NO_NEGATIVE, np.searchsorted(row_U, negative_row_BN)
             ),
-            known_row_K=np.concatenate([row_E, own_row_B[has_own]]),
-            owner_K=np.concatenate([owner_E, np.flatnonzero(has_own)]),
+            known_row_K=np.concatenate([row_E, own_row]),
+            owner_K=np.concatenate([owner_E, own_owner]),
             groups=self.groups,
         )
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from conan_data.config import require
+from conan_data.fields import NonNegativeInt
 from conan_train.embedding.config import EmbeddingConfig
 from conan_train.tasks.config import PairsConfig
 
@@ -11,13 +12,13 @@ from conan_train.tasks.config import PairsConfig
 class WeakConfig(EmbeddingConfig, PairsConfig):
     """Train an embedding model on pairs, with the other pairs of a step as negatives, while the mask opens."""
 
-    num_negatives: int = 7
-    """Negatives that the data name for a query (neg, negative, negative_1, ...) and it trains on beside the other
-    pairs of a step: the first so many; 0 for none.
+    num_negatives: NonNegativeInt = 7
+    """Negatives that the data name for a query (neg, negatives, negative_1, negative_passages, or label 0) and that it
+    trains on beside the other pairs of a step: the first so many; 0 for none.
     """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         require(len(self.data) > 0, "data", self.data, "name at least one file, folder or retrieval set")
         require(
             self.batch_size >= 2,
@@ -25,4 +26,3 @@ class WeakConfig(EmbeddingConfig, PairsConfig):
             self.batch_size,
             "must be at least 2: the others are the negatives",
         )
-        require(self.num_negatives >= 0, "num_negatives", self.num_negatives, "must not be negative")

@@ -42,7 +42,7 @@ def weak(config: WeakConfig) -> Path:
             rule=RuleConfig(enabled=False),
             row_QP=negative_row_QN,
         )
-        return Read(Tasks([mined]), [pairs.rows()])
+        return Read(Tasks([mined]), [pairs.rows()], [pairs.account])
 
     return train_embedder(
         config,

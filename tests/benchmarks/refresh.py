@@ -211,7 +211,6 @@ def numbered(arrays: RetrievalArrays, num_documents: int) -> PairSet:
         query_sources=np.zeros(arrays.num_queries, np.int32),
         sources=("set",),
         document_languages=np.zeros(num_documents, np.int32),
-        own_rows=np.full(arrays.num_queries, -1, np.int32),
         given_negative_row_QP=np.zeros((arrays.num_queries, 0), np.int32),
         num_read=arrays.num_queries,
     )

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from conan_data import command, recipe
+from conan_data.config import Config as PartConfig
 from conan_data.config import StageConfig, identity, require
 from conan_data.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optim:
+class Optim(PartConfig):
     """Settings of the optimiser."""
 
     lr: float = 1e-3
@@ -33,7 +34,7 @@ class Config(StageConfig):
     optim: Optim = field(default_factory=Optim)
     """Optimiser."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         require(self.mine_every >= 0, "mine_every", self.mine_every, "must not be negative")
 
 
@@ -114,10 +115,19 @@ def test_a_recipe_gives_the_values_and_flags_go_before_it(recipe_file: Path) -> 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("mine_every", "mine_evry"), '[mine_evry]" from {path}: stage. Did you mean --mine-every'),
-        (("mine_every: 5", "mine_every: five"), "five"),
+        (
+            ("mine_every", "mine_evry"),
+            "{path}: stage: mine_evry: is no field of this (did you mean 'mine_every'?)",
+        ),
+        (
+            ("mine_every: 5", "mine_every: five"),
+            "{path}: stage: mine_every: must be a whole number, got 'five'",
+        ),
         (("mine_every: 5", "mine_every: -5"), "mine_every: must not be negative, got -5"),
-        (("{lr: 1.0e-2}", "{lrr: 1.0e-2}"), "Did you mean --optim.lr"),
+        (
+            ("{lr: 1.0e-2}", "{lrr: 1.0e-2}"),
+            "{path}: stage: optim.lrr: is no field of this (did you mean 'lr'?)",
+        ),
         (("stage:", "stge:"), "'stge' is not a command (did you mean 'stage'?)"),
         (("${root}", "${rot}"), "${root} is the only variable"),
         (("[a, b]", "[a, b"), "not valid YAML"),
@@ -143,7 +153,7 @@ def test_a_wrong_recipe_is_one_line_and_exit_code_2(
     [
         (["stge"], 'Did you mean "stage"'),
         (["stage", "--out", "x", "--input", "a", "--mine-evry", "3"], "Did you mean --mine-every"),
-        (["stage", "--out", "x"], "--input"),
+        (["stage", "--out", "x"], "--input: is missing"),
         (["stage", "--config", "nowhere.yaml"], "nowhere.yaml: no such recipe"),
         (
             ["stage", "--out", "x", "--input", "a", "--mine-every", "13"],
@@ -228,3 +238,21 @@ def test_help_answers_at_once_and_imports_nothing_heavy(program: str) -> None:
 def _seconds_of_children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def test_the_length_warning_of_transformers_does_not_leak(capfd: pytest.CaptureFixture[str]) -> None:
+    code = "from conan_data.command import configure_logging; configure_logging()\n"
+    code += "import transformers\nfrom tokenizers import Tokenizer, models, pre_tokenizers\n"
+    code += "raw = Tokenizer(models.WordLevel({'a': 0}, unk_token='a'))\nraw.pre_tokenizer = pre_tokenizers.Whitespace()\n"
+    code += "tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, model_max_length=2, unk_token='a')\n"
+    code += "assert len(tokenizer('a a a a')['input_ids']) == 4\n"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert "longer than" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "a\u202eb", "a\nb", "a\0b", "a\udc80b"])
+def test_names_in_errors_cannot_act_on_the_terminal(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("stage", "--config", name, "--input", "a") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert error.rstrip("\n").isprintable() and error.isascii()

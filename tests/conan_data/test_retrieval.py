@@ -87,14 +87,17 @@ def test_written_splits_have_the_layout_of_mteb(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "corpus.jsonl").unlink(), r"has neither corpus\.dev\.jsonl"),
+        (
+            lambda folder: (folder / "corpus.jsonl").unlink(),
+            r"has no corpus; it holds qrels/dev\.tsv, queries\.jsonl, translations\.jsonl; needed: corpus",
+        ),
         (
             lambda folder: (folder / "qrels" / "dev.tsv").rename(folder / "qrels" / "test.tsv"),
             r"no judgements for split 'dev'; it has test",
         ),
         (
-            lambda folder: (folder / "queries.jsonl").write_text('{"_id": "1", "query": "x"}\n'),
-            r"queries\.jsonl: no row has the field 'text'; the fields are _id, query",
+            lambda folder: (folder / "queries.jsonl").write_text('{"_id": "1", "words": "x"}\n'),
+            r"queries\.jsonl: no row has the field 'text'; the fields are _id, words; needed: text \(text, query",
         ),
         (lambda folder: (folder / "corpus.jsonl").write_text(""), r"no usable document"),
         (

@@ -7,23 +7,29 @@ kind. The fields of another kind are not looked at, so a recipe for a cluster is
 
 import dataclasses
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
-from conan_data.config import parse_memory, require
-from conan_data.errors import UserError
+from conan_data.config import Config, MemoryOrEmpty, parse_memory
+from conan_data.fields import Count, PositiveFloat, Rule
+
+TIME = Rule(
+    'must be hours:minutes:seconds, in a recipe between quotes, such as "24:00:00"',
+    lambda text: re.fullmatch(r"(\d+-)?\d+:\d\d(:\d\d)?", text) is not None,
+)
+DASHES = Rule("write each as --name=value", lambda texts: all(text.startswith("-") for text in texts))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExecutorConfig:
+class ExecutorConfig(Config):
     """Processes of this machine, a Ray cluster, or Slurm. On a cluster, input and `out` lie on a file system that
     all nodes share.
     """
 
     kind: Literal["local", "ray", "slurm"] = "local"
     """Where tasks run."""
-    cpus_per_task: int = 1
+    cpus_per_task: Count = 1
     """Ray, Slurm: cores that a task takes."""
-    memory_per_task: str = "4GB"
+    memory_per_task: MemoryOrEmpty = "4GB"
     """Ray, Slurm: memory that a task takes, by which tasks are placed; Slurm ends one that takes more. Empty: not
     said.
     """
@@ -31,41 +37,20 @@ class ExecutorConfig:
     """Ray: `host:port` of a running cluster, `auto` to find the one of this machine, `local` to start one here."""
     partition: str = ""
     """Slurm: partition; empty: the default one."""
-    time: str = "24:00:00"
+    time: Annotated[str, TIME] = "24:00:00"
     """Slurm: time limit of one task."""
     qos: str = ""
     """Slurm: quality of service; empty: the default one."""
-    max_array: int = 1000
+    max_array: Count = 1000
     """Slurm: tasks in one array job; the cluster's `MaxArraySize` less 1 at most."""
-    sbatch_args: tuple[str, ...] = ()
+    sbatch_args: Annotated[tuple[str, ...], DASHES] = ()
     """Slurm: further arguments of `sbatch`, such as `--account=NAME`."""
     setup: str = ""
     """Slurm: shell lines that run on the node before a task, such as `module load python`."""
     python: str = ""
     """Slurm: interpreter that runs a task; empty: the one that runs this command."""
-    poll_seconds: float = 10.0
+    poll_seconds: PositiveFloat = 10.0
     """Slurm: time between two questions to the queue."""
-
-    def __post_init__(self) -> None:
-        require(self.cpus_per_task >= 1, "executor.cpus_per_task", self.cpus_per_task, "must be at least 1")
-        try:
-            parse_memory(self.memory_per_task or "1")
-        except UserError as error:
-            raise UserError(str(error).replace("memory", "executor.memory_per_task", 1)) from None
-        require(
-            re.fullmatch(r"(\d+-)?\d+:\d\d(:\d\d)?", self.time) is not None,
-            "executor.time",
-            self.time,
-            'must be hours:minutes:seconds, in a recipe between quotes, such as "24:00:00"',
-        )
-        require(self.max_array >= 1, "executor.max_array", self.max_array, "must be at least 1")
-        require(self.poll_seconds > 0, "executor.poll_seconds", self.poll_seconds, "must be above 0")
-        require(
-            all(arg.startswith("-") for arg in self.sbatch_args),
-            "executor.sbatch_args",
-            self.sbatch_args,
-            "write each as --name=value",
-        )
 
     @property
     def memory_bytes(self) -> int:

@@ -3,6 +3,7 @@
 import dataclasses
 
 from conan_data.config import StageConfig, source
+from conan_data.fields import Name
 
 TITLE = "Corpus"
 
@@ -11,7 +12,7 @@ TITLE = "Corpus"
 class CorpusReportConfig(StageConfig):
     """Draw the report of a corpus again, from what its artifact holds."""
 
-    corpus: str = source()
+    corpus: Name = source()
     """Corpus artifact."""
     title: str = TITLE
     """Headline of the page."""

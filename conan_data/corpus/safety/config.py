@@ -4,14 +4,14 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from conan_data.config import require, source
+from conan_data.config import Config, require, source
 
 MaskKind = Literal["email", "ip", "phone"]
 MASK_KINDS: tuple[MaskKind, ...] = ("email", "ip", "phone")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SafetyConfig:
+class SafetyConfig(Config):
     """Block lists by domain, and masking of personal data."""
 
     block_domains: tuple[str, ...] = source(())
@@ -27,14 +27,13 @@ class SafetyConfig:
     mask_kinds: tuple[MaskKind, ...] = MASK_KINDS
     """Which of them: email, ip, phone."""
 
-    def __post_init__(self) -> None:
-        for kind in self.mask_kinds:
-            require(kind in MASK_KINDS, "safety.mask_kinds", kind, f"must be of {', '.join(MASK_KINDS)}")
+    def check(self) -> None:
+        super().check()
         require(
             not self.mask_pii or len(self.mask_kinds) > 0,
-            "safety.mask_kinds",
+            "mask_kinds",
             self.mask_kinds,
-            "name at least one kind, or set safety.mask_pii to false",
+            "name at least one kind, or set mask_pii to false",
         )
 
     @property

@@ -8,6 +8,7 @@ MEANINGS = {
     "kept:judged": "a negative: doubtful by its score, and no answer to the judge",
     "known-positive": "labelled as an answer",
     "same-group": "says the same as an answer, such as its translation",
+    "query-itself": "has the id or the text of the query, or says the same as such a document",
     "false-negative": "scores over margin x positive score: likely an answer that nobody labelled",
     "absolute-margin": "scores less than the absolute margin under the positive score",
     "ceiling": "scores over the ceiling",

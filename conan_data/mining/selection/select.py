@@ -6,9 +6,12 @@ and a pool is never filled up with random documents: a query with few candidates
 the counts say why. In this order, each candidate counted under the first reason that applies:
 
 1. `known-positive`: it is labelled as an answer.
-2. `same-group`: it says the same as an answer (its translation, its near duplicate). Together these are the
-   *answers*; the rank of a candidate is its place (from 0) among those that are no answers, so that `skip` and
-   `depth` mean the same for one positive as for twenty-five.
+2. `same-group`: it says the same as an answer (its translation, its near duplicate).
+   `query-itself`: it is the query: it has its id, or that of the query it is a translation of (as in ArguAna and in
+   sets of duplicate questions), or its text, or it says the same as such a document. It scores highest of all
+   where nobody labelled it, and no margin tells it from a hard negative.
+   Together these are the *answers*; the rank of a candidate is its place (from 0) among those that are no answers,
+   so that `skip` and `depth` mean the same for one positive as for twenty-five.
 3. `false-negative`, `absolute-margin`, `ceiling`: it scores over the threshold that is relative to the
    positive score (NV-Retriever's TopK-PercPos), less than a margin under the positive score, or over a fixed
    score; so it is likely to be an answer that nobody labelled. Candidates within the band of a judge, around
@@ -35,7 +38,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from conan_data.mining.arrays import RetrievalArrays
+from conan_data.mining.arrays import RetrievalArrays, contains
 from conan_data.mining.config import SelectionConfig
 from conan_data.mining.selection.draw import draw_priorities
 from conan_data.mining.selection.near import Vectors, find_near
@@ -101,9 +104,13 @@ def _filtered(
     owners, positives = arrays.positive_owners(), arrays.positive_rows
     groups_QK = np.where(valid_QK, arrays.groups[documents_QK], -1)
     texts_QK = np.where(valid_QK, arrays.texts[documents_QK], -1)
-    known_QK = _contains(owners, positives, documents_QK)
-    group_QK = _contains(owners, arrays.groups[positives], groups_QK)
-    answer_QK = valid_QK & (known_QK | group_QK)
+    known_QK = contains(owners, positives, documents_QK)
+    group_QK = contains(owners, arrays.groups[positives], groups_QK)
+    own_owners, own_rows = arrays.own()
+    itself_QK = contains(own_owners, own_rows, documents_QK)
+    itself_QK |= contains(own_owners, arrays.groups[own_rows], groups_QK)
+    itself_QK |= contains(own_owners, arrays.texts[own_rows], texts_QK)
+    answer_QK = valid_QK & (known_QK | group_QK | itself_QK)
     ranks_QK = np.cumsum(valid_QK & ~answer_QK, axis=1) - 1
     ranks_QK[answer_QK] += 1
 
@@ -119,13 +126,14 @@ def _filtered(
     filters = {
         "known-positive": known_QK,
         "same-group": group_QK,
+        "query-itself": itself_QK,
         "false-negative": (scores_QK > relative_Q[:, None]) & ~judged_QK,
         "absolute-margin": (scores_QK > absolute_Q[:, None]) & ~judged_QK,
         "ceiling": none_QK if selection.ceiling is None else scores_QK > np.float32(selection.ceiling),
         "floor": none_QK if selection.floor is None else scores_QK < np.float32(selection.floor),
         "rank-window": ranks_QK < selection.skip,
         "same-group-again": _repeats(groups_QK) if selection.one_per_group else none_QK,
-        "duplicate-text": _repeats(texts_QK) | _contains(owners, arrays.texts[positives], texts_QK),
+        "duplicate-text": _repeats(texts_QK) | contains(owners, arrays.texts[positives], texts_QK),
     }
     looked_at_QK = valid_QK & (ranks_QK < selection.depth) & ~np.isnan(positive_scores_Q)[:, None]
     reason_QK = np.select(
@@ -196,20 +204,6 @@ def _pools(
         assert values_QP is not None
         values_QP[queries, places] = found_QK[queries, columns]
     return pools
-
-
-def _contains(owners: np.ndarray, codes: np.ndarray, wanted_QK: np.ndarray) -> np.ndarray:
-    """bool [Q, K]: whether (query, wanted code) is among the (owner, code) pairs; a negative code equals
-    nothing.
-    """
-    known = codes >= 0
-    if not known.any():
-        return np.zeros(wanted_QK.shape, bool)
-    width = max(int(codes.max()), int(wanted_QK.max(initial=0))) + 1
-    pairs = np.unique(owners[known].astype(np.int64) * width + codes[known])
-    keys_QK = np.arange(len(wanted_QK), dtype=np.int64)[:, None] * width + wanted_QK
-    places_QK = np.minimum(np.searchsorted(pairs, keys_QK), len(pairs) - 1)
-    return (pairs[places_QK] == keys_QK) & (wanted_QK >= 0)
 
 
 def _repeats(codes_QK: np.ndarray) -> np.ndarray:

@@ -1,3 +1,4 @@
+import json
 from collections import defaultdict
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from conan_data.errors import UserError
-from conan_data.pairs.labelled import MAX_POSITIVES, others_of_label, prettified, read_labelled
+from conan_data.pairs.labelled import MAX_POSITIVES, others_of_label, prettified, read_labelled, read_labels
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data" / "classification"
 
@@ -102,3 +103,26 @@ def test_real_sets(name: str, labels: int) -> None:
         members[group].add(label_of[text])
     assert len(members) == labels and all(len(found) == 1 for found in members.values())
     assert pairs.rows().read == pairs.rows().kept + pairs.dropped.total()
+
+
+def test_the_label_is_one_column_of_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where a name is missing, the number beside it is no name."""
+    rows = [("a", "card lost", "1"), ("b", "card lost", "1"), ("c", "", "2"), ("d", "refund", "2")]
+    path = tmp_path / "x.csv"
+    path.write_text("text,label_text,label\n" + "".join(",".join(row) + "\n" for row in rows))
+    pairs = read_labelled([str(path)], positives="label")
+    assert pairs.data.corpus.column("text").to_pylist() == ["card lost", "refund"]
+    assert pairs.dropped == {"no-label": 1}
+    assert pairs.account.to_json()["files"][str(path)] == {
+        "read": 4, "refused": {"no-label": 1}, "unused_columns": {"label": 3},
+    }  # fmt: skip
+    assert f"{path}: columns that are not used: label" in caplog.messages
+
+
+def test_labels_of_other_types(tmp_path: Path) -> None:
+    values = [1.0, 2, True, "x", None, float("nan"), ["x"], {"a": 1}, 0.5]
+    path = tmp_path / "x.jsonl"
+    path.write_text("".join(json.dumps({"text": f"t{n}", "label": v}) + "\n" for n, v in enumerate(values)))
+    found = read_labels([str(path)])
+    assert found.labels == ["1", "2", "true", "x"]
+    assert found.dropped == {"no-label": 1, "invalid-json": 1, "label-is-no-name": 3}

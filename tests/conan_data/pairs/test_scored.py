@@ -71,3 +71,30 @@ def test_real_files() -> None:
     assert pairs.scores.min() == 0 and pairs.scores.max() == 5
     assert np.allclose(pairs.unit_scores() * 5, pairs.scores, atol=1e-6)
     assert triples(pairs)[0][:2] == ("Ein Flugzeug hebt gerade ab.",) * 2
+
+
+def test_tsv_without_a_header_whose_quotes_are_characters(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text('"I am\tfine" he said\t5.000\n"so"\tand "so"\t 2.5 \nx\ty\t1e400\nx\ty\t4,5\nx\ty\tinf\n')
+    pairs = read_scored([str(path)])
+    assert triples(pairs) == [('"I am', 'fine" he said', 5.0), ('"so"', 'and "so"', 2.5)]
+    assert pairs.dropped == {"score-not-a-number": 3}
+    assert pairs.account.to_json()["files"][str(path)] == {
+        "read": 5, "refused": {"score-not-a-number": 3}, "notes": {"scores": [2.5, 5.0]},
+    }  # fmt: skip
+
+
+def test_scores_of_any_type_and_range(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [
+        {"sentence1": f"a{n}", "sentence2": "b", "score": score, "genre": "x"}
+        for n, score in enumerate([True, "false", 0.25, "0.5", None, "x", [1], 1e39, -3.4e38, 3.4e38])
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pairs = read_scored([str(path)])
+    assert pairs.scores.tolist()[:4] == [1, 0, 0.25, 0.5] and pairs.dropped == {"score-not-a-number": 4}
+    assert pairs.unit_scores().tolist() == [0.5, 0.5, 0.5, 0.5, 0, 1]
+    assert pairs.account.to_json()["files"][str(path)]["unused_columns"] == {"genre": 6}
+    (tmp_path / "b.csv").write_text("sentence_A,sentence_B,relatedness_score\na,b,3\na,c,3\n")
+    read_scored([str(tmp_path / "b.csv")])
+    assert f"{tmp_path / 'b.csv'}: all scores are 3: no pair is more alike than another" in caplog.messages

@@ -39,7 +39,7 @@ def test_what_is_read_again_is_what_was_written(tmp_path: Path, kind: str) -> No
         assert getattr(found.data, name).equals(getattr(made.data, name)), name
     for field in dataclasses.fields(made.arrays):
         assert np.array_equal(getattr(found.arrays, field.name), getattr(made.arrays, field.name)), field.name
-    for name in ("query_sources", "document_languages", "own_rows", "given_negative_row_QP"):
+    for name in ("query_sources", "document_languages", "given_negative_row_QP"):
         assert np.array_equal(getattr(found, name), getattr(made, name)), name
     assert (found.sources, found.rows(), found.data.broken) == (made.sources, made.rows(), made.data.broken)
     assert found.data.num_query_rows == made.data.num_query_rows

@@ -132,7 +132,8 @@ def test_broken_rows_are_counted_by_their_reason(tmp_path: Path) -> None:
     assert answers(pairs) == {"q": {"d", "f"}}
     assert pairs.dropped == {
         "no-query": 1,
-        "no-document": 2,
+        "no-document": 1,
+        "document-is-no-text": 1,
         "score-below-minimum": 1,
         "no-score": 1,
         "score-not-a-number": 1,
@@ -148,7 +149,8 @@ def test_other_names_of_columns(tmp_path: Path) -> None:
     fields = PairFields(query="title", document="body.text", score="quality")
     assert answers(read_pairs([path], fields=fields, min_score=1)) == {"q": {"d"}}
     with pytest.raises(
-        UserError, match=r"no row has a query \(query, anchor, question\); the fields are title"
+        UserError,
+        match=r"no row has a query \(query, anchor, question.*\); the fields are title, body, quality",
     ):
         read_pairs([path])
     with pytest.raises(UserError, match=r"no row has a document \(text\)"):

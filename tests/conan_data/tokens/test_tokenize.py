@@ -215,3 +215,34 @@ def test_many_processes_have_one_core_each(
     monkeypatch.setattr(parts, "parent_process", lambda: object())
     work.run(0)
     assert os.environ["TOKENIZERS_PARALLELISM"] == "false"
+
+
+def test_pairs_that_are_labelled_and_their_unused_columns(
+    tokenizer_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only what answers a query is a document, in one process as in two."""
+    rows = [
+        {"query": "why?", "answer": "because", "label": 1, "url": "u"},
+        {"query": "why?", "answer": "no reason", "label": 0, "url": "u"},
+    ]
+    triples = [{"query": "where?", "pos": ["here", "there"], "neg": ["nowhere"], "neg_scores": [1]}]
+    for name, lines in {"a": rows, "b": triples}.items():
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    pairs = tuple(str(tmp_path / f"{name}.jsonl") for name in "ab")
+    for workers in (1, 2):
+        out = tokenize(
+            TokenizeConfig(
+                out=tmp_path / f"out{workers}", tokenizer=str(tokenizer_dir), pairs=pairs, workers=workers
+            )
+        )
+        tokenizer = Tokenizer.from_file(str(tokenizer_dir / "tokenizer.json"))
+        texts = sorted(tokenizer.decode(ids) for _, _, ids, _ in documents(out))
+        assert texts == ["where?\nhere", "where?\nthere", "why?\nbecause"]
+        manifest = open_artifact(out).manifest
+        assert manifest["rows"] == {"read": 4, "kept": 3, "dropped": {"no-positive": 1}}
+        assert manifest["extra"]["files"] == {
+            pairs[0]: {"read": 2, "unused_columns": {"url": 2}},
+            pairs[1]: {"read": 1, "unused_columns": {"neg": 1, "neg_scores": 1}},
+        }
+        assert f"{pairs[1]}: columns that are not used: neg, neg_scores" in caplog.messages
+        caplog.clear()

@@ -175,7 +175,10 @@ def test_rows_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
     assert (rows.read, rows.kept, sum(rows.dropped.values())) == (7, 2, 5)
     assert {"no-query", "no-positive", "negative-is-no-text", "scores-do-not-match"} < rows.dropped.keys()
     extra = artifact.open_artifact(out).manifest["extra"]
-    assert extra["dropped_negatives"] == {"repeated": 1, "negative-is-positive": 1}
+    assert extra["dropped_negatives"] == {
+        "repeated": 1, "negative-is-positive": 1, "query-without-positive": 1,
+    }  # fmt: skip
+    assert extra["files"][str(path)]["read"] == 7 and sum(extra["files"][str(path)]["refused"].values()) == 5
     [row] = pq.read_table(out / "negatives.parquet").to_pylist()
     assert len(row["pool"]) == 1
 
@@ -183,7 +186,7 @@ def test_rows_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
 def test_a_file_of_something_else(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "a"}\n')
-    with pytest.raises(UserError, match="neither query, pos, neg nor anchor"):
+    with pytest.raises(UserError, match=r"no row has a query \(query, anchor.*; the fields are text"):
         import_negatives(ImportNegativesConfig(out=tmp_path / "out", input=(str(path),)))
 
 

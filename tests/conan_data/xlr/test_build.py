@@ -155,7 +155,7 @@ def test_planted_bad_translations_are_all_counted(tmp_path, retrieval_set):
         "too-long": 1,
         "too-short": 1,
     }
-    assert manifest["extra"]["broken_rows"]["planted"] == {"not-an-object": 1}
+    assert manifest["extra"]["broken_rows"]["translations"] == {"not-an-object": 1}
     assert len(manifest["inputs"]) == 2
 
 

@@ -22,7 +22,7 @@ def config(**fields):
         ({"mix": {"zh_TW": 1, "zh-tw": 1}}, "twice"),
         ({"languages_per_query": 3}, "only 2 languages"),
         ({"languages_per_query": 0}, "languages_per_query"),
-        ({"translator": "parrot"}, "must be table or endpoint"),
+        ({"translator": "parrot"}, "must be one of table, endpoint"),
         ({"unmatched": "keep"}, "unmatched"),
         ({"translator": "endpoint"}, "endpoint.base_url"),
         ({"out_split": "a/b"}, "out_split"),
@@ -49,13 +49,13 @@ def test_model_is_needed():
     ],
 )
 def test_prompt_holds_both_fields_and_no_other(prompt):
-    with pytest.raises(UserError, match=r"endpoint\.prompt"):
+    with pytest.raises(UserError, match=r"prompt: must hold"):
         EndpointConfig(prompt=prompt)
 
 
 def test_address_with_a_password_is_refused_without_showing_it():
     for url in ("http://user:hunter2@host/v1", "http://host/v1?key=hunter2", "host:8000"):
-        with pytest.raises(UserError, match=r"endpoint\.base_url") as raised:
+        with pytest.raises(UserError, match=r"base_url: must look like") as raised:
             EndpointConfig(base_url=url)
         assert "hunter2" not in str(raised.value)
 

@@ -38,7 +38,7 @@ def test_bm25_end_to_end(beir, tmp_path, capsys):
         "query_language": "en", "document_language": "de", "num_queries": 2, "num_documents": 3, "num_without_positive": 1, "scores": None,
     }  # fmt: skip
     assert scores["mixed"]["num_queries"] == 7
-    assert scores["protocol"]["name"] == "language-pairs-1"
+    assert scores["protocol"]["name"] == "language-pairs-2"
     printed = capsys.readouterr().out
     assert "same-language" in printed and "all languages in one pool" in printed
     per_query = pq.read_table(opened.dir / "queries.parquet").to_pylist()
@@ -121,7 +121,7 @@ def test_pools_are_scored_as_if_alone(beir, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split": "test"}, "neither corpus.test.jsonl"),
+        ({"split": "test"}, "no judgements for split 'test'; it has dev"),
         ({"data": "absent"}, "absent: no such file or directory"),
         ({"model": "./absent"}, "absent: no such directory"),
         ({"min_queries": 100, "pools": "pairs"}, "the largest has 3"),

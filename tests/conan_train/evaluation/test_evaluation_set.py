@@ -27,12 +27,12 @@ def test_pairs_hold_all_documents_of_a_language_and_queries_with_a_positive(beir
 
 def test_judgements_are_those_of_the_pool(beir):
     data, pools, _ = pools_of(beir)
-    judged = judged_in(pools["en", "de"], data.judged)
+    judged = judged_in(pools["en", "de"], data)
     assert [{data.documents.ids[row]: score for row, score in scores.items()} for scores in judged] == [
         {"cat@de": 1},
         {"dog@de": 1},
     ]
-    everything = judged_in(mixed_pool(data), data.judged)
+    everything = judged_in(mixed_pool(data), data)
     assert {
         data.documents.ids[row]: score for row, score in everything[data.queries.ids.index("cat@de")].items()
     } == {

@@ -24,6 +24,7 @@ from conan_train.model.embedder import Embedder
 from conan_train.model.presets import llama_config
 from conan_train.negatives.generation import load_generation
 from conan_train.optim.config import OptimConfig
+from conan_train.tasks.config import ClassificationConfig, StsConfig
 from conan_train.trainlog import NAME, read_events, read_log
 
 TOPICS = (
@@ -300,3 +301,31 @@ def test_a_stage_of_another_precision_before_it_in_the_process_is_no_obstacle(
         if not torch.equal(tensor, weights(tmp_path / "no")[name])
     ]
     assert changed
+
+
+def test_rows_and_columns_of_the_other_tasks_are_in_the_manifest(
+    inputs: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labelled, scored = tmp_path / "labelled.csv", tmp_path / "scored.tsv"
+    labelled.write_text(
+        "text,label_text,label,url\n"
+        + "".join(f"text {n},{'ab'[n % 2]} {n % 2},{n % 2},u\n" for n in range(12))
+        + "x,,1,u\n"
+    )
+    scored.write_text("".join(f'"so {n}\tsaid" {n}\t{n % 6}\n' for n in range(12)) + "a\tb\tnan\n")
+    run = config_for(
+        tmp_path / "out",
+        inputs,
+        steps=2,
+        optim=OptimConfig(lr=1e-3),
+        classification=ClassificationConfig(data=(str(labelled),), batch_size=4, num_negatives=1),
+        sts=StsConfig(data=(str(scored),), batch_size=4),
+    )
+    opened = artifact.open_artifact(finetune(run))
+    assert opened.manifest["extra"]["files"] == {
+        str(labelled): {"read": 13, "refused": {"no-label": 1}, "unused_columns": {"label": 12, "url": 12}},
+        str(scored): {"read": 13, "refused": {"score-not-a-number": 1}, "notes": {"scores": [0.0, 5.0]}},
+    }
+    assert opened.rows.dropped == {"no-label": 1, "score-not-a-number": 1}
+    assert f"{labelled}: columns that are not used: label, url" in caplog.messages
+    assert f"{scored}: 1 of 13 rows are refused (score-not-a-number 1)" in caplog.messages

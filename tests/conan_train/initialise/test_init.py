@@ -125,7 +125,7 @@ def test_the_shape_can_be_changed(tokenizer_dir: Path, tmp_path: Path) -> None:
                 shape=ShapeConfig(hidden=190),
             )
         )
-    with pytest.raises(UserError, match="shape.ffn: must not be negative"):
+    with pytest.raises(UserError, match="ffn: must not be negative"):
         ShapeConfig(ffn=-1)
 
 

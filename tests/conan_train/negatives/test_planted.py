@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from conan_data.errors import UserError
+from conan_data.mining.arrays import RetrievalArrays
 from conan_data.mining.embeddings import Embeddings
 from conan_data.mining.hash_encoder import HashEncoder
 from conan_train.negatives.agreement import checksum, require_agreement
@@ -63,7 +64,15 @@ def test_given_negatives_stand_for_the_start_whatever_step_of_another_run_mined_
 ) -> None:
     """A trainer that follows a service would wait for a generation of a later step than that, and call them young."""
     monkeypatch.setattr("conan_train.negatives.mined.load_generation", lambda *_: generation())
-    task = SimpleNamespace(name="t", num_negatives=1, pairs=SimpleNamespace(data=None))
+    arrays = RetrievalArrays(
+        positive_offsets=np.zeros(3, np.int64),
+        positive_rows=np.zeros(0, np.int32),
+        groups=np.full(9, -1, np.int32),
+        texts=np.arange(9, dtype=np.int32),
+        query_languages=np.zeros(2, np.int32),
+        languages=("en",),
+    )
+    task = SimpleNamespace(name="t", num_negatives=1, pairs=SimpleNamespace(data=None, arrays=arrays))
     mined = Mined(
         task, weight=1.0, store=Path("none"), rule=RuleConfig(), row_QP=np.zeros((2, 0), np.int32), given="g"
     )

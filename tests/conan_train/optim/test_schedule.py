@@ -37,7 +37,7 @@ def test_one_step() -> None:
 def test_wrong_values() -> None:
     with pytest.raises(UserError, match=r"warmup_steps: must be less than the 5 steps"):
         rates(5, warmup_steps=5)
-    with pytest.raises(UserError, match=r"optim\.betas"):
+    with pytest.raises(UserError, match="betas"):
         OptimConfig(betas=(0.9, 1.0))
-    with pytest.raises(UserError, match=r"optim\.schedule"):
+    with pytest.raises(UserError, match="schedule"):
         OptimConfig(schedule="step")  # type: ignore[arg-type]

@@ -20,9 +20,10 @@ from conan_train.pretrain.losses import batch_losses
 from conan_train.pretrain.packing import NO_LABEL
 from conan_train.sft.chat import Chat
 from conan_train.sft.config import SftConfig
-from conan_train.sft.examples import Example, join, read_examples
+from conan_train.sft.examples import Example, read_examples
 from conan_train.sft.packing import best_fit
 from conan_train.sft.train import SftData, sft, write_examples
+from conan_train.sft.turns import join
 from conan_train.training.loop import Loop
 from tests.conan_train.pretrain.conftest import corpus_file, model_dir
 

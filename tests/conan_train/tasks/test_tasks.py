@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from conan_data.errors import UserError
 from conan_data.mining.arrays import RetrievalArrays
 from conan_data.pairs.labelled import read_labelled
-from conan_data.pairs.pair_set import PairSet
+from conan_data.pairs.pair_set import PairSet, read_retrieval_sets
 from conan_data.pairs.scored import read_scored
 from conan_data.pairs.weak import read_pairs
 from conan_train.model.tokenization import encode_texts
@@ -253,3 +253,29 @@ def test_scored_pairs(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Non
             files.append({name.split(":")[0] for name in task.pair_ids(step)})
         assert all(len(found) == 1 for found in files) == homogeneous
         assert {"a", "b"} == set().union(*files)
+
+
+def test_the_query_itself_is_no_negative_in_the_batch(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    """A set of duplicate questions: each query is a document under its own id, and an answer of another query."""
+    root = tmp_path / "set"
+    (root / "qrels").mkdir(parents=True)
+    names = [f"q{number}" for number in range(8)]
+    documents = [{"_id": name, "title": f"About {name}", "text": "question"} for name in names]
+    queries = [{"_id": name, "text": f"words of {name}"} for name in names]
+    for name, rows in (("corpus", documents), ("queries", queries)):
+        (root / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = [f"q{number}\tq{(number + 1) % 8}\t1" for number in range(8)]
+    (root / "qrels" / "train.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *lines]) + "\n")
+    task = open_task(read_retrieval_sets([str(root)], "train"), tokenizer, tmp_path / "cache", batch_size=8)
+    query_B = task.queries_at(0)
+    batch = task.batch(0, query_B)
+    excluded_BU = excluded_documents(
+        batch.document_rows,
+        batch.document_groups,
+        known_rows=batch.known_rows,
+        known_groups=batch.known_groups,
+    )
+    for place, query in enumerate(query_B.tolist()):
+        assert set(batch.document_rows[excluded_BU[place]]) == {query, (query + 1) % 8}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from conan_data.artifact import open_artifact
 from conan_train.embedding.objective import EmbeddingObjective
 from conan_train.optim.config import OptimConfig
 from conan_train.step.contrastive import NO_NEGATIVE
@@ -86,3 +87,29 @@ def test_without_named_negatives_the_other_pairs_are_all(
     trained = weights(weak(config_for(tmp_path / "trained", with_them, model)))
     assert all(torch.equal(tensor, plain[name]) for name, tensor in switched_off.items())
     assert any(not torch.equal(tensor, plain[name]) for name, tensor in trained.items())
+
+
+def test_labels_and_unused_columns_of_training_files(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [
+        {"sentence1": f"what is {topic}", "sentence2": text, "label": label, "id": 7}
+        for topic in TOPICS
+        for text, label in ((f"{topic} is a word", 1), (f"no {topic}", "0"))
+    ]
+    rows.append({"sentence1": "what is left", "sentence2": "nothing", "label": 0})
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"sentence1": "a", "sentence2": "b"}]))
+    caplog.set_level(logging.INFO)
+    out = weak(config_for(tmp_path / "out", path, model))
+    opened = open_artifact(out)
+    assert (opened.rows.read, opened.rows.kept) == (14, 12)
+    assert opened.rows.dropped == {"no-label": 1, "no-positive": 1}
+    extra = opened.manifest["extra"]
+    assert extra["files"] == {
+        str(path): {"read": 14, "refused": {"no-label": 1}, "unused_columns": {"id": 12}}
+    }
+    assert extra["dropped_negatives"] == {"query-without-positive": 1}
+    assert any("6 of the 6 negatives that the data name for 6 of 6 queries" in m for m in caplog.messages)
+    assert f"{path}: 1 of 14 rows are refused (no-label 1)" in caplog.messages
+    assert f"{path}: columns that are not used: id" in caplog.messages

@@ -104,7 +104,7 @@ def test_time_is_linear(unit: str) -> None:
 
 
 def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(UserError, match="safety.mask_kinds: must be of email, ip, phone, got 'name'"):
+    with pytest.raises(UserError, match="mask_kinds: must be one of email, ip, phone, got 'name'"):
         SafetyConfig(mask_kinds=("name",))  # type: ignore[arg-type]
     with pytest.raises(UserError, match="name at least one kind"):
         SafetyConfig(mask_pii=True, mask_kinds=())

@@ -110,7 +110,7 @@ def test_the_configs_fields_reach_the_reader(tmp_path: Path) -> None:
     step = ReadRows.from_config(made, [])
     assert step.fields == Fields(group="g") and step.strict
     assert step.options == {"max_line_bytes": 50, "extract": ExtractConfig(time_limit=1)}
-    with pytest.raises(UserError, match="max_line_bytes: must be above 0"):
+    with pytest.raises(UserError, match="max_line_bytes: must be at least 1"):
         dataclasses.replace(made, max_line_bytes=0)
 
 

@@ -163,7 +163,7 @@ def test_a_path_without_classifier_is_refused_before_any_work(offers: Any) -> No
 
 
 def test_a_threshold_needs_its_classifier() -> None:
-    with pytest.raises(UserError, match=r"classify.adult_threshold: needs classify.adult"):
+    with pytest.raises(UserError, match="adult_threshold: needs adult"):
         ClassifyConfig(adult_threshold=0.5)
-    with pytest.raises(UserError, match=r"classify.adult_threshold: must be between 0 and 1, got 2"):
+    with pytest.raises(UserError, match="adult_threshold: must be at least 0 and at most 1, got 2"):
         ClassifyConfig(adult="x", adult_threshold=2)
