@@ -10,13 +10,12 @@ hold is in the job (see `job`).
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from conan_data.errors import UserError
 from conan_data.fields import Rule, convert, hints, refuse
-from conan_data.public_names import published_value
 
 _UNITS = {
     "B": 1,
@@ -105,10 +104,12 @@ def resolved(config: Any) -> dict[str, Any]:
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
-def identity(config: Any) -> dict[str, Any]:
-    """The fields that decide the result, as JSON types, without where on this machine anything lies."""
+def identity(config: Any, published: Callable[[str], str] = str) -> dict[str, Any]:
+    """Return the fields that decide the result, as JSON types; `published` gives the name of an input without its place
+    on this machine.
+    """
     return {
-        field.name: _identity_of(field, getattr(config, field.name))
+        field.name: _identity_of(field, getattr(config, field.name), published)
         for field in dataclasses.fields(config)
         if field.metadata.get("identity", True)
     }
@@ -126,11 +127,11 @@ def named_sources(config: Any) -> list[str]:
     return found
 
 
-def _identity_of(field: dataclasses.Field[Any], value: Any) -> Any:
+def _identity_of(field: dataclasses.Field[Any], value: Any, published: Callable[[str], str]) -> Any:
     if dataclasses.is_dataclass(value):
-        return identity(value)
+        return identity(value, published)
     if field.metadata.get("source"):
-        return published_value(value) if isinstance(value, str) else [published_value(name) for name in value]
+        return published(value) if isinstance(value, str) else [published(name) for name in value]
     return _plain(value)
 
 

@@ -15,7 +15,7 @@ from conan_data.config import StageConfig, identity, named_sources
 from conan_data.errors import UserError
 from conan_data.files import hash_file
 from conan_data.manifest import MANIFEST, SCHEMA_VERSION, Job, is_artifact, list_files
-from conan_data.public_names import published_name
+from conan_data.public_names import published_name, published_value
 from conan_data.retrieval_files import folder_and_config
 from conan_data.sealed import canonical_json
 
@@ -42,7 +42,7 @@ def describe_job(config: StageConfig, *, kind: str, command: str, inputs: Iterab
         "kind": kind,
         "schema_version": SCHEMA_VERSION,
         "command": command,
-        "config": identity(config),
+        "config": identity(config, published_value),
         "inputs": [describe_input(path, below=named) for path in inputs],
     }
     header = {**job, "versions": _versions(), "commit": _commit(), "job_hash": _hash_json(job)}

@@ -9,7 +9,7 @@ from conan_data import artifact, public_names, sources
 from conan_data.config import StageConfig, source
 from conan_data.errors import UserError
 from conan_data.pairs.pair_set import source_names
-from conan_data.public_names import SAMPLE_DIR, public_name, published_name, published_value
+from conan_data.public_names import SAMPLE_DIR, public_name, published_json, published_name, published_value
 from conan_data.readers import read_rows
 
 CACHED = f"/home/of/somebody/datasets--o--n/snapshots/{'a' * 40}/data/x.parquet"
@@ -140,3 +140,17 @@ def test_sets_of_one_name_are_told_apart_wherever_they_lie() -> None:
     for root in ("", "/home/me/", "../"):
         assert source_names([f"{root}a/set", f"{root}b/set", f"{root}other"]) == ("a/set", "b/set", "other")
         assert source_names([f"{root}x/a/set", f"{root}y/a/set"]) == ("x/a/set", "y/a/set")
+
+
+def test_what_a_manifest_says_of_files_does_not_say_where_they_lie(tmp_path: Path) -> None:
+    (tmp_path / "in" / "en").mkdir(parents=True)
+    (tmp_path / "set").mkdir()
+    inside, other = str(tmp_path / "in" / "en" / "x.jsonl"), str(tmp_path / "set")
+    below = [str(tmp_path / "in"), other, "owner/name", "sample"]
+    value = {"files": {inside: {"read": 1}, "owner/name": 2}, "sets": [other, "sample", "text", 5, None]}
+    assert published_json(value, below) == {
+        "files": {"in/en/x.jsonl": {"read": 1}, "owner/name": 2},
+        "sets": ["set", "sample", "text", 5, None],
+    }
+    twice = {str(tmp_path / part / "x.jsonl"): part for part in ("a", "b", "c")}
+    assert published_json(twice, list(twice)) == {"x.jsonl": "a", "b/x.jsonl": "b", "c/x.jsonl": "c"}
