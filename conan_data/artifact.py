@@ -11,7 +11,7 @@ in its partial directory where the stage can (`resume=True`). Not checked: that 
 while it is read.
 """
 
-import json
+import dataclasses
 import logging
 import os
 import shutil
@@ -23,22 +23,28 @@ from typing import Any
 
 import filelock
 
-from conan_data.config import StageConfig
+from conan_data.config import StageConfig, named_sources
 from conan_data.errors import UserError
-from conan_data.files import hash_file, sync_directory, write_durably
-from conan_data.job import canonical_json, describe_input, describe_job, difference
+from conan_data.files import hash_file, sync_directory
+from conan_data.job import describe_input, describe_job, difference
 from conan_data.manifest import (
     JOB,
     LOCK,
     MANIFEST,
-    SCHEMA_VERSION,
+    WHOLE,
+    Job,
+    Manifest,
     Rows,
     describe,
     is_artifact,
+    is_listed,
     list_files,
+    read_job,
     read_manifest,
     verify,
 )
+from conan_data.public_names import published_json
+from conan_data.sealed import write_sealed
 
 __all__ = [
     "MANIFEST",
@@ -64,7 +70,7 @@ class Artifact:
     """A directory that was opened and verified."""
 
     dir: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     manifest_hash: str
 
     @property
@@ -87,7 +93,9 @@ class Build:
     out: Path
     dir: Path
     done: bool
-    header: dict[str, Any]
+    header: Job
+    named: list[str] = dataclasses.field(default_factory=list)
+    """The inputs as the user named them."""
 
     @property
     def work(self) -> Path:
@@ -104,12 +112,13 @@ class Build:
         manifest = {
             **self.header,
             "rows": row_record,
-            "files": list_files(self.dir),
-            "extra": dict(extra or {}),
+            "files": list_files(self.dir, is_listed),
+            "extra": published_json(dict(extra or {}), self.named),
         }
-        write_durably(self.dir / MANIFEST, canonical_json(manifest))
+        write_sealed(self.dir / MANIFEST, manifest)
         # Last, so that the directory of a run that is killed here still says whose it is.
         (self.dir / JOB).unlink()
+        (self.dir / WHOLE).unlink(missing_ok=True)
         (self.dir / LOCK).unlink(missing_ok=True)
         replaced = _replaced_path(self.out)
         if is_artifact(self.out):
@@ -152,7 +161,7 @@ def building(
     try:
         try:
             _enter(partial, out, header, resume=resume and not created, overwrite=config.overwrite)
-            build = Build(out=out, dir=partial, done=False, header=header)
+            build = Build(out=out, dir=partial, done=False, header=header, named=named_sources(config))
             yield build
             assert build.done, f"{command} ended without publishing {out}"
         except BaseException:
@@ -182,32 +191,38 @@ def open_artifact(path: str | Path, *, kind: str | None = None) -> Artifact:
     manifest = read_manifest(directory)
     if kind is not None and manifest["kind"] != kind:
         raise UserError(f"{directory}: holds a {manifest['kind']}, not a {kind}")
-    if manifest["schema_version"] > SCHEMA_VERSION:
-        raise UserError(
-            f"{directory}: written by a newer version (schema {manifest['schema_version']}); upgrade conan-embed"
-        )
     verify(directory, manifest)
     return Artifact(dir=directory, manifest=manifest, manifest_hash=hash_file(directory / MANIFEST))
 
 
-def _enter(partial: Path, out: Path, header: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
-    """Makes `partial` ready for this job: continued, emptied, or refused because it is another job's."""
-    other = _job_of(partial)
-    if other and not _same_job(partial, header) and not overwrite:
+def _enter(partial: Path, out: Path, header: Job, *, resume: bool, overwrite: bool) -> None:
+    """Makes `partial` ready for this job: continued, emptied, or refused because it is another job's, or nobody can
+    tell whose it is.
+    """
+    try:
+        other = _job_of(partial)
+    except UserError as error:
+        if not overwrite:
+            raise UserError(
+                f"{error}; nobody can tell which job began here: pass --overwrite to start over"
+            ) from error
+        other = None
+    is_same = other is not None and other["job_hash"] == header["job_hash"]
+    if other is not None and not is_same and not overwrite:
         raise UserError(
             f"{partial}: an unfinished run of another job ({difference(other, header)}); finish it, or pass --overwrite to drop it"
         )
-    if resume and _same_job(partial, header):
+    if resume and is_same:
         log.info("%s: continuing an interrupted run", out)
         (partial / MANIFEST).unlink(missing_ok=True)
     else:
         for entry in partial.iterdir():
             if entry.name != LOCK:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    write_durably(partial / JOB, canonical_json(header))
+    write_sealed(partial / JOB, header)
 
 
-def _is_done(out: Path, header: Mapping[str, Any], *, overwrite: bool) -> bool:
+def _is_done(out: Path, header: Job, *, overwrite: bool) -> bool:
     """Whether `out` holds this job's artifact; raises `UserError` when it holds what may not be replaced."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
@@ -240,14 +255,19 @@ def _replaced_path(out: Path) -> Path:
     return out.with_name(out.name + ".replaced")
 
 
-def _job_of(partial: Path) -> dict[str, Any] | None:
-    """The job that `partial` belongs to; None where it was killed before it said so."""
+def _job_of(partial: Path) -> Job | None:
+    """The job that `partial` belongs to; None where it was killed before it said so. Raises `UserError` where what it
+    said is damaged.
+    """
     path = next((path for path in (partial / JOB, partial / MANIFEST) if path.exists()), None)
-    return json.loads(path.read_text(encoding="utf-8")) if path else None
+    return read_job(path) if path else None
 
 
-def _same_job(partial: Path, header: Mapping[str, Any]) -> bool:
-    job = _job_of(partial)
+def _same_job(partial: Path, header: Job) -> bool:
+    try:
+        job = _job_of(partial)
+    except UserError:
+        return False
     return job is not None and job["job_hash"] == header["job_hash"]
 
 

@@ -3,17 +3,20 @@
 A config is a frozen dataclass of plain types, so that importing it costs nothing and `--help` stays fast.
 Fields that only say *how* to run (worker counts, progress, `overwrite`) are declared with `execution(...)`:
 they are left out of the identity, so the same job with other workers is still the same job. Where the output
-lies is not part of what it is, so `out` is left out too.
+lies is not part of what it is, so `out` is left out too. Where an input lies is not either: fields that name inputs are
+declared with `source(...)`, and their values are in the identity by their published names alone; what the inputs
+hold is in the job (see `job`).
 """
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from conan_data.errors import UserError
 from conan_data.fields import Rule, convert, hints, refuse
+from conan_data.inputs import input_marks
 
 _UNITS = {
     "B": 1,
@@ -97,14 +100,36 @@ def resolved(config: Any) -> dict[str, Any]:
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
-def identity(config: Any) -> dict[str, Any]:
-    """The fields that decide the result, as JSON types."""
+def identity(config: Any, published: Callable[[str], str] = str) -> dict[str, Any]:
+    """Return the fields that decide the result, as JSON types; `published` gives the name of an input without its place
+    on this machine.
+    """
+    types = hints(type(config))
     return {
-        field.name: identity(value) if dataclasses.is_dataclass(value) else _plain(value)
+        field.name: _identity_of(types[field.name], getattr(config, field.name), published)
         for field in dataclasses.fields(config)
         if field.metadata.get("identity", True)
-        for value in [getattr(config, field.name)]
     }
+
+
+def named_sources(config: Any) -> list[str]:
+    """The values of all fields that name inputs, also of nested configs."""
+    found: list[str] = []
+    for name, hint in hints(type(config)).items():
+        value = getattr(config, name)
+        if dataclasses.is_dataclass(value):
+            found += named_sources(value)
+        elif value and any(input_marks(hint)):
+            found += [value] if isinstance(value, str) else list(value)
+    return found
+
+
+def _identity_of(hint: Any, value: Any, published: Callable[[str], str]) -> Any:
+    if dataclasses.is_dataclass(value):
+        return identity(value, published)
+    if any(input_marks(hint)):
+        return published(value) if isinstance(value, str) else [published(name) for name in value]
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:

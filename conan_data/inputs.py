@@ -26,6 +26,8 @@ class Input(BaseMetadata):
     is_model: bool = False
     names: tuple[str, ...] = ()
     """What the field takes besides."""
+    prefix: str = ""
+    """What stands before the path (`fasttext:`)."""
 
 
 DataPath: TypeAlias = Annotated[str, Input()]
@@ -45,18 +47,20 @@ def check_inputs(config: Any, path: tuple[str, ...] = ()) -> None:
         value = getattr(config, name)
         if dataclasses.is_dataclass(value):
             check_inputs(value, (*path, name))
-        for mark in _marks(hint):
+        for mark in input_marks(hint):
             for text in (value,) if isinstance(value, str) else value:
-                if text not in mark.names and (problem := _missing(text, is_model=mark.is_model)):
-                    raise FieldError((*path, name), f"{text}: {problem}")
+                own = text.removeprefix(mark.prefix)
+                if text not in mark.names and (problem := _missing(own, is_model=mark.is_model)):
+                    raise FieldError((*path, name), f"{own}: {problem}")
 
 
-def _marks(hint: Any) -> Iterator[Input]:
+def input_marks(hint: Any) -> Iterator[Input]:
+    """Yield the marks of a field's type, one for a field that names inputs."""
     for part in (*get_args(hint), *getattr(hint, "__metadata__", ())):
         if isinstance(part, Input):
             yield part
         else:
-            yield from _marks(part)
+            yield from input_marks(part)
 
 
 def _missing(text: str, *, is_model: bool) -> str:

@@ -3,21 +3,21 @@ it has and when it ran are not part of it, so that the same job has the same man
 """
 
 import hashlib
-import json
 import subprocess
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from conan_data import hub
-from conan_data.config import StageConfig, identity
+from conan_data.config import StageConfig, identity, named_sources
 from conan_data.errors import UserError
 from conan_data.files import hash_file
-from conan_data.manifest import MANIFEST, SCHEMA_VERSION, is_artifact, list_files
-from conan_data.public_names import public_name
+from conan_data.manifest import MANIFEST, SCHEMA_VERSION, Job, is_artifact, list_files
+from conan_data.public_names import published_name, published_value
 from conan_data.retrieval_files import folder_and_config
+from conan_data.sealed import canonical_json
 
 PACKAGES = (
     "conan-embed",
@@ -35,45 +35,44 @@ PACKAGES = (
 )
 
 
-def describe_job(
-    config: StageConfig, *, kind: str, command: str, inputs: Iterable[str | Path]
-) -> dict[str, Any]:
+def describe_job(config: StageConfig, *, kind: str, command: str, inputs: Iterable[str | Path]) -> Job:
     """The head of a manifest: what is made of what by which code, and `job_hash`, the same for the same job."""
+    named = named_sources(config)
     job = {
         "kind": kind,
         "schema_version": SCHEMA_VERSION,
         "command": command,
-        "config": identity(config),
-        "inputs": [describe_input(path) for path in inputs],
+        "config": identity(config, published_value),
+        "inputs": [describe_input(path, below=named) for path in inputs],
     }
-    return {**job, "versions": _versions(), "commit": _commit(), "job_hash": _hash_json(job)}
+    header = {**job, "versions": _versions(), "commit": _commit(), "job_hash": _hash_json(job)}
+    return cast(Job, header)
 
 
-def describe_input(path: str | Path) -> dict[str, Any]:
+def describe_input(path: str | Path, below: Iterable[str | Path] = ()) -> dict[str, Any]:
     """What identifies an input: the manifest's hash of an artifact, the hashes of other files, the commit of a
     data set on the Hub (`hf://datasets/owner/name@commit`, or a file of it in the cache), the name of a model
-    there.
+    there. Its path is the published one, below what the user named.
     """
     local = Path(path)
     if pinned := hub.describe(path):
         return pinned
     if is_artifact(local):
-        return {"path": public_name(path), "manifest_sha256": hash_file(local / MANIFEST)}
+        return {"path": published_name(path, below), "manifest_sha256": hash_file(local / MANIFEST)}
     if local.is_dir():
-        return {"path": public_name(path), "files": list_files(local)}
+        return {"path": published_name(path, below), "files": list_files(local)}
     if local.is_file():
-        return {"path": public_name(path), "bytes": local.stat().st_size, "sha256": hash_file(local)}
+        return {
+            "path": published_name(path, below),
+            "bytes": local.stat().st_size,
+            "sha256": hash_file(local),
+        }
     if hub.is_name(str(path)):
-        return {"path": public_name(path)}
+        return {"path": str(path)}
     folder, config = folder_and_config(path)
     if config:
-        return {"path": public_name(path), "config": config, "files": list_files(folder)}
+        return {"path": published_name(path, below), "config": config, "files": list_files(folder)}
     raise UserError(f"{path}: no such file or directory")
-
-
-def canonical_json(value: object) -> bytes:
-    """The one way in which manifests and jobs are written."""
-    return (json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -1,21 +1,71 @@
-"""What an artifact says of itself, and whether a directory is what its manifest says."""
+"""What an artifact says of itself, and whether a directory is what its manifest says.
 
-import json
-from collections.abc import Mapping
+Every reader gets a manifest from `read_manifest` and a job from `read_job`, whose fields have been checked: types,
+ranges, and that no path leads out of the artifact. Both are sealed (see `sealed`), so one that was cut or edited is
+refused.
+"""
+
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, TypedDict, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from conan_data.errors import UserError
 from conan_data.files import hash_file
+from conan_data.sealed import read_sealed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
-JOB, LOCK = "job.json", ".lock"
+JOB, LOCK, WHOLE = "job.json", ".lock", "whole.json"
 """What lies beside the files while an artifact is made, and is no part of it."""
+TIMES, TIMES_PAGE, TRACKERS = "times.jsonl", "times.html", "trackers"
+"""Names in an artifact, at any depth, of what differs between two runs of one job: clock times, a page that shows
+them, what trackers write. Manifests do not list them, so that the same job has the same manifest, and nothing but
+pages for people may be made from them.
+"""
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+class FileRecord(TypedDict):
+    """A file of an artifact; `rows` is None for what has none, or is not Parquet."""
+
+    path: str
+    rows: int | None
+    bytes: int
+    sha256: str
+
+
+class RowsRecord(TypedDict):
+    """`Rows` as JSON."""
+
+    read: int
+    kept: int
+    dropped: dict[str, int]
+
+
+class Job(TypedDict):
+    """What is made of what by which code (see `job`)."""
+
+    kind: str
+    schema_version: int
+    command: str
+    config: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    versions: dict[str, str]
+    commit: str | None
+    job_hash: str
+
+
+class Manifest(Job):
+    """The content of `manifest.json`."""
+
+    rows: RowsRecord
+    files: list[FileRecord]
+    extra: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -49,10 +99,10 @@ def is_artifact(path: str | Path) -> bool:
     return (Path(path) / MANIFEST).is_file()
 
 
-def verify(directory: Path, manifest: Mapping[str, Any]) -> None:
+def verify(directory: Path, manifest: Manifest) -> None:
     """Raises `UserError` for a file that is missing, that the manifest does not list, or that has changed."""
     listed = {entry["path"]: entry for entry in manifest["files"]}
-    present = set(_relative_files(directory))
+    present = set(filter(is_listed, _relative_files(directory)))
     for path in sorted(listed.keys() - present):
         raise UserError(f"{directory}: {path} is missing; the manifest lists it")
     for path in sorted(present - listed.keys()):
@@ -66,23 +116,46 @@ def verify(directory: Path, manifest: Mapping[str, Any]) -> None:
             )
 
 
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """Raises `UserError` where there is none, or what is there is no manifest."""
+def read_manifest(directory: Path) -> Manifest:
+    """Return the manifest of an artifact. Raises `UserError` where there is none, a newer version wrote it, or it is
+    not as it was written.
+    """
     path = directory / MANIFEST
     if not path.is_file():
         raise UserError(f"{directory}: has no {MANIFEST}, so it is incomplete or not one of our artifacts")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if missing := {"kind", "schema_version", "files", "rows", "job_hash"} - manifest.keys():
-            raise UserError(f"{path}: field {min(missing)!r} is missing")
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise UserError(f"{path}: not a manifest ({error})") from error
-    return manifest
+    values = _read(path)
+    _check(path, values, _JOB | _RESULT)
+    rows = values["rows"]
+    if rows["read"] != rows["kept"] + sum(rows["dropped"].values()):
+        raise UserError(f"{path}: field 'rows' does not add up ({rows}); make the artifact again")
+    if len({entry["path"] for entry in values["files"]}) < len(values["files"]):
+        raise UserError(f"{path}: field 'files' lists a file twice; make the artifact again")
+    return cast(Manifest, values)
 
 
-def list_files(directory: Path) -> list[dict[str, Any]]:
-    """Path, rows (Parquet), bytes and SHA-256 of every file below `directory`, in the order of their paths;
-    our own marks are left out.
+def read_job(path: Path) -> Job:
+    """Return the job in a file that lies in a directory while it is made: `job.json`, or the manifest in its stead.
+    Raises `UserError` where it is not as it was written.
+    """
+    values = _read(path)
+    _check(path, values, _JOB)
+    return cast(Job, values)
+
+
+def is_timed(path: str) -> bool:
+    """Return whether the file at `path` in an artifact differs between two runs of one job."""
+    place = PurePosixPath(path)
+    return place.name in (TIMES, TIMES_PAGE) or TRACKERS in place.parts[:-1]
+
+
+def is_listed(path: str) -> bool:
+    """Return whether a manifest lists the file at `path` in an artifact: not our marks, nor what is timed."""
+    return path not in (MANIFEST, JOB, LOCK, WHOLE) and not is_timed(path)
+
+
+def list_files(directory: Path, is_wanted: Callable[[str], bool] = lambda path: True) -> list[FileRecord]:
+    """Path, rows (Parquet), bytes and SHA-256 of every file below `directory` whose path `is_wanted`, in the order of
+    their paths.
     """
     return [
         {
@@ -91,8 +164,105 @@ def list_files(directory: Path) -> list[dict[str, Any]]:
             "bytes": (directory / path).stat().st_size,
             "sha256": hash_file(directory / path),
         }
-        for path in _relative_files(directory)
+        for path in filter(is_wanted, _relative_files(directory))
     ]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    values = read_sealed(path)
+    version = values.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise UserError(f"{path.parent}: written by a newer version (schema {version}); upgrade conan-embed")
+    if version != SCHEMA_VERSION:
+        raise UserError(f"{path}: field 'schema_version' is {version!r}, not {SCHEMA_VERSION}; make it again")
+    return values
+
+
+def _check(path: Path, values: Mapping[str, Any], fields: Mapping[str, Callable[[Any], bool]]) -> None:
+    for name, is_right in fields.items():
+        if name not in values:
+            raise UserError(f"{path}: field {name!r} is missing; make the artifact again")
+        if not is_right(values[name]):
+            shown = repr(values[name])[:100]
+            raise UserError(f"{path}: field {name!r} holds {shown}, which cannot be; make the artifact again")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and _HASH.fullmatch(value) is not None
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_inner_path(value: Any) -> bool:
+    """Whether a path stays below the artifact, and is written in the one way that `list_files` writes it."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        return False
+    place = PurePosixPath(value)
+    return not place.is_absolute() and ".." not in place.parts and place.as_posix() == value != "."
+
+
+def _is_file(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == FileRecord.__annotations__.keys()
+        and _is_inner_path(value["path"])
+        and (value["rows"] is None or _is_count(value["rows"]))
+        and _is_count(value["bytes"])
+        and _is_hash(value["sha256"])
+    )
+
+
+def _is_input(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and _is_text(value.get("path"))
+        and all(_is_hash(value[name]) for name in ("sha256", "manifest_sha256") if name in value)
+        and _is_list_of(_is_file)(value.get("files", []))
+    )
+
+
+def _is_rows(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == RowsRecord.__annotations__.keys()
+        and _is_count(value["read"])
+        and _is_count(value["kept"])
+        and _is_mapping_to(_is_count)(value["dropped"])
+    )
+
+
+def _is_list_of(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(is_right, value))
+
+
+def _is_mapping_to(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(map(is_right, value.values()))
+
+
+_JOB: dict[str, Callable[[Any], bool]] = {
+    "kind": _is_text,
+    "command": _is_text,
+    "config": _is_object,
+    "inputs": _is_list_of(_is_input),
+    "versions": _is_mapping_to(_is_text),
+    "commit": lambda value: value is None or _is_text(value),
+    "job_hash": _is_hash,
+}
+_RESULT: dict[str, Callable[[Any], bool]] = {
+    "rows": _is_rows,
+    "files": _is_list_of(_is_file),
+    "extra": _is_object,
+}
 
 
 def _num_rows(path: Path) -> int | None:
@@ -104,9 +274,4 @@ def _num_rows(path: Path) -> int | None:
 
 
 def _relative_files(directory: Path) -> list[str]:
-    return sorted(
-        relative
-        for path in directory.rglob("*")
-        if path.is_file()
-        and (relative := path.relative_to(directory).as_posix()) not in (MANIFEST, JOB, LOCK)
-    )
+    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())

@@ -9,7 +9,7 @@ from typing import Literal
 
 from conan_data import artifact, hub
 from conan_data.errors import UserError
-from conan_data.public_names import SAMPLE, SAMPLE_DIR, public_name
+from conan_data.public_names import SAMPLE, SAMPLE_DIR, published_name
 from conan_data.readers import is_dataset_folder
 from conan_data.readers.json_array import holds_json
 from conan_data.readers.streams import PACKED
@@ -38,19 +38,19 @@ def resolve(path: str | Path, kind: Literal["documents", "retrieval"]) -> str:
 
 
 def expand(inputs: tuple[str, ...] | list[str], *, also: tuple[str, ...] = ()) -> list[Path]:
-    """Return the files behind paths, folders, globs, names on the Hub and `sample`, each once, sorted by their public
-    names, so that the order is the same wherever the package and the cache lie.
+    """Return the files behind paths, folders, globs, names on the Hub and `sample`, each once, sorted by their
+    published names, so that the order is the same wherever they lie.
 
     A folder gives the files in it that end in one of `SUFFIXES` or of `also`, or itself where `datasets.save_to_disk` wrote
     it; a corpus artifact gives its documents. Raises `UserError` for an input that matches nothing.
     """
-    files: set[Path] = set()
+    files: dict[Path, None] = {}
     for name in inputs:
         found = _expand_one(resolve(name, "documents"), SUFFIXES + also)
         if not found:
             raise UserError(f"{name}: no data file there (readable: {READABLE})")
-        files.update(found)
-    return sorted(files, key=lambda path: Path(public_name(path)))
+        files.update(dict.fromkeys(sorted(found)))
+    return sorted(files, key=lambda path: Path(published_name(path, inputs)))
 
 
 def _expand_one(name: str, suffixes: tuple[str, ...]) -> list[Path]:

@@ -23,6 +23,7 @@ from conan_data.audit.rate import draw_sample, false_rate, strata_of
 from conan_data.audit.triples import choose_queries, triples
 from conan_data.judging.judge import judge_inputs, open_judge, pairs_of
 from conan_data.mining.selection import KEPT, MEANINGS, REASONS
+from conan_data.public_names import published_value
 from conan_data.sources import expand, resolve
 
 log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ def measure(
             for margin in suggest_margins(pairs, strata_M, labelled_n, labels_n, max_false=config.max_false)
         ],
         "leaks": {
-            "against": list(config.against),
+            "against": [published_value(name) for name in config.against],
             "counts": count_leaks(leaks),
             "texts": [leak.to_json() for leak in leaks],
         },
@@ -218,7 +219,7 @@ def _scores(pairs: Pairs) -> dict[str, Any]:
 
 def _candidates(pairs: Pairs) -> dict[str, int]:
     """What became of the candidates, in the order of the filters; nothing for negatives of others."""
-    counts = pairs.manifest.get("extra", {}).get("candidates", {})
+    counts = pairs.manifest["extra"].get("candidates", {}) if pairs.manifest else {}
     return {reason: counts[reason] for reason in REASONS if reason in counts}
 
 
@@ -230,7 +231,7 @@ def most_dropped(candidates: Mapping[str, int]) -> str | None:
 
 
 def _mined_margin(pairs: Pairs) -> float | None:
-    return pairs.manifest.get("config", {}).get("select", {}).get("margin")
+    return pairs.manifest["config"].get("select", {}).get("margin") if pairs.manifest else None
 
 
 def _inputs(config: AuditConfig) -> list[str | Path]:

@@ -19,6 +19,7 @@ from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.dedup.minhash import MinHash
 from conan_data.corpus.dedup.shingles import jaccard, shingles
 from conan_data.mining.arrays import document_texts, retrieval_arrays
+from conan_data.public_names import published_value
 from conan_data.retrieval import RetrievalSplit, read_retrieval
 
 _NGRAMS = {"query": 2, "document": 5}
@@ -62,7 +63,7 @@ def find_leaks(pairs: Pairs, against: Sequence[str], split: str, *, near: float)
         for place, other, similarity in matches(ours, theirs, near=near, ngram=_NGRAMS["query"]):
             found.append(
                 Leak(
-                    name, "query", "query", _id(pairs.data.queries, place), _id(data.queries, other), similarity,
+                    published_value(name), "query", "query", _id(pairs.data.queries, place), _id(data.queries, other), similarity,
                     ours[place], theirs[other],
                 )
             )  # fmt: skip
@@ -72,7 +73,7 @@ def find_leaks(pairs: Pairs, against: Sequence[str], split: str, *, near: float)
             for place, other, similarity in matches(texts, documents, near=near, ngram=_NGRAMS["document"]):
                 found.append(
                     Leak(
-                        name, kind, "answer" if other in answers else "document",
+                        published_value(name), kind, "answer" if other in answers else "document",
                         _id(pairs.data.corpus, int(rows[place])), _id(data.corpus, other), similarity,
                         texts[place], documents[other],
                     )

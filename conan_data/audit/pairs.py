@@ -3,7 +3,6 @@
 Legend: M pairs, Q queries of the set.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ import pyarrow.compute as pc
 from conan_data import artifact, tables
 from conan_data.audit.config import AuditConfig
 from conan_data.errors import UserError
+from conan_data.manifest import Manifest
 from conan_data.mining.arrays import RetrievalArrays, retrieval_arrays
 from conan_data.mining.mine import KIND, NEGATIVES_FILE
 from conan_data.retrieval import RetrievalSplit, read_retrieval
-from conan_data.sources import expand
+from conan_data.sources import expand, resolve
 from conan_data.training_files.examples import rows_of
 from conan_data.training_files.read import read_training_files
 
@@ -41,8 +41,8 @@ class Pairs:
     reasons_M: list[str]
     positive_scores_Q: np.ndarray
     """float32; NaN for a query without a pool or a score."""
-    manifest: Mapping[str, Any]
-    """Of the negatives; empty for a training file."""
+    manifest: Manifest | None
+    """Of the negatives; None for a training file."""
 
     def __len__(self) -> int:
         return len(self.queries_M)
@@ -71,15 +71,15 @@ def read_pairs(config: AuditConfig) -> Pairs:
     """The pairs of an artifact or of training files. Raises `UserError` for what is neither, for negatives of
     another set, and where there is no pair.
     """
-    manifest: Mapping[str, Any] = {}
+    manifest: Manifest | None = None
     path = Path(config.negatives)
     if artifact.is_artifact(path) and (path / NEGATIVES_FILE).is_file():
         manifest = artifact.open_artifact(path, kind=KIND).manifest
         table = tables.read(path / NEGATIVES_FILE, tables.NEGATIVES)
-        mined = manifest.get("config", {})
-        source = config.data or (config.negatives if (path / "corpus").is_dir() else mined.get("data", ""))
-        if not source:
-            raise UserError(f"data: name the set that {config.negatives} was mined for")
+        mined = manifest["config"]
+        source = config.data or (
+            config.negatives if (path / "corpus").is_dir() else _mined_set(path, manifest)
+        )
         regex = config.group_regex or mined.get("group_regex", "")
         data = read_retrieval(source, config.split, group_regex=regex)
     else:
@@ -106,3 +106,25 @@ def read_pairs(config: AuditConfig) -> Pairs:
         positive_scores_Q=positive_scores_Q,
         manifest=manifest,
     )
+
+
+def _mined_set(negatives: Path, manifest: Manifest) -> str:
+    """The set that negatives were mined for, as it is named in their manifest: where it lies beside them, or below the
+    current folder, and still holds what it held. Raises `UserError` where it does not.
+    """
+    name, known = manifest["config"].get("data", ""), manifest["inputs"][:1]
+    for found in (name, str(negatives.parent / name)) if name else ():
+        try:
+            entry = artifact.describe_input(resolve(found, "retrieval"))
+        except UserError:
+            continue
+        if [_content(entry)] == [_content(old) for old in known]:
+            return found
+    raise UserError(
+        f"data: name the set that {negatives} was mined for"
+        + (f", {name!r}: it does not lie beside the negatives as it was then" if name else "")
+    )
+
+
+def _content(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "path"}

@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from conan_data.classifier.config import TrainClassifierConfig
+from conan_data.public_names import published_value
 
 
 def write_card(directory: Path, config: TrainClassifierConfig, results: dict[str, Any]) -> None:
     """Writes `README.md`."""
     looked_for = (
-        f"rows of {', '.join(config.input)} whose `{config.label_field}` is {', '.join(config.positive_labels)}"
+        f"rows of {_named(config.input)} whose `{config.label_field}` is {', '.join(config.positive_labels)}"
         if config.input
-        else f"rows of {', '.join(config.positive)}, against rows of {', '.join(config.negative)}"
+        else f"rows of {_named(config.positive)}, against rows of {_named(config.negative)}"
     )
     parts = results["parts"]
     rows = [_row("all", results["overall"], own=True)]
@@ -35,6 +36,10 @@ The figures hold for texts like these. Measure on your own before you drop anyth
 rows that were not used; `report.json` holds the figures in full.
 """
     (directory / "README.md").write_text(body, encoding="utf-8")
+
+
+def _named(inputs: tuple[str, ...]) -> str:
+    return ", ".join(map(published_value, inputs))
 
 
 def _row(name: str, found: dict[str, Any], *, own: bool) -> str:

@@ -50,6 +50,7 @@ from conan_data.corpus.steps.read import ReadRows
 from conan_data.corpus.workspace import Workspace, opened
 from conan_data.errors import UnfinishedError, UserError
 from conan_data.language.identify import load_identifier, model_file
+from conan_data.manifest import Job
 from conan_data.readers.fields import check_text_field
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
 
 
 def _build(
-    config: BuildCorpusConfig, files: list[Path], out: Path, header: dict[str, Any], run: Runner
+    config: BuildCorpusConfig, files: list[Path], out: Path, header: Job, run: Runner
 ) -> tuple[artifact.Rows, dict[str, Any]]:
     """All passes; returns what becomes of the rows and what the manifest says beside it."""
     folder = _parts_folder(out, config)

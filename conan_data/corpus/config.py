@@ -38,7 +38,7 @@ class BuildCorpusConfig(StageConfig):
     """
     min_lang_score: Share = 0.4
     """Smallest probability of a language guess that is believed without, or against, a declared label."""
-    identifier: Annotated[str, IDENTIFIER] = "langid"
+    identifier: Annotated[str, IDENTIFIER, Input(names=("langid",), prefix="fasttext:")] = "langid"
     """Who guesses languages: `langid` (py3langid, which comes with the package), or `fasttext:PATH` for a
     fastText model of your own, such as lid.176.bin or GlotLID.
     """

@@ -33,9 +33,7 @@ class Order:
 
 
 def write_order(parts: Parts, folder: Path) -> None:
-    """Writes `numbers` and `positions`, once."""
-    if (folder / "positions").exists():
-        return
+    """Writes `numbers` and `positions`."""
     offsets, count = parts.offsets, parts.num_rows
     with (
         new_records(folder / "positions", np.int64, count) as positions,

@@ -1,13 +1,12 @@
 """What one task leaves behind for the passes that need all documents at once.
 
 A task writes its kept documents, its drops and its counts beside their names, and moves them there when they
-are whole, the counts last. So a part is finished exactly when its counts are there, and a run that was killed
-continues with the parts that are missing. Rows carry their place in the whole input (number of the file,
+are whole, the counts last, which are a mark of the others. So a part is finished exactly when its counts fit it, and
+a run that was killed continues with the parts that are missing. Rows carry their place in the whole input (number of the file,
 number of the row in it), by which all parts are put in one order that does not depend on the cut (see
 `order`); within a part that place grows. Texts and all else of a document stay on disk, memory-mapped.
 """
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ import pyarrow.compute as pc
 from conan_data.corpus.classify.config import CLASSIFIERS
 from conan_data.corpus.report import examples
 from conan_data.corpus.report.examples import Examples
-from conan_data.files import written_aside
+from conan_data.sealed import read_mark, read_sealed, write_mark
 
 BATCH_ROWS = 4096
 BATCH_CHARACTERS = 1 << 23
@@ -99,10 +98,10 @@ class PartWriter:
             self._flush(name)
             writer.close()
         examples.write(Path(self._aside("examples")), self.examples.sorted())
-        for name in (*TABLES, "examples"):
-            os.replace(self._aside(name), part_path(self._folder, name, self._rank))
-        with written_aside(part_path(self._folder, "counts", self._rank)) as aside:
-            aside.write_text(json.dumps(self.counts, ensure_ascii=False), encoding="utf-8")
+        made = [part_path(self._folder, name, self._rank) for name in (*TABLES, "examples")]
+        for name, path in zip((*TABLES, "examples"), made, strict=True):
+            os.replace(self._aside(name), path)
+        write_mark(part_path(self._folder, "counts", self._rank), made, {"counts": self.counts})
 
     def _flush(self, name: str) -> None:
         rows, schema = self._rows[name], TABLES[name]
@@ -223,8 +222,8 @@ def part_path(folder: Path, name: str, rank: int) -> Path:
 
 
 def missing_parts(folder: Path, num_parts: int) -> list[int]:
-    """The parts that are not finished."""
-    return [rank for rank in range(num_parts) if not part_path(folder, "counts", rank).exists()]
+    """The parts that are not finished, or not as they were written."""
+    return [rank for rank in range(num_parts) if read_mark(part_path(folder, "counts", rank)) is None]
 
 
 def sum_counts(folder: Path, num_parts: int) -> dict[str, Counter[str]]:
@@ -238,6 +237,4 @@ def sum_counts(folder: Path, num_parts: int) -> dict[str, Counter[str]]:
 
 def read_counts(folder: Path, num_parts: int) -> list[dict[str, dict[str, int]]]:
     """The counts of each part."""
-    return [
-        json.loads(part_path(folder, "counts", rank).read_text(encoding="utf-8")) for rank in range(num_parts)
-    ]
+    return [read_sealed(part_path(folder, "counts", rank))["counts"] for rank in range(num_parts)]

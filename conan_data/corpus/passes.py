@@ -1,8 +1,8 @@
 """The passes after the first: each is a datatrove step whose tasks work on a part or a partition of their own.
 
-A task reads what earlier passes left and writes one file of its own, which is whole when it is there; so a
-task is done when its file is there, and a run that was killed goes on with the others. What all tasks must
-see is put together between two passes, by one process.
+A task reads what earlier passes left and writes files of its own, and last a mark that holds their hashes; so a
+task is done when its mark fits them, and a run that was killed goes on with the others. What all tasks must
+see is put together between two passes, by one process, and again in every run.
 """
 
 from abc import abstractmethod
@@ -16,6 +16,7 @@ from datatrove.pipeline.base import PipelineStep
 from conan_data.corpus.execution.config import ExecutorConfig
 from conan_data.corpus.execution.run import run_ranks
 from conan_data.corpus.workspace import Workspace
+from conan_data.sealed import read_mark, write_mark
 
 FEW_ROWS = 20_000
 """Up to so many rows one process is done sooner than several have started."""
@@ -59,7 +60,16 @@ class Pass(PipelineStep):
 
     @abstractmethod
     def result(self, rank: int) -> Path:
-        """What task `rank` leaves when it is done."""
+        """The file that names task `rank`."""
+
+    def made(self, rank: int) -> list[Path]:
+        """All files that task `rank` leaves."""
+        return [self.result(rank)]
+
+    def mark(self, rank: int) -> Path:
+        """Where task `rank` says that it is done."""
+        name = f"{self.name.replace(' ', '-')}-{self.result(rank).name}-{rank:05d}.json"
+        return self.workspace.scratch / "done" / name
 
     @abstractmethod
     def work(self, rank: int) -> None:
@@ -67,10 +77,11 @@ class Pass(PipelineStep):
 
     def run(self, data: Iterator[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         self.work(rank)
+        write_mark(self.mark(rank), self.made(rank))
         yield from ()
 
 
 def run_pass(step: Pass, num_tasks: int, run: Runner) -> None:
     """Runs the tasks of `step` that are not done."""
-    if missing := [rank for rank in range(num_tasks) if not step.result(rank).exists()]:
+    if missing := [rank for rank in range(num_tasks) if read_mark(step.mark(rank)) is None]:
         run([step], missing, num_tasks, label=step.name)

@@ -13,6 +13,7 @@ from conan_data.judging.config import JudgeConfig
 from conan_data.judging.judge import Pair
 from conan_data.mining.encoder import fingerprint_folder, resolve_device
 from conan_data.progress import progress
+from conan_data.public_names import published_value
 from conan_data.xlr.translators.answers import Answers, key_of
 
 _BATCHES_A_SAVING = 16
@@ -25,7 +26,7 @@ class CrossEncoderJudge:
 
     def __init__(self, config: JudgeConfig, judgements: Path, *, device: str) -> None:
         """Raises `UserError` for a model that is not there, or that gives more than one score."""
-        self.name = f"the cross-encoder {config.model}"
+        self.name = f"the cross-encoder {published_value(config.model)}"
         self._batch_size = config.batch_size
         self._model = _load(config, device)
         self._key = _fingerprint(config)

@@ -9,7 +9,6 @@ scale of a vector stands in front of its values in one record, so that a shard s
 (`numpy.load(path)["codes"]`).
 """
 
-import json
 import os
 import shutil
 import uuid
@@ -23,11 +22,12 @@ import numpy as np
 
 from conan_data.errors import UserError
 from conan_data.files import hash_file
+from conan_data.sealed import DamagedError, read_sealed, seal
 
 Storage = Literal["float16", "int8"]
 
 HEADER = "shards.json"
-FORMAT = 2
+FORMAT = 3
 _STEPS = 127
 # N vectors, D dimensions
 
@@ -119,11 +119,11 @@ def read_header(path: Path) -> dict[str, Any] | None:
     nothing of it is used.
     """
     try:
-        header = json.loads(path.read_text(encoding="utf-8"))
+        header = read_sealed(path)
         if header["format"] != FORMAT:
             return None
         return {**header, "shards": [Shard(**shard) for shard in header["shards"]]}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (DamagedError, KeyError, TypeError):
         return None
 
 
@@ -131,7 +131,7 @@ def write_header(path: Path, header: dict[str, Any], shards: Sequence[Shard]) ->
     """Replaces the header."""
     record = {**header, "shards": [asdict(shard) for shard in shards]}
     with own_aside(path) as aside:
-        aside.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        aside.write_bytes(seal(record))
 
 
 def take_from_cache(cache: Path, key: str, path: Path) -> Shard | None:

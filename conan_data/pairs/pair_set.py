@@ -174,11 +174,24 @@ def read_retrieval_sets(paths: Sequence[str], split: str, *, group_regex: str = 
 
 
 def source_names(paths: Sequence[str | Path]) -> tuple[str, ...]:
-    """Short names of inputs: their last part without endings, or all of it where that is not unique."""
+    """Short names of inputs: their last part without endings; where that is not unique, as many last parts of their
+    paths as tell them apart, so that the names do not depend on where all of them lie.
+    """
     short = [Path(str(path)).name.split(".")[0] or str(path) for path in paths]
+    parts = [Path(public_name(path)).parts for path in paths]
     return tuple(
-        name if short.count(name) == 1 else public_name(path) for name, path in zip(short, paths, strict=True)
+        name
+        if short.count(name) == 1
+        else _shortest_tail(own, [other for other in parts if other is not own])
+        for name, own in zip(short, parts, strict=True)
     )
+
+
+def _shortest_tail(own: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> str:
+    """The fewest last parts of a path that no other one ends in; all of them where an equal one is among the others."""
+    sizes = range(1, len(own) + 1)
+    size = next((n for n in sizes if all(other[-n:] != own[-n:] for other in others)), len(own))
+    return str(Path(*own[-size:]))
 
 
 def join(sets: Sequence[PairSet]) -> PairSet:

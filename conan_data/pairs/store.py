@@ -2,10 +2,9 @@
 
 Each rank of a machine that reads the same files into its own memory takes the time and the memory as often as
 there are ranks. Here the first one reads and writes down what it got; all of them, and a run that goes on, map
-the same pages. What is there is whole: it appears by one rename.
+the same pages. It appears by one rename; one that was cut or edited since is made again.
 """
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -16,12 +15,13 @@ import filelock
 import numpy as np
 import pyarrow as pa
 
-from conan_data.files import sync_directory, write_durably
+from conan_data.files import sync_directory
 from conan_data.mining.arrays import RetrievalArrays
 from conan_data.pairs.pair_set import PairSet
 from conan_data.readers import Broken
 from conan_data.readers.account import Account
 from conan_data.retrieval import RetrievalSplit
+from conan_data.sealed import read_mark, read_sealed, write_mark
 
 _META = "pairs.json"
 _TABLES = ("corpus", "queries", "qrels")
@@ -33,7 +33,8 @@ def shared_pairs(folder: Path, make: Callable[[], PairSet]) -> PairSet:
     """The set in `folder`, which whoever comes first makes there with `make`; the others wait for it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder.with_name(folder.name + ".lock")):
-        if not folder.exists():
+        if read_mark(folder / _META) is None:
+            shutil.rmtree(folder, ignore_errors=True)
             save_pairs(make(), folder)
     return load_pairs(folder)
 
@@ -60,7 +61,7 @@ def save_pairs(pairs: PairSet, folder: Path) -> None:
         "broken": [asdict(row) for row in pairs.data.broken],
         "account": pairs.account.to_json(),
     }
-    write_durably(partial / _META, json.dumps(meta).encode())
+    write_mark(partial / _META, sorted(partial.iterdir()), meta)
     sync_directory(partial)
     partial.rename(folder)
     sync_directory(folder.parent)
@@ -68,7 +69,7 @@ def save_pairs(pairs: PairSet, folder: Path) -> None:
 
 def load_pairs(folder: Path) -> PairSet:
     """What `save_pairs` wrote; texts and arrays stay on disk until they are looked at."""
-    meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+    meta = read_sealed(folder / _META)
     tables = {
         name: pa.ipc.open_file(pa.memory_map(str(folder / f"{name}.arrow"))).read_all() for name in _TABLES
     }

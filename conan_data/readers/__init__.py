@@ -48,16 +48,17 @@ def read_rows(
     max_line_bytes: int = MAX_LINE_BYTES,
     extract: ExtractConfig | None = None,
     has_header: bool = True,
+    name: str | None = None,
 ) -> Iterator[Row | Broken]:
     """Yield the rows of one file, by its ending: JSON lines or, in `.json`, an array of objects, CSV or TSV, WARC or WET
     (each plain, .gz, .zst, .bz2 or .xz), Parquet, HTML; or of a folder that `datasets.save_to_disk` wrote.
 
-    The rows name the file as we publish it (`public_name`). A line (of CSV a record, of tables a row) of more
-    than `max_line_bytes` is broken. `has_header` False is for CSV and TSV without one, whose fields are then called
-    `0`, `1`, ... Raises `UserError` for a kind of file that is not read, and where a package
+    The rows name the file by `name`, such as its published name, or by its path (`public_name`). A line (of CSV a
+    record, of tables a row) of more than `max_line_bytes` is broken. `has_header` False is for CSV and TSV
+    without one, whose fields are then called `0`, `1`, ... Raises `UserError` for a kind of file that is not read, and where a package
     for web pages is missing.
     """
-    local, name = str(path), public_name(path)
+    local, name = str(path), name or public_name(path)
     kind = unpacked_name(local).lower()
     if Path(local).is_dir():
         if not is_dataset_folder(local):

@@ -1,11 +1,13 @@
 """A row that could be read, one that could not, and the part of a file that one task reads."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
+
+from conan_data.public_names import published_name
 
 RAW_LENGTH = 1000
 """Characters of a broken row that are kept to look at."""
@@ -60,10 +62,10 @@ def broken(row: Row, reason: str) -> Broken:
     return Broken(row.file, row.place, reason, cut(str(row.values)))
 
 
-def quarantine(rows: Iterable[Broken], path: Path) -> None:
-    """Writes broken rows as JSON lines, one a row."""
+def quarantine(rows: Iterable[Broken], path: Path, *, below: Iterable[str | Path] = ()) -> None:
+    """Writes broken rows as JSON lines, one a row, with their files by published names below what the user named."""
     with open(path, "wb") as file:
-        file.writelines(row.to_json() for row in rows)
+        file.writelines(replace(row, file=published_name(row.file, below)).to_json() for row in rows)
 
 
 def cut(text: str | bytes) -> str:

@@ -6,7 +6,6 @@ goes on with the parts that are missing, and what is put together from all of th
 for any number of processes and interruptions. Memory is that of a batch, and 16 bytes a document of a part.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -19,11 +18,11 @@ import numpy as np
 
 from conan_data import artifact, sources
 from conan_data.corpus.tokenizer import load
-from conan_data.files import written_aside
 from conan_data.pairs.rows import pair_sources
 from conan_data.plain_text import Document, Tally, read_documents
 from conan_data.readers import Share
 from conan_data.readers.account import Account
+from conan_data.sealed import read_mark, read_sealed, write_mark
 from conan_data.tokens.pairs import read_pairs
 from conan_data.tokens.tokenizer import Vocabulary, encode
 
@@ -100,15 +99,15 @@ def part_folder(folder: Path, rank: int) -> Path:
 
 
 def missing(folder: Path, num_parts: int) -> list[int]:
-    """The parts that are not done."""
-    return [rank for rank in range(num_parts) if not (part_folder(folder, rank) / DONE).exists()]
+    """The parts that are not done, or not as they were written."""
+    return [rank for rank in range(num_parts) if read_mark(part_folder(folder, rank) / DONE) is None]
 
 
 def read_done(folder: Path, rank: int) -> dict[str, Any]:
     """What part `rank` wrote: `read`, `dropped`, `account`, and `keys`, a list of source, language and documents, whose
     arrays are numbered in this order.
     """
-    return json.loads((part_folder(folder, rank) / DONE).read_text(encoding="utf-8"))
+    return read_sealed(part_folder(folder, rank) / DONE)
 
 
 class _PartWriter:
@@ -147,8 +146,7 @@ class _PartWriter:
             "account": tally.account.to_json(),
             "keys": keys,
         }
-        with written_aside(self.folder / DONE) as aside:
-            aside.write_text(json.dumps(done, ensure_ascii=False), encoding="utf-8")
+        write_mark(self.folder / DONE, sorted(self.folder.iterdir()), done)
 
 
 def _documents(unit: Unit, tally: Tally) -> Iterator[Document]:

@@ -18,15 +18,18 @@ import numpy as np
 
 from conan_data.config import parse_memory
 from conan_data.files import written_aside
+from conan_data.manifest import WHOLE
 from conan_data.plain_text import Tally
 from conan_data.progress import progress
+from conan_data.public_names import published_json
 from conan_data.readers.account import Account
+from conan_data.sealed import read_mark, write_mark
 from conan_data.tokens.config import TokenizeConfig
 from conan_data.tokens.parts import Tokenizing, cut, missing, part_folder, read_done, total
 from conan_data.tokens.tokenizer import Vocabulary
 from conan_data.workers import run_here, run_in_processes
 
-INDEX = "tokens.json"
+INDEX, DATA = "tokens.json", "data"
 _LONGEST_NAME = 100
 
 
@@ -56,10 +59,13 @@ def write_shards(
     config: TokenizeConfig, vocabulary: Vocabulary, folder: Path, work: Path, *, workers: int
 ) -> Index:
     """Tokenises the inputs of `config` by parts in `work`, and puts them together in `folder`; parts that
-    are there already are not done again, and a folder that is there is complete.
+    are there already are not done again, and neither is a folder that is whole.
     """
-    if (folder / INDEX).exists():
+    if read_mark(folder / WHOLE) is not None:
         return read_index(folder)
+    for place in (folder / INDEX, folder / WHOLE):
+        place.unlink(missing_ok=True)
+    shutil.rmtree(folder / DATA, ignore_errors=True)
     dtype = "<u2" if vocabulary.size <= 1 << 16 else "<u4"
     units = cut(config.corpus, config.pairs, split=config.split, part_bytes=parse_memory(config.part_size))
     tokenizing = Tokenizing(tuple(units), vocabulary, work, dtype)
@@ -75,12 +81,14 @@ def write_shards(
     shards = []
     for (source, language), pieces in sorted(_by_key(written).items()):
         for number, group in enumerate(_groups(pieces, work, dtype, config.shard_tokens)):
-            name = f"data/{_safe(source)}/{_safe(language)}-{number:05d}"
+            name = f"{DATA}/{_safe(source)}/{_safe(language)}-{number:05d}"
             shards.append(_join(group, work, folder / name, dtype, Shard(name, source, language, 0, 0)))
     index = Index(vocabulary.fingerprint, vocabulary.eos_id, vocabulary.size, total(written), tuple(shards))
     index.tally.account.say()
     with written_aside(folder / INDEX) as aside:
-        aside.write_text(_to_json(index), encoding="utf-8")
+        aside.write_text(_to_json(index, below=[*config.corpus, *config.pairs]), encoding="utf-8")
+    made = [path for path in sorted((folder / DATA).rglob("*")) if path.is_file()]
+    write_mark(folder / WHOLE, [*made, folder / INDEX])
     return index
 
 
@@ -93,14 +101,14 @@ def read_index(folder: Path) -> Index:
     return Index(content["fingerprint"], content["eos_id"], content["vocab_size"], tally, shards)
 
 
-def _to_json(index: Index) -> str:
+def _to_json(index: Index, *, below: Sequence[str]) -> str:
     content = {
         "fingerprint": index.fingerprint,
         "eos_id": index.eos_id,
         "vocab_size": index.vocab_size,
         "read": index.tally.read,
         "dropped": dict(sorted(index.tally.dropped.items())),
-        "account": index.tally.account.to_json(),
+        "account": published_json(index.tally.account.to_json(), below),
         "shards": [vars(shard) for shard in index.shards],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

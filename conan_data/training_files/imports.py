@@ -29,7 +29,7 @@ def import_negatives(config: ImportNegativesConfig) -> Path:
         write_split(build.dir, config.split, data)
         tables.write(pools, tables.NEGATIVES, build.dir / NEGATIVES_FILE)
         if found.broken:
-            quarantine(found.broken, build.dir / "quarantine.jsonl")
+            quarantine(found.broken, build.dir / "quarantine.jsonl", below=config.input)
         dropped = Counter(row.reason for row in found.broken)
         return build.publish(
             rows=artifact.Rows(

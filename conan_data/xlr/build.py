@@ -251,7 +251,7 @@ def _write(
         num_documents=result.corpus.num_rows,
         num_judgements=result.qrels.num_rows,
     )
-    quarantine(broken, directory / "quarantine.jsonl")
+    quarantine(broken, directory / "quarantine.jsonl", below=[config.data, config.table.path])
     with open(directory / "dropped.jsonl", "wb") as file:
         file.writelines(orjson.dumps(row) + b"\n" for row in outcome.dropped)
 

@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from conan_data.config import Config, StageConfig, execution, require
 from conan_data.fields import Count, Name, NonNegativeFloat, NonNegativeInt, PositiveFloat, Rule
-from conan_data.inputs import RequiredDataPath
+from conan_data.inputs import DataPath, RequiredDataPath
 
 PROMPT = (
     "Translate this search query into {language}. Keep its meaning, and keep names, code and numbers as they are. "
@@ -44,7 +44,7 @@ def _fields_in_braces(prompt: str) -> set[str]:
 class TableConfig(Config):
     """Translations that exist already, such as those made by people."""
 
-    path: str = ""
+    path: DataPath = ""
     """File with query_id, lang, text and maybe origin (JSON lines, Parquet, CSV, TSV); empty: the
     translations beside the set's queries.
     """

@@ -7,7 +7,6 @@ ones, so that the last one that can be loaded is never removed.
 """
 
 import hashlib
-import json
 import logging
 import os
 import re
@@ -17,10 +16,11 @@ from typing import Any
 
 from conan_data.errors import UserError
 from conan_data.files import hash_file, sync_directory
+from conan_data.sealed import DamagedError, read_sealed, write_sealed
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 META = "meta.json"
 _NAME = re.compile(r"step-(\d{8,})")
 
@@ -33,10 +33,7 @@ def checkpoint_name(step: int) -> str:
 def seal(partial: Path, final: Path, *, step: int) -> Path:
     """Flushes the files in `partial`, writes their hashes, and renames it to `final`."""
     files = {path.name: _hash_flushed(path) for path in sorted(partial.iterdir())}
-    with open(partial / META, "w", encoding="utf-8") as file:
-        json.dump({"format": FORMAT, "step": step, "files": files}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    write_sealed(partial / META, {"format": FORMAT, "step": step, "files": files})
     sync_directory(partial)
     if final.exists():
         shutil.rmtree(final)
@@ -48,15 +45,14 @@ def seal(partial: Path, final: Path, *, step: int) -> Path:
 def verify(checkpoint: Path) -> dict[str, Any]:
     """The content of `meta.json`. Raises `UserError` when a file is missing, or is not what was written."""
     try:
-        meta = json.loads((checkpoint / META).read_text(encoding="utf-8"))
-        listed = dict(meta["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        meta = read_sealed(checkpoint / META)
+    except DamagedError:
         raise UserError(f"{checkpoint}: not a whole checkpoint ({META} is missing or damaged)") from None
     if meta.get("format") != FORMAT:
         raise UserError(
             f"{checkpoint}: written in format {meta.get('format')!r}, this version reads {FORMAT}"
         )
-    for name, expected in listed.items():
+    for name, expected in meta["files"].items():
         path = checkpoint / name
         if not path.is_file():
             raise UserError(f"{checkpoint}: {name} is missing")

@@ -8,7 +8,7 @@ from pathlib import Path
 from conan_data import artifact, readers, sources
 from conan_data.artifact import Rows
 from conan_data.mining.arrays import document_texts
-from conan_data.public_names import public_name
+from conan_data.public_names import published_name
 from conan_data.readers.fields import check_text_field, lookup
 from conan_data.retrieval import read_retrieval
 from conan_train.encoding.config import EncodeConfig
@@ -68,4 +68,7 @@ def _row_texts(config: EncodeConfig, tally: Tally) -> Iterator[tuple[str, str]]:
             if not isinstance(text, str) or not text.strip():
                 tally.dropped["no-text"] += 1
                 continue
-            yield (str(name) if name is not None else f"{public_name(file)}:{row.place}"), text
+            yield (
+                (str(name) if name is not None else f"{published_name(file, config.inputs)}:{row.place}"),
+                text,
+            )

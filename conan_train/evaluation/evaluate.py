@@ -15,9 +15,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from conan_data import artifact, hub
+from conan_data.config import named_sources
 from conan_data.mining.encoder import Encoder
 from conan_data.pairs.labelled import read_labels
 from conan_data.pairs.scored import read_scored
+from conan_data.public_names import published_json
 from conan_data.sources import expand, resolve
 from conan_train.evaluation import bm25
 from conan_train.evaluation.classification import score_classification
@@ -86,6 +88,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             record["classification"], own = _classification(encoder, config)
             record["classification"]["data_hash"] = hashes["classification"]
             rows.append(own)
+        record = published_json(record, named_sources(config))
         (build.dir / SCORES).write_text(
             json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
         )
@@ -103,7 +106,11 @@ def _sts(encoder: Encoder, config: EvaluateConfig) -> tuple[dict[str, Any], arti
     found = score_sts(
         pairs, list(cuts(vectors_DV, config.dims)), num_samples=config.bootstrap, seed=config.seed
     )
-    return {"protocol": STS_PROTOCOL, "data": list(own.data), **found}, pairs.rows()
+    return {
+        "protocol": STS_PROTOCOL,
+        "data": list(own.data),
+        **found,
+    }, pairs.rows()
 
 
 def _classification(encoder: Encoder, config: EvaluateConfig) -> tuple[dict[str, Any], artifact.Rows]:

@@ -50,11 +50,10 @@ def finetune(config: FinetuneConfig) -> Path:
 
 
 def _inputs(config: FinetuneConfig) -> list[str | Path]:
-    beside = [*config.classification.data, *config.sts.data]
     return [
         *(resolve(path, "retrieval") for path in config.data),
         *([config.negatives] if config.negatives else []),
-        *(expand(beside) if beside else []),
+        *(file for files in (config.classification.data, config.sts.data) if files for file in expand(files)),
     ]
 
 

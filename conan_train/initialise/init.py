@@ -6,7 +6,6 @@ Tokenizer and model are joined here, once: special token ids, vocabulary size an
 both from the first day on.
 """
 
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -20,6 +19,7 @@ from conan_data.errors import UserError
 from conan_train.initialise.config import InitConfig
 from conan_train.initialise.costs import costs, describe
 from conan_train.model import presets
+from conan_train.model.settings import copy_tokenizer_settings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -109,8 +109,4 @@ def _load(folder: Path) -> "PreTrainedTokenizerFast":
 
 def _copy_tokenizer(source: Path, folder: Path, max_position: int) -> None:
     shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")
-    settings = json.loads((source / "tokenizer_config.json").read_text(encoding="utf-8"))
-    settings["model_max_length"] = max_position
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps(settings, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    copy_tokenizer_settings(source, folder, model_max_length=max_position)

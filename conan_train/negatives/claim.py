@@ -65,12 +65,10 @@ class Claims:
     def _is_nobodys(self, path: Path) -> bool:
         try:
             changed = path.stat().st_mtime_ns
-            owner = json.loads(path.read_text(encoding="utf-8"))
+            host, pid = _owner(path.read_bytes())
         except FileNotFoundError:
             return True
-        except ValueError:  # its owner is writing it, or died on the way
-            owner = {}
-        if owner.get("host") == socket.gethostname() and not _is_alive(owner["pid"]):
+        if host == socket.gethostname() and not _is_alive(pid):
             return True
         last, since = self._seen.get(path.name, (0, 0.0))
         if changed != last:
@@ -95,6 +93,16 @@ class Claims:
                 os.utime(path)
             except OSError:  # somebody thought us dead and took over; both go on, and publish the same
                 return
+
+
+def _owner(content: bytes) -> tuple[str, int]:
+    """Host and process of a claim; ("", 0) where its owner is writing it, died on the way, or it was edited."""
+    try:
+        owner = json.loads(content)
+        host, pid = owner["host"], owner["pid"]
+    except (ValueError, KeyError, TypeError):
+        return "", 0
+    return (host, pid) if isinstance(host, str) and type(pid) is int and 0 < pid < 1 << 31 else ("", 0)
 
 
 def _is_alive(pid: int) -> bool:

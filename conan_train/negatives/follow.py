@@ -10,7 +10,6 @@ Whatever goes wrong on the other side, a service that is dead or slow, a generat
 disk, costs a warning: the old negatives stay in use, and how old they are is in every line of the log.
 """
 
-import json
 import logging
 import os
 import shutil
@@ -26,10 +25,14 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from conan_data.errors import UserError
-from conan_data.manifest import MANIFEST
 from conan_train.negatives.account import account
 from conan_train.negatives.agreement import require_agreement
-from conan_train.negatives.generation import Generation, load_generation, require_no_answers
+from conan_train.negatives.generation import (
+    Generation,
+    load_generation,
+    mining_record,
+    require_no_answers,
+)
 from conan_train.negatives.inbox import Inbox, generations_in
 from conan_train.negatives.mined import Mined
 from conan_train.negatives.snapshot import SnapshotWriter, drop_snapshots_after
@@ -176,7 +179,7 @@ class Follower:
                 if moved_from is not None:
                     _move(moved_from, mined.store / name)
                 generation = load_generation(mined.store / name, mined.task.pairs.data)
-                reading.facts = _facts(mined.store / name)
+                reading.facts = mining_record(mined.store / name)
                 if moved_from is not None:
                     require_no_answers(generation, mined.task.pairs.arrays)
                 reading.result = generation
@@ -239,7 +242,3 @@ def _move(source: Path, target: Path) -> None:
         shutil.rmtree(source, ignore_errors=True)
     else:
         os.rename(source, target)
-
-
-def _facts(path: Path) -> Mapping[str, Any]:
-    return json.loads((path / MANIFEST).read_text(encoding="utf-8"))["extra"].get("refresh", {})

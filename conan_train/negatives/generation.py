@@ -7,6 +7,7 @@ same again gives the same name.
 """
 
 import hashlib
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 from conan_data import artifact, tables
 from conan_data.config import StageConfig
 from conan_data.errors import UserError
+from conan_data.manifest import TIMES, read_manifest
 from conan_data.mining.arrays import RetrievalArrays, never_negative
 from conan_data.mining.mine import KIND, NEGATIVES_FILE, write_negatives
 from conan_data.mining.selection import Pools
@@ -72,9 +74,10 @@ def publish_generation(
     checkpoint: str,
     command: str,
     extra: Mapping[str, Any],
+    seconds: float | None = None,
 ) -> Generation:
     """Writes `pools` to a new generation below `store`; `checkpoint` is the fingerprint of the weights that
-    scored them.
+    scored them, `seconds` is what the mining took, for `mining_record`.
     """
     digest = hashlib.sha256(pools.rows.tobytes() + pools.scores.tobytes()).hexdigest()[:8]
     config = GenerationConfig(out=store / f"gen-{step:08d}-{digest}", step=step, checkpoint=checkpoint)
@@ -83,11 +86,22 @@ def publish_generation(
             write_negatives(build.dir / NEGATIVES_FILE, pools, data, checkpoint=checkpoint, step=step)
             num_empty = int((pools.sizes == 0).sum())
             dropped = {"no-negative-left": num_empty} if num_empty else {}
+            if seconds is not None:
+                (build.dir / TIMES).write_text(json.dumps({"seconds": seconds}) + "\n", encoding="utf-8")
             build.publish(
                 rows=artifact.Rows(read=len(pools.sizes), kept=len(pools.sizes) - num_empty, dropped=dropped),
                 extra=extra,
             )
     return load_generation(config.out, data)
+
+
+def mining_record(path: Path) -> dict[str, Any]:
+    """Return what the service that mined the generation at `path` says of it, and the seconds that it took."""
+    record = dict(read_manifest(path)["extra"].get("refresh", {}))
+    try:
+        return {**record, "seconds": float(json.loads((path / TIMES).read_text(encoding="utf-8"))["seconds"])}
+    except (OSError, ValueError, KeyError, TypeError):  # no manifest vouches for times: they may be missing
+        return record
 
 
 def load_generation(path: Path, data: RetrievalSplit) -> Generation:

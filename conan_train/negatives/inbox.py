@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from conan_data.config import resolved
-from conan_data.files import written_aside
 from conan_data.manifest import MANIFEST
+from conan_data.sealed import DamagedError, read_sealed, write_sealed
 
 log = logging.getLogger(__name__)
 
@@ -74,14 +74,13 @@ class Inbox:
             shutil.rmtree(self.folder)
         self.weights.mkdir(parents=True, exist_ok=True)
         self.claims.mkdir(exist_ok=True)
-        with written_aside(self.folder / RUN) as aside:
-            aside.write_text(json.dumps(values, indent=1), encoding="utf-8")
+        write_sealed(self.folder / RUN, values)
 
     def settings(self) -> dict[str, Any] | None:
-        """The trainer's config; None where it has not said it yet."""
+        """The trainer's config; None where it has not said it yet, or what it said is damaged."""
         try:
-            return json.loads((self.folder / RUN).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read_sealed(self.folder / RUN)
+        except DamagedError:
             return None
 
     def is_finished(self) -> bool:

@@ -124,10 +124,7 @@ class Service:
             window=self.window_of(served, snapshot.step),
             previous=self._previous(served),
         )
-        facts = {
-            **mining_facts(mining, num_negatives=served.num_negatives),
-            "seconds": time.monotonic() - start,
-        }
+        seconds = time.monotonic() - start
         generation = publish_generation(
             self.inbox.generations(served.store),
             mining.pools,
@@ -135,10 +132,14 @@ class Service:
             step=snapshot.step,
             checkpoint=encoder.fingerprint,
             command="conan-train mine-service",
-            extra={"candidates": mining.pools.counts, "refresh": facts},
+            extra={
+                "candidates": mining.pools.counts,
+                "refresh": mining_facts(mining, num_negatives=served.num_negatives),
+            },
+            seconds=seconds,
         )
         require_no_answers(generation, served.pairs.arrays)
-        log.info("mined %s in %.1f s", generation.name, facts["seconds"])
+        log.info("mined %s in %.1f s", generation.name, seconds)
 
     def _published(self, served: Served) -> list[tuple[int, Path]]:
         """Those that the trainer has not taken up yet, and those that it has; the newest last."""

@@ -24,6 +24,7 @@ from torch.distributed.tensor import DTensor
 
 from conan_data.errors import UserError
 from conan_data.files import hash_file, write_durably, written_aside
+from conan_data.sealed import DamagedError, read_sealed, write_sealed
 from conan_train.checkpoint.shards import Parts, shard_name
 from conan_train.checkpoint.state import is_sharded, load_weights, model_tensors
 
@@ -84,7 +85,7 @@ class SnapshotWriter:
             write_tensors(folder / name, tensors)
             write_durably(folder / f"{name}.sha256", hash_file(folder / name).encode())
             if self.rank == 0:
-                write_durably(folder / STATE, json.dumps({"step": step, "parts": self.num_parts}).encode())
+                write_sealed(folder / STATE, {"step": step, "parts": self.num_parts})
                 for old in snapshot_folders(self.weights)[:-_KEPT]:
                     shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
@@ -131,11 +132,11 @@ def newest_snapshot(weights: Path) -> Snapshot | None:
     """The newest that is whole; its bytes are compared when it is loaded."""
     for folder in reversed(snapshot_folders(weights)):
         try:
-            state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+            state = read_sealed(folder / STATE)
             names = [shard_name(STEM, rank, state["parts"]) for rank in range(state["parts"])]
             if all((folder / f"{name}.sha256").is_file() for name in names):
                 return Snapshot(folder, state["step"])
-        except (OSError, ValueError, KeyError):
+        except (DamagedError, OSError):
             continue
     return None
 
@@ -151,13 +152,13 @@ def load_snapshot(snapshot: Snapshot, model: torch.nn.Module) -> None:
     another one then, for `model` may hold half of it.
     """
     try:
-        state = json.loads((snapshot.folder / STATE).read_text(encoding="utf-8"))
+        state = read_sealed(snapshot.folder / STATE)
         for rank in range(state["parts"]):
             name = shard_name(STEM, rank, state["parts"])
             told = (snapshot.folder / f"{name}.sha256").read_text(encoding="utf-8")
             if hash_file(snapshot.folder / name) != told:
                 raise UserError(f"{snapshot.folder}: {name} is damaged")
         parts = Parts(snapshot.folder, STEM, world_size=state["parts"])
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (DamagedError, OSError, ValueError, SafetensorError) as error:
         raise UserError(f"{snapshot.folder}: cannot be read, or is gone ({error})") from error
     load_weights(model, parts)

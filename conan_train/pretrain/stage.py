@@ -22,6 +22,8 @@ from conan_data.errors import UserError
 from conan_train.device import make_accelerator
 from conan_train.model.flops import model_flops_per_token
 from conan_train.model.folder import model_folder, model_input
+from conan_train.model.settings import FILE as TOKENIZER_SETTINGS
+from conan_train.model.settings import copy_tokenizer_settings
 from conan_train.model.tokenization import load_tokenizer
 from conan_train.optim.schedule import lr_at
 from conan_train.pretrain.config import LanguageModelConfig
@@ -38,7 +40,6 @@ log = logging.getLogger(__name__)
 KIND = "language-model"
 TOKENIZER_FILES = (
     "tokenizer.json",
-    "tokenizer_config.json",
     "special_tokens_map.json",
     "chat_template.jinja",
 )
@@ -113,6 +114,8 @@ def run_stage(config: LanguageModelConfig, stage: Stage) -> Path:
         for name in TOKENIZER_FILES:
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, build.dir / "model" / name)
+        if (folder / TOKENIZER_SETTINGS).is_file():
+            copy_tokenizer_settings(folder, build.dir / "model")
         shutil.rmtree(build.dir / "checkpoints", ignore_errors=True)
         return build.publish(rows=outcome.rows, extra=outcome.extra)
 

@@ -14,6 +14,7 @@ from typing import Any
 from conan_data.artifact import Artifact, open_artifact
 from conan_data.errors import UserError
 from conan_train.trainlog import NAME as TRAIN_LOG
+from conan_train.trainlog import read_events, read_log
 
 KINDS = (
     "corpus",
@@ -111,19 +112,13 @@ def evaluations_of(artifacts: Sequence[Artifact], task: str) -> list[list[Evalua
 
 
 def train_log(item: Artifact) -> list[dict[str, Any]]:
-    """The lines of a training's log; empty where it kept none."""
-    path = item.dir / TRAIN_LOG
-    if not path.is_file():
-        return []
-    lines = []
-    for place, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{path}: line {place} is not JSON ({error.msg}); train again with --overwrite"
-            ) from error
-    return lines
+    """Return the events of a training's log, without times; none where it kept no log."""
+    return read_log(item.dir / TRAIN_LOG)
+
+
+def timed_log(item: Artifact) -> list[dict[str, Any]]:
+    """Return the events of a training's log with the times that the machine took."""
+    return read_events(item.dir / TRAIN_LOG)
 
 
 def read_json(item: Artifact, name: str) -> dict[str, Any]:
@@ -138,9 +133,7 @@ def read_json(item: Artifact, name: str) -> dict[str, Any]:
 
 def input_hashes(item: Artifact) -> set[str]:
     """Manifest hashes of the artifacts that `item` was made from."""
-    return {
-        entry["manifest_sha256"] for entry in item.manifest.get("inputs", []) if "manifest_sha256" in entry
-    }
+    return {entry["manifest_sha256"] for entry in item.manifest["inputs"] if "manifest_sha256" in entry}
 
 
 def _depth(item: Artifact, known: dict[str, Artifact]) -> int:

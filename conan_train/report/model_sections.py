@@ -250,20 +250,9 @@ def _facts(lines: Sequence[dict[str, Any]], steps: Sequence[Any]) -> list[tuple[
     found = [("steps logged", f"{len(steps):,}"), ("last step", f"{steps[-1]['step']:,}")]
     if loss is not None:
         found.append(("loss", f"{loss.values[0]:.3f} → {loss.values[-1]:.3f}"))
-    for label, field in (
-        ("queries a second", "queries_per_second"),
-        ("tokens a second", "tokens_per_second"),
-    ):
-        speed = training.series(lines, field)
-        if speed is not None:
-            found.append((label, f"{float(speed.values.mean()):,.1f}"))
     refreshes = training.refreshes(lines)
     if refreshes:
         found.append(("minings", f"{len(refreshes):,}"))
-        if refreshes[-1].get("share") is not None:
-            found.append(("time spent mining", f"{100 * refreshes[-1]['share']:.1f}%"))
-    if steps[-1].get("stall") is not None:
-        found.append(("trainer's time for it", f"{100 * steps[-1]['stall']:.2f}%"))
     if training.replaced_per_step(lines) is not None:
         found.append(("negatives replaced by the rule", f"{training.total_replaced(lines):,}"))
     return found

@@ -14,15 +14,14 @@ def provenance(artifacts: Sequence[Artifact]) -> list[dict[str, Any]]:
     return [
         {
             "name": item.dir.name,
-            "path": str(item.dir),
             "kind": item.manifest["kind"],
-            "command": item.manifest.get("command", ""),
-            "commit": item.manifest.get("commit"),
+            "command": item.manifest["command"],
+            "commit": item.manifest["commit"],
             "manifest_hash": item.manifest_hash,
             "rows": item.manifest["rows"],
             "bytes": sum(entry["bytes"] for entry in item.manifest["files"]),
-            "inputs": [_input(entry) for entry in item.manifest.get("inputs", [])],
-            "config": json.dumps(item.manifest.get("config", {}), indent=1, ensure_ascii=False),
+            "inputs": [_input(entry) for entry in item.manifest["inputs"]],
+            "config": json.dumps(item.manifest["config"], indent=1, ensure_ascii=False),
         }
         for item in artifacts
     ]
@@ -32,7 +31,7 @@ def versions(artifacts: Sequence[Artifact]) -> list[tuple[str, str]]:
     """(package, version), with all versions where artifacts were made with different ones."""
     found: dict[str, list[str]] = {}
     for item in artifacts:
-        for package, version in item.manifest.get("versions", {}).items():
+        for package, version in item.manifest["versions"].items():
             known = found.setdefault(package, [])
             if version not in known:
                 known.append(version)

@@ -12,10 +12,12 @@ from typing import Any
 from conan_data import artifact, page
 from conan_data.artifact import Artifact
 from conan_data.corpus.report import counts
+from conan_data.manifest import TIMES_PAGE
 from conan_train.report import data_sections, model_sections
 from conan_train.report.artifacts import evaluations, evaluations_of, of_kind, open_all
 from conan_train.report.config import ReportConfig
 from conan_train.report.provenance import provenance, versions
+from conan_train.report.times import render_times
 
 PAGE = "report.html"
 TEMPLATE = Path(__file__).parent / "page.html.jinja"
@@ -32,6 +34,9 @@ def report(config: ReportConfig) -> Path:
         if build.done:
             return build.out
         (build.dir / PAGE).write_text(render(artifacts, title=config.title), encoding="utf-8")
+        (build.dir / TIMES_PAGE).write_text(
+            render_times(trained(artifacts), title=config.title), encoding="utf-8"
+        )
         return build.publish(rows=artifact.Rows(read=len(artifacts), kept=len(artifacts)))
 
 
@@ -40,11 +45,17 @@ def render(artifacts: list[Artifact], *, title: str) -> str:
     return page.render(TEMPLATE, title=title, listed=counts.listed, **context(artifacts))
 
 
+def trained(artifacts: list[Artifact]) -> list[Artifact]:
+    """Return the models that may have a log."""
+    return [*of_kind(artifacts, "language-model"), *of_kind(artifacts, "embedder")]
+
+
 def context(artifacts: list[Artifact]) -> dict[str, Any]:
     """What the template shows."""
-    trained = [*of_kind(artifacts, "language-model"), *of_kind(artifacts, "embedder")]
     tokenizers = [model_sections.tokenizer_section(item) for item in of_kind(artifacts, "tokenizer")]
-    trainings = [model_sections.training_section(item, number=number) for number, item in enumerate(trained)]
+    trainings = [
+        model_sections.training_section(item, number=number) for number, item in enumerate(trained(artifacts))
+    ]
     return {
         "scores": [
             model_sections.scores_section(group, number=number)

@@ -4,7 +4,6 @@ Examples are encoded once, by the main process, into arrays beside the checkpoin
 row is counted by its reason, never cut.
 """
 
-import json
 import logging
 import math
 import shutil
@@ -23,6 +22,7 @@ from conan_data.pairs.rows import pair_inputs
 from conan_data.plain_text import Tally
 from conan_data.progress import progress
 from conan_data.readers.account import Account
+from conan_data.sealed import read_mark, read_sealed, write_mark
 from conan_train.model.tokenization import load_tokenizer
 from conan_train.pretrain.held_out import MOST, choose_held_out
 from conan_train.pretrain.losses import batch_losses
@@ -61,7 +61,7 @@ class SftData:
 
     def __init__(self, config: SftConfig, written: Path, folder: Path) -> None:
         self.config = config
-        meta = json.loads((written / _META).read_text(encoding="utf-8"))
+        meta = read_sealed(written / _META)
         arrays = {name: np.load(written / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         self.tally = Tally(read=meta["read"], account=Account.from_json(meta["account"]))
         self.tally.dropped.update(meta["dropped"])
@@ -145,9 +145,10 @@ class SftData:
 
 
 def write_examples(config: SftConfig, model: Path, folder: Path) -> Path:
-    """Encodes all examples into `folder`; one that is there is complete."""
-    if (folder / _META).exists():
+    """Encodes all examples into `folder`; what is there is used again where it is whole."""
+    if read_mark(folder / _META) is not None:
         return folder
+    shutil.rmtree(folder, ignore_errors=True)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -186,7 +187,7 @@ def write_examples(config: SftConfig, model: Path, folder: Path) -> Path:
         "languages": list(languages),
         "sources": list(names),
     }
-    (partial / _META).write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
+    write_mark(partial / _META, sorted(partial.iterdir()), meta)
     partial.rename(folder)
     return folder
 

@@ -25,8 +25,9 @@ import numpy as np
 import pyarrow as pa
 from transformers import PreTrainedTokenizerFast
 
-from conan_data.files import hash_file, sync_directory, write_durably, written_aside
+from conan_data.files import sync_directory, written_aside
 from conan_data.progress import progress
+from conan_data.sealed import read_mark, write_mark
 from conan_train.model.tokenization import encode_texts
 
 log = logging.getLogger(__name__)
@@ -104,8 +105,8 @@ def open_tokens(
     folder = directory / key
     eos_id = int(tokenizer.eos_token_id)
     with filelock.FileLock(directory / f"{key}.lock"):
-        if folder.exists() and (damage := _damage(folder)):
-            log.warning("%s: %s; the tokens are made again", folder, damage)
+        if folder.exists() and read_mark(folder / _META) is None:
+            log.warning("%s: not as it was written; the tokens are made again", folder)
             shutil.rmtree(folder)
         if not folder.exists():
             _make(folder, table, columns, tokenizer, prompt=prompt)
@@ -216,24 +217,8 @@ def _join(partial: Path, parts: Sequence[Path], dtype: type[np.unsignedinteger])
         np.lib.format.write_array_header_1_0(file, header)
         for part in parts:
             file.write(_read_part(part)[1].data)
-    files = {
-        name: {"bytes": (partial / name).stat().st_size, "sha256": hash_file(partial / name)}
-        for name in ("ids.npy", "starts.npy")
-    }
-    meta = {"format": FORMAT, "texts": len(starts) - 1, "tokens": int(starts[-1]), "files": files}
-    write_durably(partial / _META, json.dumps(meta, indent=2).encode())
-
-
-def _damage(folder: Path) -> str:
-    """What is wrong with a cache, or ""."""
-    try:
-        files = json.loads((folder / _META).read_text(encoding="utf-8"))["files"]
-        for name, told in files.items():
-            if (folder / name).stat().st_size != told["bytes"] or hash_file(folder / name) != told["sha256"]:
-                return f"{name} is not what was written"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"not readable ({type(error).__name__})"
-    return ""
+    meta = {"format": FORMAT, "texts": len(starts) - 1, "tokens": int(starts[-1])}
+    write_mark(partial / _META, [partial / "ids.npy", partial / "starts.npy"], meta)
 
 
 def _load(path: Path) -> np.ndarray:

@@ -71,7 +71,7 @@ class Loop:
             self.objective.restore(ObjectiveState(loaded.extra["objective"], loaded.arrays))
             log.info("continuing after step %d", self.step)
         if self.accelerator.is_main_process:
-            self.log.cut(self.step)
+            self.log.cut(loaded.extra["log"] if found is not None else None)
         return found is not None
 
     def train(self, description: str) -> None:
@@ -100,7 +100,11 @@ class Loop:
             step=self.step,
             model=self.model,
             optimizer=self.bare_optimizer,
-            extra={"objective": state.extra, "window": dataclasses.asdict(self.window)},
+            extra={
+                "objective": state.extra,
+                "window": dataclasses.asdict(self.window),
+                "log": self.log.mark() if self.accelerator.is_main_process else None,
+            },
             arrays=state.arrays,
             keep=self.config.keep_checkpoints,
             process=Process(

@@ -10,6 +10,7 @@ from accelerate.tracking import filter_trackers
 
 from conan_data.config import identity
 from conan_data.errors import UserError
+from conan_data.public_names import published_value
 from conan_train.training.config import TrainingConfig
 
 
@@ -27,7 +28,7 @@ def start_trackers(accelerator: Accelerator, config: TrainingConfig, directory: 
     accelerator.project_configuration.set_directories(str(directory))
     accelerator.project_configuration.logging_dir = str(directory / "trackers")
     accelerator.log_with = filter_trackers(list(config.track), accelerator.project_configuration.logging_dir)
-    accelerator.init_trackers("conan", config=dict(_flat(identity(config))))
+    accelerator.init_trackers("conan", config=dict(_flat(identity(config, published_value))))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -46,7 +46,7 @@ from conan_train.optim.config import OptimConfig
 from conan_train.report.training import total_replaced
 from conan_train.tokenizer.config import TokenizerConfig
 from conan_train.tokenizer.train import train_tokenizer
-from conan_train.trainlog import NAME, read_log
+from conan_train.trainlog import NAME, read_events
 from tests.benchmarks.dynamics_report import report
 from tests.benchmarks.held_out import write_fewer_pages, write_held_out
 
@@ -160,7 +160,7 @@ def run(frame: Frame, arm: str, seed: int, *, steps: int, folder: str) -> dict[s
             optim=OptimConfig(lr=given.lr, warmup_steps=int(WARM_UP * steps)),
         )
     )
-    events = read_log(out / NAME)
+    events = read_events(out / NAME)
     minings = [event for event in events if event["event"] == "refresh"]
     return {
         "set": frame.name,

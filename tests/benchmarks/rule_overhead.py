@@ -39,7 +39,7 @@ from conan_train.optim.groups import adamw
 from conan_train.tasks.retrieval import RetrievalTask
 from conan_train.tokenizer.config import TokenizerConfig
 from conan_train.tokenizer.train import train_tokenizer
-from conan_train.trainlog import NAME, read_log
+from conan_train.trainlog import NAME, read_events
 from tests.benchmarks.held_out import write_held_out
 
 # Q queries, B queries of a step, N negatives a query, P places of a pool
@@ -128,7 +128,7 @@ def measure_stall(given: argparse.Namespace, model: Path, work: Path) -> dict[st
             checkpoint_every=10_000,
         )
     )  # fmt: skip
-    events = read_log(out / NAME)
+    events = read_events(out / NAME)
     lines = [event for event in events if event["event"] == "step"]
     taken = [event for event in events if event["event"] == "refresh"]
     seconds = sum(4 / line["queries_per_second"] for line in lines)

@@ -121,7 +121,7 @@ def test_an_exception_leaves_nothing_behind(tmp_path: Path, source: Path) -> Non
             ),
             "numbers.parquet has changed",
         ),
-        (lambda out: (out / "manifest.json").write_text("{"), "not a manifest"),
+        (lambda out: (out / "manifest.json").write_text("{"), "manifest.json: cut or edited"),
     ],
 )
 def test_a_damaged_artifact_is_refused(tmp_path: Path, source: Path, damage: object, message: str) -> None:
@@ -129,6 +129,33 @@ def test_a_damaged_artifact_is_refused(tmp_path: Path, source: Path, damage: obj
     damage(out)  # type: ignore[operator]
     with pytest.raises(UserError, match=message):
         artifact.open_artifact(out)
+
+
+def test_what_differs_between_two_runs_is_not_listed(tmp_path: Path, source: Path) -> None:
+    """Also in an artifact inside another one."""
+    made = []
+    for name in ("one", "two"):
+        with artifact.building(
+            Config(out=tmp_path / name), kind="numbers", command="c", inputs=[source]
+        ) as build:
+            for path in (
+                "times.jsonl",
+                "times.html",
+                "trackers/conan/events.1",
+                "inner/times.jsonl",
+                "log.jsonl",
+            ):
+                (build.dir / path).parent.mkdir(parents=True, exist_ok=True)
+                (build.dir / path).write_text("log" if path == "log.jsonl" else name)
+            build.publish(rows=artifact.Rows(read=1, kept=1))
+        opened = artifact.open_artifact(tmp_path / name)
+        assert [entry["path"] for entry in opened.manifest["files"]] == ["log.jsonl"]
+        made.append(opened.manifest_hash)
+    assert made[0] == made[1]
+    (tmp_path / "one" / "times.jsonl").unlink()
+    artifact.open_artifact(tmp_path / "one")
+    listed = artifact.describe_input(tmp_path / "one" / "trackers")["files"]
+    assert [entry["path"] for entry in listed] == ["conan/events.1"], "a folder of the user's is listed whole"
 
 
 def test_wrong_kind_and_missing_directory(tmp_path: Path, source: Path) -> None:
@@ -195,10 +222,10 @@ make(Config(out=Path(sys.argv[2]), size=int(sys.argv[5]), overwrite=len(sys.argv
     "point",
     [
         "_enter:1",
-        "write_durably:1",
+        "write_sealed:1",
         "replace:1",
         "list_files:1",
-        "write_durably:2",
+        "write_sealed:2",
         "fsync:2",
         "replace:2",
         "rename:1",

@@ -16,19 +16,19 @@ class ClassifyConfig(Config):
     a text, as many characters as it was trained on (`max_chars`).
     """
 
-    toxicity: str = ""
+    toxicity: DataPath = ""
     """Classifier of toxic text; documents that it takes are dropped. Empty: off."""
     toxicity_threshold: Share | None = None
     """Score from which on a document is toxic; None for the classifier's own threshold of the language."""
-    adult: str = ""
+    adult: DataPath = ""
     """Classifier of adult content; documents that it takes are dropped. Empty: off."""
     adult_threshold: Share | None = None
     """Score from which on a document is adult content; None for the classifier's own."""
-    advertisement: str = ""
+    advertisement: DataPath = ""
     """Classifier of advertisements; documents that it takes are dropped. Empty: off."""
     advertisement_threshold: Share | None = None
     """Score from which on a document is an advertisement; None for the classifier's own."""
-    fluency: str = ""
+    fluency: DataPath = ""
     """Classifier of fluent text; documents that it does not take are dropped. Empty: off."""
     fluency_threshold: Share | None = None
     """Score below which a document is not fluent; None for the classifier's own."""

@@ -13,6 +13,7 @@ from conan_data.corpus.steps.fingerprint import Fingerprint
 from conan_data.corpus.steps.reference import ReadReference
 from conan_data.corpus.steps.write import WritePart
 from conan_data.errors import UserError
+from conan_data.public_names import published_value
 
 log = logging.getLogger(__name__)
 _PARTS_OF_A_SET = ("corpus", "queries")
@@ -32,7 +33,7 @@ def find_references(config: DedupConfig, folder: Path, run: Runner) -> tuple[Ref
     for name, ready, unhashed in found:
         references += ready
         for _ in unhashed:
-            references.append(Reference(name, part_path(folder, "kept", computed), None))
+            references.append(Reference(published_value(name), part_path(folder, "kept", computed), None))
             computed += 1
     return tuple(references)
 
@@ -55,7 +56,9 @@ def _open(name: str, config: DedupConfig) -> tuple[list[Reference], list[Path]]:
                 f"dedup.against: {name} is an index of other settings ({changed}); name its corpus"
             )
         log.info("%s: an index without texts, so only equal texts and addresses are found", name)
-        return [Reference(name, file, None, near=False) for file in sorted(path.rglob("*.arrow"))], []
+        return [
+            Reference(published_value(name), file, None, near=False) for file in sorted(path.rglob("*.arrow"))
+        ], []
     return [], _set_files(path) or sources.expand((name,))
 
 
@@ -67,7 +70,9 @@ def _corpus(name: str, path: Path, config: DedupConfig) -> tuple[list[Reference]
         log.info("%s: its signatures are made again (%s)", name, changed)
         return [], shards
     tables = [index / shard.relative_to(path / "data").with_suffix(".arrow") for shard in shards]
-    return [Reference(name, table, shard) for table, shard in zip(tables, shards, strict=True)], []
+    return [
+        Reference(published_value(name), table, shard) for table, shard in zip(tables, shards, strict=True)
+    ], []
 
 
 def _set_files(path: Path) -> list[Path]:

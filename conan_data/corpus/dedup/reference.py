@@ -23,7 +23,7 @@ class Reference:
     """A table of documents with `id`, `exact_hash`, `url_hash` and `band_keys`, and where their texts are."""
 
     name: str
-    """What a drop names, such as the path that the user gave."""
+    """What a drop names: the published name of what the user gave."""
     table: Path
     shard: Path | None
     """Parquet file with the texts, row by row; None where the table holds them itself or there are none."""

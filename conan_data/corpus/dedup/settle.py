@@ -1,7 +1,8 @@
 """What the tasks of a pass found, put together in arrays over all documents by one process.
 
 Each stage leaves, for every number, the document that stays in its stead. A later stage looks only at what an
-earlier one left, so the stages compose: the copy of a near duplicate of A is A's, too.
+earlier one left, so the stages compose: the copy of a near duplicate of A is A's, too. A run that goes on puts them
+together again: that is quicker than to look whether what is there is whole.
 """
 
 import json
@@ -18,8 +19,6 @@ from conan_data.corpus.workspace import FACTS, PAIR, Workspace, opened, survivor
 
 def gather_facts(work: Workspace) -> None:
     """Writes the facts of all parts as one file, by position, and the languages that they count."""
-    if (work.scratch / "facts").exists():
-        return
     names = [
         json.loads(work.path("langs", rank).read_text(encoding="utf-8")) for rank in range(work.num_parts)
     ]
@@ -37,17 +36,14 @@ def gather_facts(work: Workspace) -> None:
 
 def gather_suffixes(work: Workspace) -> None:
     """Writes `suffixes`, int64 [rows]: what is put behind each id; 0 for nothing."""
-    if not (work.scratch / "suffixes").exists():
-        with new_records(work.scratch / "suffixes", np.int64, opened(work).first_reference) as suffixes:
-            for pairs in _pairs(work, "renamed"):
-                suffixes[pairs["number"]] = pairs["target"]
+    with new_records(work.scratch / "suffixes", np.int64, opened(work).first_reference) as suffixes:
+        for pairs in _pairs(work, "renamed"):
+            suffixes[pairs["number"]] = pairs["target"]
 
 
 def gather_survivors(work: Workspace, stage: str, *, after: str) -> None:
     """Writes the survivors of `stage`, on top of those of the stage `after` (empty: none)."""
     path = work.scratch / f"survivors-{stage}"
-    if path.exists():
-        return
     num_numbers = opened(work).num_numbers
     with new_records(work.scratch / "moved" if after else path, np.int64, num_numbers) as moved:
         _fill(moved, _pairs(work, f"{stage}-pairs"))
@@ -60,8 +56,6 @@ def gather_near(work: Workspace, *, after: str) -> None:
     group each has.
     """
     path, first = work.scratch / "survivors-near", opened(work).first_reference
-    if path.exists():
-        return
     drops = work.dedup.near == "drop"
     with (
         new_records(work.scratch / "moved", np.int64, opened(work).num_numbers) as moved,
@@ -77,8 +71,6 @@ def gather_components(work: Workspace) -> None:
     """Writes `labels` of the documents' components, and which texts of references will be needed."""
     open_ = opened(work)
     first = open_.first_reference
-    if (work.scratch / "labels").exists():
-        return
     paths = [work.path("members", rank) for rank in range(work.num_partitions)]
 
     def edges() -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -44,15 +44,12 @@ def is_planned(work: Workspace) -> bool:
 
 
 def make_plan(work: Workspace, shard_documents: int) -> Plan:
-    """The plan of a workspace; writes the numbers of each language's documents beside it, once."""
-    path = work.scratch / "plan.json"
-    if not is_planned(work):
-        langs = json.loads((work.scratch / "langs.json").read_text(encoding="utf-8"))
-        counts = _write_numbers(work, langs)
-        with written_aside(path) as aside:
-            aside.write_text(json.dumps(counts), encoding="utf-8")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return Plan(**found, shard_documents=shard_documents)
+    """The plan of a workspace; writes the numbers of each language's documents beside it."""
+    langs = json.loads((work.scratch / "langs.json").read_text(encoding="utf-8"))
+    counts = _write_numbers(work, langs)
+    with written_aside(work.scratch / "plan.json") as aside:
+        aside.write_text(json.dumps(counts), encoding="utf-8")
+    return Plan(**counts, shard_documents=shard_documents)
 
 
 def numbers_path(work: Workspace, lang: str) -> Path:

@@ -45,7 +45,10 @@ class CorpusRecord:
         path = opened.dir / examples.FILE
         return cls(
             examples=examples.read(path) if path.is_file() else [],
-            **{name: opened.manifest[name] for name in ("rows", "extra", "config", "inputs")},
+            rows=dict(opened.manifest["rows"]),
+            extra=opened.manifest["extra"],
+            config=opened.manifest["config"],
+            inputs=opened.manifest["inputs"],
         )
 
 

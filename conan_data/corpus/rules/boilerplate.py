@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from conan_data.files import written_aside
+from conan_data.sealed import read_mark, write_mark
 from conan_data.text.normalisation import normalise
 
 RUN = 1 << 22
@@ -72,7 +73,7 @@ def without_boilerplate(text: str, host: str, lines: np.ndarray) -> str:
 
 class LineCounts:
     """The counts of one task, written to `folder` as sorted runs: `task-<task>-<run>.npy`, uint64 [2, lines],
-    hashes above numbers of documents. The last run carries `last` in its name and marks the task as done.
+    hashes above numbers of documents. A mark beside them, written last, says that the task is done.
     """
 
     def __init__(self, folder: Path, task: int, *, run: int = RUN) -> None:
@@ -86,23 +87,30 @@ class LineCounts:
         """Counts each kind of line of a document once."""
         self._lines.extend(set(line_hashes(text, host)) - {0})
         if len(self._lines) >= self._run:
-            self._write("")
+            self._write()
 
     def close(self) -> None:
-        self._write("-last")
+        self._write()
+        made = sorted(self._folder.glob(f"task-{self._task:05d}-*.npy"))
+        write_mark(_done_path(self._folder, self._task), made)
 
-    def _write(self, mark: str) -> None:
+    def _write(self) -> None:
         lines, documents = np.unique(np.array(self._lines, dtype=np.uint64), return_counts=True)
-        path = self._folder / f"task-{self._task:05d}-{self._num_runs:05d}{mark}.npy"
+        path = self._folder / f"task-{self._task:05d}-{self._num_runs:05d}.npy"
         with written_aside(path) as aside, aside.open("wb") as file:
             np.save(file, np.stack([lines, documents.astype(np.uint64)]))
         self._lines = array("Q")
         self._num_runs += 1
 
 
+def _done_path(folder: Path, task: int) -> Path:
+    """Where a task says that its counts are whole."""
+    return folder / f"task-{task:05d}.json"
+
+
 def missing_counts(folder: Path, num_tasks: int) -> list[int]:
     """The tasks that have not counted yet."""
-    return [task for task in range(num_tasks) if not list(folder.glob(f"task-{task:05d}-*-last.npy"))]
+    return [task for task in range(num_tasks) if read_mark(_done_path(folder, task)) is None]
 
 
 def merge_counts(folder: Path, num_tasks: int, least: int, *, run: int = RUN) -> Path:

@@ -35,6 +35,11 @@ class ScatterHashes(Pass):
     def result(self, rank: int) -> Path:
         return self.workspace.path("facts", rank)
 
+    def made(self, rank: int) -> list[Path]:
+        names = ["exact", "url", "bands", *(["ids"] if rank < self.workspace.num_parts else [])]
+        spilled = [self.workspace.path(name, rank) for name in names]
+        return [self.result(rank), self.workspace.path("langs", rank), *spilled, *map(cuts_path, spilled)]
+
     def work(self, rank: int) -> None:
         work, open_ = self.workspace, opened(self.workspace)
         num_parts = work.num_parts
@@ -166,7 +171,10 @@ class SplitComponents(Pass):
     name = "split components"
 
     def result(self, rank: int) -> Path:
-        return cuts_path(self.workspace.path("components", rank))
+        return self.workspace.path("components", rank)
+
+    def made(self, rank: int) -> list[Path]:
+        return [self.result(rank), cuts_path(self.result(rank))]
 
     def work(self, rank: int) -> None:
         work = self.workspace
@@ -189,6 +197,11 @@ class ExtractTexts(Pass):
 
     def result(self, rank: int) -> Path:
         return self.workspace.scratch / "texts" / f"rows-{rank:05d}"
+
+    def made(self, rank: int) -> list[Path]:
+        texts = self.result(rank).with_name(f"texts-{rank:05d}.arrow")
+        has_texts = opened(self.workspace).references.references[rank].shard is not None
+        return [self.result(rank), *([texts] if has_texts else [])]
 
     def work(self, rank: int) -> None:
         references = opened(self.workspace).references

@@ -11,6 +11,8 @@ from conan_data.corpus.passes import Pass
 from conan_data.corpus.records import open_records
 from conan_data.corpus.workspace import Workspace
 
+QUARANTINE = "quarantine.jsonl"
+
 
 class WriteOutput(Pass):
     """Writes `dropped.parquet` and `quarantine.jsonl`, and the files of `plan` below `data` and `index`."""
@@ -28,9 +30,13 @@ class WriteOutput(Pass):
     def result(self, rank: int) -> Path:
         return self.out / "dropped.parquet" if rank == 0 else self._shard("data", rank, "parquet")
 
+    def made(self, rank: int) -> list[Path]:
+        beside = self.out / QUARANTINE if rank == 0 else self._shard("index", rank, "arrow")
+        return [self.result(rank), beside]
+
     def work(self, rank: int) -> None:
         if rank == 0:
-            write_trace(self.workspace, self.result(rank), self.out / "quarantine.jsonl")
+            write_trace(self.workspace, self.result(rank), self.out / QUARANTINE)
             return
         lang, number = self.plan.shards[rank - 1]
         numbers = open_records(numbers_path(self.workspace, lang), np.int64)

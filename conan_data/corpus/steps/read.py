@@ -13,6 +13,7 @@ from conan_data.corpus.config import BuildCorpusConfig
 from conan_data.corpus.documents import to_document
 from conan_data.errors import UserError
 from conan_data.progress import progress
+from conan_data.public_names import published_name
 from conan_data.readers import Share, is_web, read_rows
 from conan_data.readers.fields import Fields
 
@@ -35,11 +36,19 @@ class ReadRows(PipelineStep):
     name, type = "rows", "reader"
 
     def __init__(
-        self, files: list[Path], fields: Fields, options: dict[str, Any], *, strict: bool, show_progress: bool
+        self,
+        files: list[Path],
+        fields: Fields,
+        options: dict[str, Any],
+        *,
+        below: tuple[str, ...] = (),
+        strict: bool,
+        show_progress: bool,
     ) -> None:
-        """`options`: of `readers.read_rows`."""
+        """`options`: of `readers.read_rows`; `below`: the inputs as the user named them."""
         super().__init__()
         self.files, self.fields, self.options = files, fields, options
+        self.names = [published_name(file, below) for file in files]
         self.strict, self.show_progress = strict, show_progress
 
     @classmethod
@@ -48,6 +57,7 @@ class ReadRows(PipelineStep):
             files,
             Fields(text=config.text_field, id=config.id_field, group=config.group_field),
             {"max_line_bytes": config.max_line_bytes, "extract": config.extract},
+            below=config.input,
             strict=config.strict,
             show_progress=config.workers == 1,
         )
@@ -62,7 +72,7 @@ class ReadRows(PipelineStep):
             path = self.files[file]
             # The reader of web pages names its own fields.
             fields = Fields(group=self.fields.group) if is_web(path) else self.fields
-            for item in read_rows(path, Share(index, count, BLOCK), **self.options):
+            for item in read_rows(path, Share(index, count, BLOCK), name=self.names[file], **self.options):
                 document = to_document(item, fields)
                 metadata = document.metadata
                 metadata["file_number"], metadata["row_number"] = file, item.place

@@ -17,7 +17,7 @@ from conan_train.negatives.inbox import Inbox, generations_in
 from conan_train.negatives.service import Service
 from conan_train.negatives.snapshot import newest_snapshot, snapshot_folders
 from conan_train.training.loop import Loop
-from conan_train.trainlog import NAME, read_log
+from conan_train.trainlog import NAME, read_events
 from tests.conan_train.finetune.test_finetune import config_for, write_model, write_set
 
 
@@ -64,7 +64,7 @@ def mine_once(out: Path) -> Service:
 
 
 def refreshes(out: Path) -> list[dict]:
-    return [event for event in read_log(out / NAME) if event["event"] == "refresh"]
+    return [event for event in read_events(out / NAME) if event["event"] == "refresh"]
 
 
 def generations(out: Path) -> list[str]:
@@ -83,7 +83,7 @@ def test_a_service_is_followed_between_two_steps(
     assert [event["mode"] for event in found] == ["service", "service"]
     assert found[0]["step"] in range(3, 7) and found[1]["staleness"] == found[1]["step"] - 12
     assert all(event["documents"] == event["queries"] == 24 and event["seconds"] > 0 for event in found)
-    steps = [event for event in read_log(out / NAME) if event["event"] == "step"]
+    steps = [event for event in read_events(out / NAME) if event["event"] == "step"]
     assert steps[-1]["staleness"] == 17 - 12 and steps[-1]["stall"] < 0.5
     artifact.open_artifact(out, kind="embedder")
     assert len(generations(out)) == 2 and not Inbox(out).folder.exists()

@@ -46,10 +46,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
 
 def events(out: Path) -> list[dict[str, Any]]:
     lines = (out / "train_log.jsonl").read_text().splitlines()
-    return [
-        {key: value for key, value in json.loads(line).items() if key != "tokens_per_second"}
-        for line in lines
-    ]
+    return [json.loads(line) for line in lines]
 
 
 def same(one: Path, other: Path) -> bool:

@@ -127,7 +127,7 @@ def project(make: Make) -> dict[str, Path]:
     made["embedder"] = make(
         "embedder",
         "finetuned",
-        files={"train_log.jsonl": finetune_log()},
+        files={"train_log.jsonl": finetune_log(), "times.jsonl": finetune_times()},
         inputs=[made["language_model"]],
         command="conan-train finetune",
     )
@@ -156,7 +156,6 @@ def pretrain_log() -> str:
             "step": step,
             "loss": 9 * math.exp(-step / 150) + 3.1,
             "lr": 1e-3 * min(1, step / 50),
-            "tokens_per_second": 21000.0,
             "grad_norm": 1.0 + 5 / step,
         }
         for step in range(10, 510, 10)
@@ -175,8 +174,6 @@ def finetune_log() -> str:
                     "step": step,
                     "generation": f"gen-{step:08d}-0a1b2c3d",
                     "documents": 3200,
-                    "seconds": 12.5 + step / 100,
-                    "share": 0.05 + step / 10000,
                     "changed": 1.0 if step == 0 else 0.4,
                     "mean_score": 0.45 - step / 4000,
                     "trigger": "start" if step == 0 else "every 200",
@@ -195,9 +192,17 @@ def finetune_log() -> str:
                     "negative_score": 0.42 - 0.1 * since / 200,
                     "accuracy": 0.4 + 0.001 * step,
                     "replaced": since // 4,
-                    "queries_per_second": 31.4,
                 }
             )
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def finetune_times(speed: float = 31.4) -> str:
+    lines: list[dict[str, object]] = [
+        {"event": "refresh", "step": step, "seconds": 12.5 + step / 100, "share": 0.05 + step / 10000}
+        for step in (0, 200, 400)
+    ]
+    lines += [{"event": "step", "step": step, "queries_per_second": speed} for step in range(10, 501, 10)]
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 

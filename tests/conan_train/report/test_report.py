@@ -4,9 +4,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from conan_data import artifact
 from conan_data.errors import UserError
+from conan_data.manifest import TIMES, TIMES_PAGE
 from conan_train.report.config import ReportConfig
 from conan_train.report.report import PAGE, report
+from tests.conan_train.report.conftest import finetune_times
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 
@@ -156,8 +159,31 @@ def test_replaced_negatives_are_drawn_where_some_were(make, tmp_path, counts, is
     assert ("negatives replaced by the rule" in page.text) == (counts[0] is not None)
 
 
+<<<<<<< HEAD
 def test_controls_in_names_are_shown_and_names_are_isolated(make, tmp_path):
     made = make("retrieval", "a\u202eb\x1b[31m", extra={"queries": {}})
     html = run([made], tmp_path / "page", title="t\u202e")
     assert not set("\u202e\x1b") & set(html)
     assert "<bdi>a\\u202eb\\x1b[31m</bdi>" in html and "<h1><bdi>t\\u202e</bdi></h1>" in html
+=======
+def test_times_are_on_a_page_of_their_own_and_change_nothing_else(project, tmp_path):
+    paths = [project["language_model"], project["embedder"]]
+    first = artifact.open_artifact(
+        report(ReportConfig(inputs=tuple(str(path) for path in paths), out=tmp_path / "first"))
+    )
+    times = Page((first.dir / TIMES_PAGE).read_text(encoding="utf-8"))
+    assert "31.4" in times.text and "16.5" in times.text and "9.0%" in times.text and times.fetched == []
+    page = (first.dir / PAGE).read_text(encoding="utf-8")
+    assert "a second" not in page and "times.html" in page and str(tmp_path) not in page
+    slow = finetune_times(speed=2.5)
+    for content in (slow, "", "{}", "[]\nnull\n{torn", None):
+        if content is None:
+            (project["embedder"] / TIMES).unlink()
+        else:
+            (project["embedder"] / TIMES).write_text(content, encoding="utf-8")
+        again = report(
+            ReportConfig(inputs=tuple(str(path) for path in paths), out=tmp_path / "again", overwrite=True)
+        )
+        assert (again / "manifest.json").read_bytes() == (first.dir / "manifest.json").read_bytes()
+        assert ("2.5" in Page((again / TIMES_PAGE).read_text(encoding="utf-8")).text) == (content == slow)
+>>>>>>> part-bytes
