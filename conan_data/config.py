@@ -3,9 +3,9 @@
 A config is a frozen dataclass of plain types, so that importing it costs nothing and `--help` stays fast.
 Fields that only say *how* to run (worker counts, progress, `overwrite`) are declared with `execution(...)`:
 they are left out of the identity, so the same job with other workers is still the same job. Where the output
-lies is not part of what it is, so `out` is left out too. Where an input lies is not either: fields that name inputs are
-declared with `source(...)`, and their values are in the identity by their published names alone; what the inputs
-hold is in the job (see `job`).
+lies is not part of what it is, so `out` is left out too. Where an input lies is not either: fields that name inputs say so
+in their type (see `inputs`), and their values are in the identity by their published names alone; what the inputs hold is
+in the job (see `job`).
 """
 
 import dataclasses

@@ -15,7 +15,7 @@ from conan_data.corpus.execution.config import ExecutorConfig
 from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.safety.config import SafetyConfig
 from conan_data.fields import DISTINCT, Count, Name, Names, NonNegativeInt, Rule, Share
-from conan_data.inputs import OptionalModelPath, SomeDataPaths
+from conan_data.inputs import Input, OptionalModelPath, SomeDataPaths
 from conan_data.readers.config import ExtractConfig
 
 IDENTIFIER = Rule(

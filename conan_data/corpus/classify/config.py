@@ -5,6 +5,7 @@ from pathlib import Path
 
 from conan_data.config import Config, require
 from conan_data.fields import Share
+from conan_data.inputs import DataPath
 
 CLASSIFIERS = ("toxicity", "adult", "advertisement", "fluency")
 """The fields that name one, and the columns of their scores."""

@@ -159,13 +159,13 @@ def test_replaced_negatives_are_drawn_where_some_were(make, tmp_path, counts, is
     assert ("negatives replaced by the rule" in page.text) == (counts[0] is not None)
 
 
-<<<<<<< HEAD
 def test_controls_in_names_are_shown_and_names_are_isolated(make, tmp_path):
     made = make("retrieval", "a\u202eb\x1b[31m", extra={"queries": {}})
     html = run([made], tmp_path / "page", title="t\u202e")
     assert not set("\u202e\x1b") & set(html)
     assert "<bdi>a\\u202eb\\x1b[31m</bdi>" in html and "<h1><bdi>t\\u202e</bdi></h1>" in html
-=======
+
+
 def test_times_are_on_a_page_of_their_own_and_change_nothing_else(project, tmp_path):
     paths = [project["language_model"], project["embedder"]]
     first = artifact.open_artifact(
@@ -186,4 +186,3 @@ def test_times_are_on_a_page_of_their_own_and_change_nothing_else(project, tmp_p
         )
         assert (again / "manifest.json").read_bytes() == (first.dir / "manifest.json").read_bytes()
         assert ("2.5" in Page((again / TIMES_PAGE).read_text(encoding="utf-8")).text) == (content == slow)
->>>>>>> part-bytes
