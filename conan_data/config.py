@@ -104,7 +104,8 @@ def identity(config: Any, published: Callable[[str], str] = str) -> dict[str, An
     """Return the fields that decide the result, as JSON types; `published` gives the name of an input without its place
     on this machine.
     """
-    types = hints(type(config))
+    kind: Any = type(config)
+    types = hints(kind)
     return {
         field.name: _identity_of(types[field.name], getattr(config, field.name), published)
         for field in dataclasses.fields(config)
@@ -114,8 +115,9 @@ def identity(config: Any, published: Callable[[str], str] = str) -> dict[str, An
 
 def named_sources(config: Any) -> list[str]:
     """The values of all fields that name inputs, also of nested configs."""
+    kind: Any = type(config)
     found: list[str] = []
-    for name, hint in hints(type(config)).items():
+    for name, hint in hints(kind).items():
         value = getattr(config, name)
         if dataclasses.is_dataclass(value):
             found += named_sources(value)
