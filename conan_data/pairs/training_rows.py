@@ -53,6 +53,10 @@ _NUMBERS_AS_TEXT = re.compile(r"\[[-+.\w\s,]*\]")
 """How they write a list of numbers."""
 
 
+_Scored = tuple[str, float]
+"""A text and its score."""
+
+
 class Text(NamedTuple):
     """A text of a row; `group` is "" where it has none, `score` NaN where it is not known."""
 
@@ -180,25 +184,22 @@ class _Interpreter:
             _texts(lookup(values, plan.positive), plan.positive, nested, "document") if plan.positive else []
         )
         named = [text for name in plan.negatives for text in _texts(values[name], name, nested, "negative")]
-        score = lookup(values, self.fields.score)
-        lists = {name: _numbers(values[name]) for name in plan.scores}
-        is_positive = self._labels(row, plan, len(listed))
-        if plan.label is None and not named and SCORES in lists:
-            raise _Refused("scores-without-labels")
-        listed_scores, named_scores = _align(lists, len(listed), len(named))
-        positives = [pair for pair, yes in zip(zip(listed, listed_scores), is_positive) if yes and pair[0]]
-        negatives = [
-            pair for pair, yes in zip(zip(listed, listed_scores), is_positive) if not yes and pair[0]
-        ]
-        negatives += [pair for pair in zip(named, named_scores) if pair[0]]
+        if plan.label is None and not plan.scores:
+            if self.layout.is_labelled and not plan.negatives:
+                raise _Refused("no-label")
+            positives = [(text, math.nan) for text in listed if text]
+            negatives = [(text, math.nan) for text in named if text]
+        else:
+            positives, negatives = self._sort(row, plan, listed, named)
         if not positives and not negatives:
             raise _Refused("no-document")
+        score = lookup(values, self.fields.score)
         if positives:
             self._check_score(score, plan, has_negatives=bool(negatives))
         self._count(plan, nested)
         lang = self._text(values, "lang") or self.language
         own, group = self._text(values, "lang_document") or lang, self._text(values, self.fields.group)
-        pair_score = _number(score)
+        pair_score = _number(score) if self.uses.scores else None
         known = math.nan if pair_score is None else pair_score
         return TrainingRow(
             query.strip(),
@@ -209,6 +210,21 @@ class _Interpreter:
             row.file,
             row.place,
         )
+
+    def _sort(
+        self, row: Row, plan: Plan, listed: list[str], named: list[str]
+    ) -> tuple[list[_Scored], list[_Scored]]:
+        """Returns positives and negatives with their scores, of the texts beside the query and the named negatives."""
+        lists = {name: _numbers(row.values[name]) for name in plan.scores}
+        is_positive = self._labels(row, plan, len(listed))
+        if plan.label is None and not plan.negatives and SCORES in lists:
+            raise _Refused("scores-without-labels")
+        listed_scores, named_scores = _align(lists, len(listed), len(named))
+        texts = list(zip(listed, listed_scores, is_positive, strict=True))
+        positives = [(text, score) for text, score, yes in texts if yes and text]
+        negatives = [(text, score) for text, score, yes in texts if not yes and text]
+        negatives += [(text, score) for text, score in zip(named, named_scores, strict=True) if text]
+        return positives, negatives
 
     def _plan(self, columns: tuple[str, ...]) -> Plan:
         found = self.plans.get(columns)
@@ -267,7 +283,9 @@ class _Interpreter:
 
     def _text(self, values: Mapping[str, Any], name: str) -> str:
         """Returns the text of a column that may hold anything; what is no text is counted as not used."""
-        value = lookup(values, name)
+        value = values.get(name)
+        if value is None:
+            value = lookup(values, name) if "." in name else None
         if isinstance(value, str):
             return value.strip()
         if value is not None:
@@ -277,14 +295,15 @@ class _Interpreter:
 
 def _texts(value: Any, column: str, nested: set[str], part: str) -> list[str]:
     """Returns the texts of a column, "" for those that are not there; adds unused parts of objects to `nested`."""
-    many = value if isinstance(value, list | tuple) else [value]
-    return [_one_text(item, column, nested, part) for item in many]
+    if isinstance(value, list | tuple):
+        return [_one_text(item, column, nested, part) for item in value]
+    return [_one_text(value, column, nested, part)]
 
 
 def _one_text(item: Any, column: str, nested: set[str], part: str) -> str:
     if item is None:
         return ""
-    if isinstance(item, Mapping):
+    if not isinstance(item, str) and isinstance(item, Mapping):
         nested.update(f"{column}.{name}" for name in item if name not in ("text", "title"))
         parts = [item.get(name) for name in ("title", "text")]
         if all(part is None or isinstance(part, str) for part in parts):
