@@ -9,7 +9,7 @@ from conan_data import artifact, hub
 from conan_data.config import StageConfig
 from conan_data.errors import UserError
 from conan_data.hub import HubName
-from conan_train.model.folder import hub_model, model_folder, model_input
+from conan_data.models.locate import find_model, hub_model, model_input
 from conan_train.model.tokenization import load_tokenizer
 from tests.conan_data.hub_server import HubServer
 
@@ -23,13 +23,13 @@ def publish(out: Path, kind: str) -> Path:
 
 def test_artifacts_and_folders(tmp_path: Path) -> None:
     for kind in ("language-model", "embedder"):
-        assert model_folder(publish(tmp_path / kind, kind)) == tmp_path / kind / "model"
-    assert model_folder(str(tmp_path / "embedder" / "model")) == tmp_path / "embedder" / "model"
+        assert find_model(publish(tmp_path / kind, kind)).folder == tmp_path / kind / "model"
+    assert find_model(str(tmp_path / "embedder" / "model")).folder == tmp_path / "embedder" / "model"
     with pytest.raises(UserError, match="holds a corpus, not a model"):
-        model_folder(publish(tmp_path / "corpus", "corpus"))
+        find_model(publish(tmp_path / "corpus", "corpus"))
     (tmp_path / "embedder" / "model" / "config.json").write_text("{ }")
     with pytest.raises(UserError, match="has changed"):
-        model_folder(tmp_path / "embedder")
+        find_model(tmp_path / "embedder")
 
 
 def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("../x/y", "no such directory"),
     ):
         with pytest.raises(UserError, match=message):
-            model_folder(name)
+            find_model(name)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_model_on_the_hub(server: HubServer, files: dict[str, bytes], llama: L
     assert artifact.describe_input(pinned) == {
         "path": pinned, "repository": "owner/name", "revision": commit
     }  # fmt: skip
-    folder = model_folder(pinned)
+    folder = find_model(pinned).folder
     assert not set(server.fetched) & set(copies)
     assert artifact.describe_input(folder) == artifact.describe_input(pinned)
     assert artifact.describe_input(folder / "config.json")["path"] == f"{pinned}/config.json"
@@ -92,10 +92,10 @@ def test_a_model_on_the_hub(server: HubServer, files: dict[str, bytes], llama: L
     assert load_tokenizer(folder).eos_token == "<eos>"
     hub._download.cache_clear()
     server.publish("owner/name", {**files, "config.json": b"{}"}, branch="v1")
-    assert model_folder(pinned) == folder != model_folder("owner/name@v1")
+    assert find_model(pinned).folder == folder != find_model("owner/name@v1").folder
     server.stop()
     hub._download.cache_clear()
-    assert model_folder(pinned) == folder
+    assert find_model(pinned).folder == folder
 
 
 def test_what_the_hub_cannot_give(server: HubServer, files: dict[str, bytes]) -> None:
@@ -108,4 +108,4 @@ def test_what_the_hub_cannot_give(server: HubServer, files: dict[str, bytes]) ->
         "o/other": "has no config.json",
     }.items():
         with pytest.raises(UserError, match=message):
-            model_folder(name)
+            find_model(name)
