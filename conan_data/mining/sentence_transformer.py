@@ -19,8 +19,9 @@ from transformers import PreTrainedTokenizerBase
 from conan_data.errors import UserError
 from conan_data.mining.encoder import Kind, fingerprint_folder, resolve_device, unit_rows
 from conan_data.models.cut import cut_texts
-from conan_data.models.files import MODULES
+from conan_data.models.files import MODULES, adapter_bases
 from conan_data.models.loading import check_modules, quiet, reading
+from conan_data.models.locate import find_model
 from conan_data.models.prompts import own_prompts
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,8 @@ def load_sentence_transformer(
 ) -> SentenceTransformerEncoder:
     """Return the model in `folder` as an encoder; see `encoder.load_encoder`."""
     own = own_prompts(folder)
+    # The files of an adapter say nothing of the weights that it is put on.
+    bases = {name: find_model(name).folder for name in adapter_bases(folder)}
     loaded = _load(folder, device=resolve_device(device), dtype=dtype)
     if max_length is not None:
         limit = getattr(loaded.config, "max_position_embeddings", None)
@@ -101,6 +104,8 @@ def load_sentence_transformer(
     }
     if dtype != "auto":
         settings["dtype"] = dtype
+    if bases:
+        settings["bases"] = {name: fingerprint_folder(base, settings={}) for name, base in bases.items()}
     return SentenceTransformerEncoder(
         model=loaded,
         prompts=chosen,

@@ -38,6 +38,13 @@ def module_folders(folder: Path) -> dict[str, Path]:
     return dict(_modules_below(folder, read_json(folder / MODULES))) if (folder / MODULES).is_file() else {}
 
 
+def adapter_bases(folder: Path) -> list[str]:
+    """Return the base models that adapters in a model folder name, as a path or a name on the Hub."""
+    parts = [folder, *module_folders(folder).values()]
+    named = [read_settings(part / ADAPTER).get("base_model_name_or_path") for part in parts]
+    return list(dict.fromkeys(name for name in named if isinstance(name, str) and name))
+
+
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file. Raises `UserError` for one that is not readable."""
     try:

@@ -160,6 +160,8 @@ def check_vocabulary(tokenizer: Any, embedding: Any, folder: str | Path) -> None
 
 def _check_again(model: "PreTrainedModel", folder: Path, *, reads_pooler: bool) -> None:
     base = read_settings(folder / ADAPTER).get("base_model_name_or_path", folder)
+    if base != folder:
+        _check_adapter(model, folder)
     kind: Any = type(model)
     with reading(folder), quiet():
         _, report = kind.from_pretrained(
@@ -171,6 +173,21 @@ def _check_again(model: "PreTrainedModel", folder: Path, *, reads_pooler: bool) 
             output_loading_info=True,
         )
     check_report(report, model, folder, reads_pooler=reads_pooler)
+
+
+def _check_adapter(model: "PreTrainedModel", folder: Path) -> None:
+    """Raise `UserError` unless the adapter in `folder` has every weight of the adapter in `model`."""
+    from safetensors import safe_open
+
+    with safe_open(folder / "adapter_model.safetensors", framework="numpy") as file:
+        present = {key.removeprefix("base_model.model.") for key in file.keys()}  # noqa: SIM118
+    missing = sorted(
+        {key.removeprefix("base_model.model.") for key in model.get_adapter_state_dict()} - present
+    )
+    if missing:
+        raise UserError(
+            f"{folder} lacks {len(missing)} weights of its adapter, the first is {missing[0]!r}; copy or download it again"
+        )
 
 
 def _is_layer(key: str, known: set[str], prefix: str) -> bool:

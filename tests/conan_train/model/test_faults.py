@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
 
 from conan_data.errors import UserError
 from conan_data.judging.config import JudgeConfig
 from conan_data.judging.judge import open_judge
 from conan_data.mining.encoder import load_encoder
+from conan_data.models.locate import find_model
 from conan_train.embedding.base import open_base
 from conan_train.pretrain.config import PretrainConfig
 from conan_train.weak.config import WeakConfig
@@ -206,7 +208,6 @@ def test_a_checkpoint_with_a_fault(models: dict[str, Path], tmp_path: Path, name
 @pytest.mark.parametrize("family", ["llama", "qwen3"])
 @pytest.mark.parametrize("name", DECODER)
 def test_a_base_with_a_fault(models: dict[str, Path], tmp_path: Path, name: str, family: str) -> None:
-    from conan_data.models.locate import find_model
     from conan_train.model.tokenization import load_tokenizer
     from conan_train.pretrain.model import load_language_model
 
@@ -308,3 +309,35 @@ def test_a_folder_beside_a_manifest_of_something_else(models: dict[str, Path], t
     folder = Path(shutil.copytree(models["bert"], tmp_path / "site" / "model"))
     (tmp_path / "site" / "manifest.json").write_text('{"name": "a page", "icons": []}')
     load_encoder(folder, device="cpu")
+
+
+def test_an_adapter_of_a_sentence_transformer_and_its_base_are_checked(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    peft = pytest.importorskip("peft")
+    base = Path(shutil.copytree(models["bert"], tmp_path / "base"))
+    plain = SentenceTransformer(str(base), device="cpu")
+    settings = peft.LoraConfig(r=2, target_modules=["query", "value"], init_lora_weights=False)
+    plain[0].auto_model.add_adapter(settings, "default")
+    folder = tmp_path / "planted"
+    plain.save_pretrained(str(folder), create_model_card=False)
+    encoder = load_encoder(folder, device="cpu")
+    expected = SentenceTransformer(str(folder), device="cpu").encode(["the cat"])
+    assert abs(encoder.encode(["the cat"], kind="query") - expected).max() < 1e-6
+    spoil(0.5, part="layer.1")(base)
+    assert load_encoder(folder, device="cpu").fingerprint != encoder.fingerprint
+    adapter = "adapter_model.safetensors"
+    tensors = load_file(folder / adapter)
+    change(lambda tensors: tensors.pop(min(tensors)), adapter)(folder)
+    refused("lacks 1 weights of its adapter", lambda: load_encoder(folder, device="cpu"), places=("planted",))
+    save_file(tensors, folder / adapter)
+    drop("layer.1.")(base)
+    refused(
+        "lacks 16 weights of the BertModel", lambda: load_encoder(folder, device="cpu"), places=("planted",)
+    )
+    pickled()(base)
+    refused("only weights in safetensors", lambda: load_encoder(folder, device="cpu"), places=("base",))
+    shutil.rmtree(base)
+    (folder / adapter).rename(folder / "x")
+    torch.save({}, folder / "adapter_model.bin")
+    refused("adapter_model.bin: only weights in safetensors", lambda: find_model(folder), places=("planted",))

@@ -9,9 +9,11 @@ from conan_data import artifact, hub
 from conan_data.config import StageConfig
 from conan_data.errors import UserError
 from conan_data.hub import HubName
+from conan_data.mining.encoder import load_encoder
 from conan_data.models.locate import find_model, hub_model, model_input
 from conan_train.model.tokenization import load_tokenizer
 from tests.conan_data.hub_server import HubServer
+from tests.conan_train.model.tiny_models import write_bert
 
 
 def publish(out: Path, kind: str) -> Path:
@@ -109,3 +111,22 @@ def test_what_the_hub_cannot_give(server: HubServer, files: dict[str, bytes]) ->
     }.items():
         with pytest.raises(UserError, match=message):
             find_model(name)
+
+
+def test_the_modules_of_a_sentence_transformer_on_the_hub(server: HubServer, tmp_path: Path) -> None:
+    """What its modules need is downloaded, in safetensors alone; nothing is where only pickles are."""
+    folder = write_bert(tmp_path / "bert", prompts={"query": "the "})
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+    copies = {"pytorch_model.bin": b"x", "onnx/model.onnx": b"x", "2_Dense/pytorch_model.bin": b"x"}
+    server.publish("owner/bert", {**files, **copies})
+    encoder = load_encoder("owner/bert", device="cpu")
+    assert "2_Dense/model.safetensors" in server.fetched and not set(server.fetched) & set(copies)
+    expected = load_encoder(folder, device="cpu")
+    assert (encoder.encode(["cat"], kind="query") == expected.encode(["cat"], kind="query")).all()
+    without = {name: content for name, content in files.items() if name != "2_Dense/model.safetensors"}
+    server.publish("owner/pickled", {**without, "2_Dense/pytorch_model.bin": b"x"})
+    with pytest.raises(UserError, match="cannot be loaded as a sentence-transformers model"):
+        load_encoder("owner/pickled", device="cpu")
+    assert "2_Dense/pytorch_model.bin" not in server.fetched
