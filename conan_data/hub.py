@@ -11,6 +11,7 @@ to say; the rows are read by our own readers, so that a broken one costs itself 
 """
 
 import glob
+import json
 import re
 import tempfile
 from collections.abc import Iterator
@@ -36,9 +37,10 @@ _CARD = "README.md"
 _SMALL = (_CARD, ".gitattributes")
 """What is fetched to learn the commit and its files; of these one is in every data set."""
 _WORDS = {"dataset": "data set", "model": "model"}
-_MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", *_SMALL)
+_MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", *_SMALL)
 _MODEL_COPIES = ("*/*", "consolidated*")
 """The same weights in other formats, and parts of other libraries, which `transformers` does not read."""
+_MODULE_FILES = ("*.json", "*.safetensors", "*.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +172,23 @@ class Hub:
             yield folder
 
     def model(self, name: HubName) -> Path:
-        """The folder with the weights, config and tokenizer of a model, downloaded; formats other than
-        safetensors are left out.
+        """Return the folder with the weights, config and tokenizer of a model, downloaded, and with the modules of
+        a sentence-transformers model; formats other than safetensors are left out.
 
         Raises `UserError` for a model that is not there, or has no such weights.
         """
         pinned = self.pin(name)
         folder = _download(self, pinned, _MODEL_FILES, _MODEL_COPIES)
-        for pattern, what in (("config.json", "config.json"), ("*.safetensors", "weights as safetensors")):
-            if not any(folder.glob(pattern)):
-                raise UserError(f"{pinned}: has no {what}; choose a model in the form of transformers")
+        modules = _module_paths(folder)
+        if modules:
+            patterns = [f"{glob.escape(path)}/{files}" for path in modules for files in _MODULE_FILES]
+            _download(self, pinned, tuple(patterns))
+        elif not (folder / "config.json").is_file():
+            raise UserError(f"{pinned}: has no config.json; choose a model in the form of transformers")
+        if not any(True for part in ("", *modules) for _ in (folder / part).glob("*.safetensors")):
+            raise UserError(
+                f"{pinned}: has no weights as safetensors, and nothing else is read; its page on the Hub may offer a conversion (refs/pr)"
+            )
         return folder
 
     def model_file(self, name: HubName, path: str) -> Path:
@@ -237,6 +246,17 @@ def config_names(folder: Path) -> list[str]:
     try:
         return list(datasets.get_dataset_config_names(str(folder.resolve())))
     except (ValueError, FileNotFoundError, DatasetsError):
+        return []
+
+
+def _module_paths(folder: Path) -> list[str]:
+    """Return the folders, relative to `folder`, of a sentence-transformers model's modules; what is wrong with
+    the list is for the check of the downloaded model to say.
+    """
+    try:
+        entries = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        return [entry["path"] for entry in entries if entry["path"]]
+    except (OSError, ValueError, KeyError, TypeError):
         return []
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from conan_data import hub
 from conan_data.errors import UserError
 from conan_data.judging.config import JudgeConfig
 from conan_data.judging.judge import Pair
 from conan_data.mining.encoder import fingerprint_folder, resolve_device
+from conan_data.models.loading import check_modules, quiet, reading
+from conan_data.models.locate import find_model
 from conan_data.progress import progress
 from conan_data.public_names import published_value
 from conan_data.xlr.translators.answers import Answers, key_of
@@ -28,8 +29,9 @@ class CrossEncoderJudge:
         """Raises `UserError` for a model that is not there, or that gives more than one score."""
         self.name = f"the cross-encoder {published_value(config.model)}"
         self._batch_size = config.batch_size
-        self._model = _load(config, device)
-        self._key = _fingerprint(config)
+        folder = find_model(config.model, field="judge.model").folder
+        self._model = _load(folder, config, device)
+        self._key = fingerprint_folder(folder, settings={"max_length": config.max_length})
         self._judgements = Answers(judgements)
 
     def judge(self, pairs: Sequence[Pair]) -> np.ndarray:
@@ -58,34 +60,21 @@ class CrossEncoderJudge:
         return torch.sigmoid(torch.from_numpy(np.asarray(logits, np.float64))).tolist()
 
 
-def _load(config: JudgeConfig, device: str) -> Any:
+def _load(folder: Path, config: JudgeConfig, device: str) -> Any:
     from sentence_transformers import CrossEncoder
 
-    name, _, revision = (
-        config.model.partition("@") if not Path(config.model).exists() else (config.model, "", "")
-    )
-    try:
+    with reading(config.model, "a cross-encoder"), quiet():
         model = CrossEncoder(
-            name.removeprefix(hub.PREFIX),
-            revision=revision or None,
+            str(folder),
             max_length=config.max_length,
             device=resolve_device(device),
+            trust_remote_code=False,
+            local_files_only=True,
+            model_kwargs={"use_safetensors": True},
         )
-    except (OSError, ValueError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"judge.model: {config.model} cannot be loaded ({reason})") from error
+    check_modules(model, folder)
     if model.num_labels != 1:
         raise UserError(
             f"judge.model: {config.model} gives {model.num_labels} scores a pair; take a model that gives one"
         )
     return model
-
-
-def _fingerprint(config: JudgeConfig) -> str:
-    settings = {"max_length": config.max_length}
-    folder = Path(config.model)
-    return (
-        fingerprint_folder(folder, settings=settings)
-        if folder.is_dir()
-        else key_of(config.model, str(settings))
-    )

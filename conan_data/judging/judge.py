@@ -13,10 +13,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from conan_data import hub
 from conan_data.judging.config import JudgeConfig
 from conan_data.mining.arrays import document_texts
 from conan_data.mining.selection.select import Verdicts
+from conan_data.models.locate import model_input
 from conan_data.retrieval import RetrievalSplit
 
 
@@ -55,7 +55,7 @@ def judge_inputs(config: JudgeConfig) -> list[str]:
     """What a manifest names of a judge."""
     if config.kind != "cross-encoder":
         return []
-    return [config.model if Path(config.model).exists() else hub.PREFIX + config.model]
+    return [str(model_input(config.model, field="judge.model"))]
 
 
 def verdicts_of(judge: Judge, data: RetrievalSplit, *, positive_over: float) -> Verdicts:

@@ -19,15 +19,14 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from conan_data.artifact import MANIFEST
 from conan_data.errors import UserError
+from conan_data.models.files import MODULES
+from conan_data.models.locate import LANGUAGE_MODEL, Model, find_model
 
 Kind = Literal["query", "document"]
 
 CONTRACT = "conan.json"
 """File of a checkpoint of this project; its `format` names the entry point that loads it."""
-MODEL_FOLDER = "model"
-"""Where an artifact that is more than a model keeps it."""
 ENTRY_POINTS = "conan_data.encoders"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _WEIGHTS_AND_SETTINGS = {".safetensors", ".bin", ".json", ".txt", ".model", ".tiktoken", ".vocab"}
@@ -51,7 +50,7 @@ class Encoder(Protocol):
 
 
 def load_encoder(
-    model: str | Path,
+    model: str | Path | Model,
     *,
     max_length: int | None = None,
     batch_tokens: int = 16384,
@@ -59,28 +58,28 @@ def load_encoder(
     dtype: str = "auto",
     prompts: Mapping[Kind, str] | None = None,
 ) -> Encoder:
-    """The encoder at a folder, or of a Hub id with an optional `@revision`; a folder may be an artifact that
-    holds its model in `model/`.
+    """Return the encoder in a folder or artifact (see `models.locate`), or of a Hub id with an optional `@revision`.
 
     `batch_tokens` bounds one forward pass, padding included; `dtype` is what the weights are read as (one of
     `DTYPES`; auto: as they were saved); `prompts` replaces the model's own. Raises
-    `UserError` when there is no such model, when the folder is a checkpoint whose loader is not installed, or
-    when it cannot read `max_length` tokens.
+    `UserError` when there is no such model, when its files are not whole or do not belong together (see
+    `models.loading`), when the folder is a checkpoint whose loader is not installed, or when it cannot read
+    `max_length` tokens.
     """
-    folder = Path(model)
-    if (folder / MANIFEST).is_file() and (folder / MODEL_FOLDER).is_dir():
-        folder = folder / MODEL_FOLDER
-        if not (folder / CONTRACT).is_file() and not (folder / "modules.json").is_file():
-            raise UserError(
-                f"{model}: its model has neither {CONTRACT} nor modules.json, so it is no encoder; train one from it first"
-            )
-    if (folder / CONTRACT).is_file():
+    found = model if isinstance(model, Model) else find_model(model)
+    if found.kind == LANGUAGE_MODEL and not any(
+        (found.folder / name).is_file() for name in (CONTRACT, MODULES)
+    ):
+        raise UserError(
+            f"{found.name}: its model has neither {CONTRACT} nor {MODULES}, so it is no encoder; train one from it first"
+        )
+    if (found.folder / CONTRACT).is_file():
         if prompts:
             raise UserError(
-                f"{folder}: its {CONTRACT} fixes the prompts; leave {' and '.join(sorted(f'{kind}_prompt' for kind in prompts))} out"
+                f"{found.folder}: its {CONTRACT} fixes the prompts; leave {' and '.join(sorted(f'{kind}_prompt' for kind in prompts))} out"
             )
         return _load_checkpoint(
-            folder,
+            found.folder,
             max_length=max_length,
             batch_tokens=batch_tokens,
             device=resolve_device(device),
@@ -88,15 +87,25 @@ def load_encoder(
         )
     from conan_data.mining.sentence_transformer import load_sentence_transformer
 
-    name = str(folder) if folder.is_dir() else str(model)
     return load_sentence_transformer(
-        name,
+        found.folder,
         max_length=max_length,
         batch_tokens=batch_tokens,
         device=device,
         dtype=dtype,
         prompts=dict(prompts or {}),
     )
+
+
+def unit_rows(vectors_ND: np.ndarray) -> np.ndarray:
+    """Return float32 vectors scaled to length 1; a zero vector stays zero. Raises `UserError` for NaN or infinity."""
+    vectors_ND = np.asarray(vectors_ND, np.float32)
+    length_N1 = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
+    if not np.isfinite(length_N1).all():
+        raise UserError(
+            "model: gives vectors with NaN or infinite numbers; read its weights with --dtype float32, or take another checkpoint"
+        )
+    return vectors_ND / np.maximum(length_N1, np.finfo(np.float32).tiny)
 
 
 def fingerprint_folder(folder: Path, *, settings: Mapping[str, object]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from conan_data import artifact, hub, tables
+from conan_data import artifact, tables
 from conan_data.config import parse_memory
 from conan_data.judging.judge import judge_inputs, open_judge, verdicts_of
 from conan_data.mining.arrays import RetrievalArrays, document_texts, retrieval_arrays
@@ -27,6 +27,7 @@ from conan_data.mining.search.hits import Searcher
 from conan_data.mining.search.open import open_searcher
 from conan_data.mining.search.shared import SharedSearcher
 from conan_data.mining.selection import REASONS, Pools
+from conan_data.models.locate import model_input
 from conan_data.retrieval import RetrievalSplit, read_retrieval
 from conan_data.sources import resolve
 
@@ -61,7 +62,7 @@ def _mine(config: MineConfig, own: Ranks) -> Path:
         config,
         kind=KIND,
         command="conan-data mine",
-        inputs=[resolve(config.data, "retrieval"), _model_input(config.model), *judge_inputs(config.judge)],
+        inputs=[resolve(config.data, "retrieval"), model_input(config.model), *judge_inputs(config.judge)],
         resume=True,
     ) as build:
         if build.done:
@@ -244,7 +245,3 @@ def _open_encoder(config: MineConfig, device: str) -> Encoder:
         device=device,
         prompts=prompts,
     )
-
-
-def _model_input(model: str) -> str:
-    return model if Path(model).exists() else hub.PREFIX + model

@@ -3,26 +3,29 @@
 sentence-transformers cuts batches by a number of texts, so that one long text pads a whole batch to its
 length and the memory of a forward pass is unknown before it runs. Here texts are sorted by their number of
 tokens and a batch holds as many as fit into a budget of padded tokens, on a CPU no more than its cache holds
-well; equal texts are encoded once. Prompts are the model's own by
-default; an asymmetric model (a router) is told which side it encodes. No remote code is run.
+well; equal texts are encoded once. Prompts are the model's own by default; an asymmetric model (a router) is
+told which side it encodes. No remote code is run.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from huggingface_hub import snapshot_download
 from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedTokenizerBase
 
 from conan_data.errors import UserError
-from conan_data.mining.encoder import Kind, fingerprint_folder, resolve_device
+from conan_data.mining.encoder import Kind, fingerprint_folder, resolve_device, unit_rows
+from conan_data.models.cut import cut_texts
+from conan_data.models.files import MODULES, adapter_bases
+from conan_data.models.loading import check_modules, quiet, reading
+from conan_data.models.locate import find_model
+from conan_data.models.prompts import own_prompts
 
-_PROMPT_NAMES: dict[Kind, tuple[str, ...]] = {
-    "query": ("query",),
-    "document": ("document", "passage", "corpus"),
-}
+log = logging.getLogger(__name__)
+
 _TEXTS_A_CHUNK = 1024
 CPU_TOKENS = 1024
 """Padded tokens of one forward on a CPU, if `batch_tokens` is not less."""
@@ -41,10 +44,11 @@ class SentenceTransformerEncoder:
     dimension: int
 
     def encode(self, texts: Sequence[str], *, kind: Kind) -> np.ndarray:
+        """Return unit vectors, float32 [len(texts), dimension], in the order of `texts`."""
         prompt = self.prompts[kind]
         place_of: dict[str, int] = {}
         places = [place_of.setdefault(text, len(place_of)) for text in texts]
-        distinct = list(place_of)
+        distinct = self._cut(list(place_of), prompt)
         vectors_BD = np.empty((len(distinct), self.dimension), np.float32)
         encode = self.model.encode_query if kind == "query" else self.model.encode_document
         on_cpu = self.model.device.type == "cpu"
@@ -53,18 +57,20 @@ class SentenceTransformerEncoder:
             batch_tokens=min(self.batch_tokens, CPU_TOKENS) if on_cpu else self.batch_tokens,
         ):
             batch = [distinct[row] for row in rows]
-            vectors_BD[rows] = encode(
-                batch,
-                prompt=prompt,
-                batch_size=len(batch),
-                show_progress_bar=False,
-                normalize_embeddings=True,
-            )
+            vectors_BD[rows] = encode(batch, prompt=prompt, batch_size=len(batch), show_progress_bar=False)
+        # Here and not by the model: in bf16 a division keeps 8 bits, and the length is off by a thousandth.
+        vectors_BD = unit_rows(vectors_BD)
         return vectors_BD if len(distinct) == len(texts) else vectors_BD[places]
+
+    def _cut(self, texts: list[str], prompt: str) -> list[str]:
+        tokenizer, limit = self.model.tokenizer, self.model.max_seq_length
+        if limit is None or not isinstance(tokenizer, PreTrainedTokenizerBase):
+            return texts
+        return cut_texts(tokenizer, texts, limit, prompt=prompt)
 
 
 def load_sentence_transformer(
-    model: str,
+    folder: Path,
     *,
     max_length: int | None,
     batch_tokens: int,
@@ -72,29 +78,37 @@ def load_sentence_transformer(
     prompts: dict[Kind, str],
     dtype: str = "auto",
 ) -> SentenceTransformerEncoder:
-    """See `encoder.load_encoder`."""
-    loaded, folder = _load(model, device=resolve_device(device), dtype=dtype)
+    """Return the model in `folder` as an encoder; see `encoder.load_encoder`."""
+    own = own_prompts(folder)
+    # The files of an adapter say nothing of the weights that it is put on.
+    bases = {name: find_model(name).folder for name in adapter_bases(folder)}
+    loaded = _load(folder, device=resolve_device(device), dtype=dtype)
     if max_length is not None:
         limit = getattr(loaded.config, "max_position_embeddings", None)
         if limit is not None and max_length > limit:
-            raise UserError(f"max_length: {model} reads at most {limit} tokens, got {max_length}")
+            raise UserError(f"max_length: {folder} reads at most {limit} tokens, got {max_length}")
         loaded.max_seq_length = max_length
     dimension = loaded.get_embedding_dimension()
     if dimension is None:
         raise UserError(
-            f"model: {model!r} does not say how many dimensions its vectors have; add a pooling module to it"
+            f"model: {folder} does not say how many dimensions its vectors have; add a pooling module to it"
         )
-    prompts = {kind: prompts.get(kind, _own_prompt(loaded, kind)) for kind in _PROMPT_NAMES}
+    chosen: dict[Kind, str] = {
+        "query": prompts.get("query", own.query),
+        "document": prompts.get("document", own.document),
+    }
     settings: dict[str, object] = {
-        "prompts": prompts,
+        "prompts": chosen,
         "max_length": loaded.max_seq_length,
         "dimension": dimension,
     }
     if dtype != "auto":
         settings["dtype"] = dtype
+    if bases:
+        settings["bases"] = {name: fingerprint_folder(base, settings={}) for name, base in bases.items()}
     return SentenceTransformerEncoder(
         model=loaded,
-        prompts=prompts,
+        prompts=chosen,
         batch_tokens=batch_tokens,
         fingerprint=fingerprint_folder(folder, settings=settings),
         dimension=dimension,
@@ -130,42 +144,19 @@ def batches(lengths: np.ndarray, *, batch_tokens: int) -> Iterator[np.ndarray]:
         start += size
 
 
-def _own_prompt(model: SentenceTransformer, kind: Kind) -> str:
-    """The prompt that the model has for this kind, else none; its default prompt is for neither kind in
-    particular and is not used.
-    """
-    return next((prompt for name in _PROMPT_NAMES[kind] if (prompt := model.prompts.get(name))), "")
-
-
-def _load(model: str, *, device: str, dtype: str) -> tuple[SentenceTransformer, Path]:
-    """The model and the folder that its files are in; what is on the Hub is downloaded first."""
-    if Path(model).is_dir():
-        name, revision = model, None
-    else:
-        name, _, revision = model.partition("@")
-        if name.count("/") != 1:
-            raise UserError(
-                f"model: {model!r} is neither a folder nor a Hub id (owner/name, with @revision if need be)"
-            )
-    try:
+def _load(folder: Path, *, device: str, dtype: str) -> SentenceTransformer:
+    if not (folder / MODULES).is_file():
+        log.warning("%s: has no %s; its vectors are the means of the last hidden states", folder, MODULES)
+    model_kwargs: dict[str, object] = {"use_safetensors": True}
+    if dtype != "auto":
+        model_kwargs["dtype"] = dtype
+    with reading(folder, "a sentence-transformers model"), quiet():
         loaded = SentenceTransformer(
-            name,
-            revision=revision or None,
+            str(folder),
             device=device,
             trust_remote_code=False,
-            model_kwargs={} if dtype == "auto" else {"dtype": dtype},
+            local_files_only=True,
+            model_kwargs=model_kwargs,
         )
-        folder = (
-            model
-            if revision is None
-            else snapshot_download(name, revision=revision or None, local_files_only=True)
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"model: {model!r} cannot be loaded as a sentence-transformers model ({_first_line(error)})"
-        ) from error
-    return loaded, Path(folder)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    check_modules(loaded, folder)
+    return loaded

@@ -43,12 +43,13 @@ class EmbeddingConfig(TrainingConfig):
     score_margin: float | None = None
     """A document that scores over its query's positive by more than this is no negative; None for no such check.
     """
-    query_prompt: str = ""
-    """Put before every query, separator included."""
-    document_prompt: str = ""
-    """Put before every document, separator included."""
-    max_length: Annotated[int, Ge(2)] = 512
-    """Tokens a text is cut to, prompt and EOS included."""
+    query_prompt: str | None = None
+    """Put before every query, separator included; None for the prompt of the base model, if it has one."""
+    document_prompt: str | None = None
+    """Put before every document, separator included; None for the prompt of the base model, if it has one."""
+    max_length: Annotated[int, Ge(2)] | None = None
+    """Tokens a text is cut to, prompt and EOS included; None for that of the base model, or 512 for a language model.
+    """
     bucket_tokens: Count = 8192
     """Padded tokens of one forward pass; a step is cut into as many as it needs."""
     grad_cache: bool = False

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from conan_data import artifact
+from conan_data.models.locate import model_input
 from conan_data.pairs.pair_set import PairSet
 from conan_data.pairs.store import load_pairs, shared_pairs
 from conan_data.readers.account import Account, merged
@@ -20,7 +21,6 @@ from conan_train.device import make_accelerator
 from conan_train.embedding.base import Base, alpha, open_base
 from conan_train.embedding.config import EmbeddingConfig
 from conan_train.embedding.objective import EmbeddingObjective, Tasks
-from conan_train.model.folder import model_input
 from conan_train.model.lora import merge_lora
 from conan_train.negatives.follow import Follower
 from conan_train.negatives.inbox import Inbox
@@ -67,12 +67,12 @@ class Run:
         """`pairs` as a task, with the run's tokenizer, prompts, maximum length and seed; `options` as in
         `RetrievalTask.open`, in place of these.
         """
-        config = self.config
+        contract = self.base.contract
         own = {
-            "query_prompt": config.query_prompt,
-            "document_prompt": config.document_prompt,
-            "max_length": config.max_length,
-            "seed": config.seed,
+            "query_prompt": contract.query_prompt,
+            "document_prompt": contract.document_prompt,
+            "max_length": contract.max_length,
+            "seed": self.config.seed,
         }
         return RetrievalTask.open(
             name,
@@ -108,6 +108,7 @@ def train_embedder(
         run = Run(config, base, directory, cache, accelerator)
         data = read(run)
         if accelerator.is_main_process:
+            base.tell(config.model)
             _tell(data.tasks)
         set_seed(config.seed)
         model = distribute(base.trained.embedder, accelerator, parallel=config.parallel)

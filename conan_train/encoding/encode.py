@@ -20,13 +20,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from conan_data import artifact, hub
+from conan_data import artifact
 from conan_data.errors import UserError
 from conan_data.mining.embeddings import Embeddings, encode_part, encode_to_shards
 from conan_data.mining.encoder import Encoder, Kind, load_encoder
 from conan_data.mining.ranks import Ranks, ranks
 from conan_data.mining.shards import HEADER
 from conan_data.mining.truncated import TruncatedEncoder
+from conan_data.models.locate import model_input
 from conan_train.encoding.config import EncodeConfig
 from conan_train.encoding.texts import Tally, input_paths, named_texts
 
@@ -75,7 +76,7 @@ def _lead(config: EncodeConfig, place: Ranks) -> Path:
             config,
             kind=KIND,
             command="conan-train encode",
-            inputs=[_model_input(config.model), *input_paths(config)],
+            inputs=[model_input(config.model), *input_paths(config)],
             resume=True,
         ) as build:
             if build.done:
@@ -179,7 +180,3 @@ def _written(names: Iterable[str], writer: pq.ParquetWriter) -> Iterator[str]:
     while group := list(itertools.islice(names, _IDS_A_GROUP)):
         writer.write_table(pa.table([pa.array(group, pa.string())], schema=writer.schema))
         yield from group
-
-
-def _model_input(model: str) -> str:
-    return model if Path(model).exists() else hub.PREFIX + model

@@ -14,9 +14,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from conan_data import artifact, hub
+from conan_data import artifact
 from conan_data.config import named_sources
 from conan_data.mining.encoder import Encoder
+from conan_data.models.locate import find_model, model_input
 from conan_data.pairs.labelled import read_labels
 from conan_data.pairs.scored import read_scored
 from conan_data.public_names import published_json
@@ -24,7 +25,7 @@ from conan_data.sources import expand, resolve
 from conan_train.evaluation import bm25
 from conan_train.evaluation.classification import score_classification
 from conan_train.evaluation.config import BM25, EvaluateConfig
-from conan_train.evaluation.ranking import Model, find_model, open_encoder
+from conan_train.evaluation.ranking import open_encoder
 from conan_train.evaluation.retrieval import score_retrieval
 from conan_train.evaluation.sts import score_sts
 from conan_train.evaluation.table import score_table
@@ -54,8 +55,8 @@ def evaluate(config: EvaluateConfig) -> Path:
 
     Raises `UserError` for a model or set that cannot be used, or when no pool has enough queries.
     """
-    model = find_model(config.model)
-    inputs = _inputs(model, config)
+    model = None if config.model == BM25 else find_model(config.model)
+    inputs = _inputs(config)
     with artifact.building(
         config,
         kind=KIND,
@@ -66,12 +67,12 @@ def evaluate(config: EvaluateConfig) -> Path:
             print(score_table(json.loads((build.out / SCORES).read_text(encoding="utf-8"))))
             return build.out
         hashes = _hashes(inputs, build.header)
-        encoder = None if model.kind == BM25 else open_encoder(model, config)
+        encoder = None if model is None else open_encoder(model, config)
         if encoder is not None:
             check_dims(config.dims, encoder.dimension)
         record: dict[str, Any] = {
-            "model": model.name,
-            "model_kind": model.kind,
+            "model": config.model,
+            "model_kind": BM25 if model is None else model.kind,
             "fingerprint": bm25.fingerprint() if encoder is None else encoder.fingerprint,
         }
         rows: list[artifact.Rows] = []
@@ -140,10 +141,10 @@ def _classification(encoder: Encoder, config: EvaluateConfig) -> tuple[dict[str,
     return record, _total([train.rows(), test.rows()])
 
 
-def _inputs(model: Model, config: EvaluateConfig) -> dict[str, list[str | Path]]:
+def _inputs(config: EvaluateConfig) -> dict[str, list[str | Path]]:
     """What is read, by what it is for."""
     return {
-        "model": _model_inputs(model),
+        "model": [] if config.model == BM25 else [model_input(config.model)],
         "data": [resolve(config.data, "retrieval")] if config.data else [],
         "sts": [*expand(list(config.sts.data))] if config.sts.data else [],
         "classification": [
@@ -152,12 +153,6 @@ def _inputs(model: Model, config: EvaluateConfig) -> dict[str, list[str | Path]]
             for path in (expand(list(files)) if files else [])
         ],
     }
-
-
-def _model_inputs(model: Model) -> list[str | Path]:
-    if model.kind == BM25:
-        return []
-    return [model.name if model.folder is not None else f"{hub.PREFIX}{model.name}"]
 
 
 def _hashes(inputs: Mapping[str, Sequence[str | Path]], header: Mapping[str, Any]) -> dict[str, str]:

@@ -2,29 +2,24 @@
 descending, then id ascending.
 
 An encoder's texts are encoded once, to half-precision shards that are mapped into memory, and searched
-exactly in every pool. The model that a name stands for is found here too: the `model/` folder of a training
-run, an exported artifact, or whatever sentence-transformers loads.
+exactly in every pool.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from conan_data import artifact
 from conan_data.mining.embeddings import Embeddings, encode_to_shards
 from conan_data.mining.encoder import CONTRACT, Encoder, Kind, load_encoder, resolve_device
 from conan_data.mining.search.exact import ExactSearcher
-from conan_train.evaluation.config import BM25, EvaluateConfig
+from conan_data.models.locate import LANGUAGE_MODEL, Model
+from conan_train.evaluation.config import EvaluateConfig
 from conan_train.evaluation.evaluation_set import EvaluationSet
 from conan_train.evaluation.vectors import unit
-from conan_train.model.folder import hub_model, model_folder
 
 SEARCH_MEMORY = 1 << 30
 """Bytes of working memory of a search."""
-TRAINED, LANGUAGE_MODEL, EXPORTED, OTHER = "embedder", "language-model", "sentence-transformers", "other"
-"""What a model may be; `OTHER` is a folder or a Hub id that no stage of ours made."""
 
 
 class Ranker(Protocol):
@@ -38,15 +33,6 @@ class Ranker(Protocol):
         ascending.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model as it was named, what kind it is, and where its files lie (None for BM25 and the Hub)."""
-
-    name: str
-    kind: str
-    folder: Path | None
 
 
 class EncoderRanker:
@@ -93,25 +79,12 @@ class EncoderRanker:
         return [documents[places] for places in hits.rows]
 
 
-def find_model(name: str) -> Model:
-    """What `name` stands for. Raises `UserError` for an artifact that holds no model."""
-    if name == BM25:
-        return Model(name, BM25, None)
-    path = Path(name)
-    kind = artifact.open_artifact(path).manifest["kind"] if artifact.is_artifact(path) else OTHER
-    if kind == EXPORTED:
-        return Model(name, kind, path)
-    # Refuses whatever else holds no model; a name on the Hub is left to the encoder's own loader.
-    return Model(name, kind, None if hub_model(name) else model_folder(name))
-
-
 def open_encoder(model: Model, config: EvaluateConfig) -> Encoder:
-    """The encoder of a model that is not BM25; a language model is read as it was trained: causal, and the
-    mean of its states.
+    """Return the encoder of a model; a language model is read as it was trained: causal, and the mean of its
+    states.
     """
-    folder = model.folder
-    if model.kind == LANGUAGE_MODEL and folder is not None and not (folder / CONTRACT).is_file():
-        return _language_model_encoder(folder, config)
+    if model.kind == LANGUAGE_MODEL and not (model.folder / CONTRACT).is_file():
+        return _language_model_encoder(model.folder, config)
     prompts: dict[Kind, str] = {}
     if config.query_prompt is not None:
         prompts["query"] = config.query_prompt
@@ -120,7 +93,7 @@ def open_encoder(model: Model, config: EvaluateConfig) -> Encoder:
     # A checkpoint's loader knows no "auto".
     device = resolve_device(config.device)
     return load_encoder(
-        folder or model.name,
+        model,
         max_length=config.max_length,
         batch_tokens=config.batch_tokens,
         device=device,
@@ -130,15 +103,14 @@ def open_encoder(model: Model, config: EvaluateConfig) -> Encoder:
 
 def _language_model_encoder(folder: Path, config: EvaluateConfig) -> Encoder:
     from conan_train.model.contract import EncodingContract
-    from conan_train.model.embedder import Embedder
     from conan_train.model.encoder import CheckpointEncoder
-    from conan_train.model.tokenization import load_tokenizer
+    from conan_train.model.opening import open_embedder
 
     contract = EncodingContract(
         query_prompt=config.query_prompt or "", document_prompt=config.document_prompt or ""
     )
-    embedder = Embedder.from_language_model(folder, contract, alpha=0.0)
+    embedder, tokenizer = open_embedder(folder, contract=contract)
     embedder.to(resolve_device(config.device))
     return CheckpointEncoder(
-        embedder, load_tokenizer(folder), max_length=config.max_length, batch_tokens=config.batch_tokens
+        embedder, tokenizer, max_length=config.max_length, batch_tokens=config.batch_tokens
     )

@@ -12,6 +12,7 @@ import torch
 
 from conan_data import artifact
 from conan_data.errors import UserError
+from conan_data.models.locate import EMBEDDER, find_model
 from conan_train.export.card import model_card
 from conan_train.export.config import ExportConfig
 from conan_train.export.folder import write_contract_file, write_folder
@@ -19,10 +20,9 @@ from conan_train.export.golden import TEXTS, golden_record, golden_vectors
 from conan_train.export.selftest import check_folder
 from conan_train.model.embedder import Embedder
 from conan_train.model.encoder import CheckpointEncoder
-from conan_train.model.tokenization import load_tokenizer
+from conan_train.model.opening import open_embedder
 
 KIND = "sentence-transformers"
-MODEL_FOLDER = "model"
 
 
 def export(config: ExportConfig) -> Path:
@@ -31,12 +31,12 @@ def export(config: ExportConfig) -> Path:
     Raises `UserError` for a model that is no embedder, has no plain form, or does not give the same vectors
     after loading.
     """
-    trained = artifact.open_artifact(config.model, kind="embedder")
+    trained = artifact.open_artifact(config.model, kind=EMBEDDER)
+    folder = find_model(config.model).folder
     with artifact.building(config, kind=KIND, command="conan-train export", inputs=[trained.dir]) as build:
         if build.done:
             return build.out
-        folder = trained.dir / MODEL_FOLDER
-        embedder, tokenizer = Embedder.load(folder), load_tokenizer(folder)
+        embedder, tokenizer = open_embedder(folder)
         _check(embedder, config)
         write_folder(embedder, tokenizer, build.dir, work=build.work)
         # In float32, whatever the weights are stored in: the comparison is about the model, not about

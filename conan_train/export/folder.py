@@ -18,10 +18,12 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from transformers import PreTrainedTokenizerFast
 
 from conan_train.model.contract import FILE as CONTRACT_FILE
-from conan_train.model.contract import write_contract
+from conan_train.model.contract import LAST, MEAN, write_contract
 from conan_train.model.embedder import Embedder
 
 _NUMBERS = re.compile(r"\[\n[\s\d.,e+-]*\]")
+_POOLING = {MEAN: "mean", LAST: "lasttoken"}
+"""Our names of poolings, and those of sentence-transformers."""
 _MODULES = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
 
 
@@ -35,7 +37,7 @@ def write_folder(
     model = SentenceTransformer(
         modules=[
             Transformer(str(work), max_seq_length=contract.max_length),
-            Pooling(embedder.dimension, "mean"),
+            Pooling(embedder.dimension, _POOLING[contract.pooling]),
             Normalize(),
         ],
         prompts={"query": contract.query_prompt, "document": contract.document_prompt},
@@ -50,7 +52,7 @@ def write_folder(
     _write(directory / "modules.json", modules)
     pooling = {
         "word_embedding_dimension": embedder.dimension,
-        "pooling_mode_mean_tokens": True,
+        f"pooling_mode_{_POOLING[contract.pooling]}{'_tokens' if contract.pooling == MEAN else ''}": True,
         "include_prompt": True,
     }
     _write(directory / "1_Pooling" / "config.json", pooling)

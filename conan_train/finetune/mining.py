@@ -85,6 +85,7 @@ def make_miner(
     config: FinetuneConfig,
     pairs: PairSet,
     *,
+    max_length: int,
     folder: Path,
     device: str,
     shared: Callable[[int], SharedShards] | None = None,
@@ -109,7 +110,7 @@ def make_miner(
         num_negatives=config.num_negatives,
         queries=pairs.data.queries,
         corpus=pairs.data.corpus,
-        max_length=config.max_length,
+        max_length=max_length,
     )
     return WindowMiner(
         pairs=pairs,

@@ -59,6 +59,7 @@ def _service(config: FinetuneConfig, inbox: Inbox, folder: Path, device: str) ->
         return make_miner(
             config,
             mined.pairs,
+            max_length=base.contract.max_length,
             folder=folder / mined.name,
             device=device,
             shared=lambda step: shared_of(mined, step),

@@ -80,7 +80,7 @@ def _read(config: FinetuneConfig, run: Run) -> Read:
             scored,
             tokenizer=run.base.tokenizer,
             cache=run.token_cache,
-            max_length=config.max_length,
+            max_length=run.base.contract.max_length,
             prompt=config.sts.prompt,
             batch_size=config.sts.batch_size,
             seed=config.seed,
@@ -150,6 +150,7 @@ def _refresher(config: FinetuneConfig, run: Run) -> Refresher | Follower | None:
         miner_of=lambda mined: make_miner(
             config,
             mined.task.pairs,
+            max_length=run.base.contract.max_length,
             folder=run.directory / "work" / "refresh" / mined.name,
             device=str(run.accelerator.device),
         ),

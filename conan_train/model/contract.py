@@ -8,16 +8,18 @@ pooling, another padding side) is refused rather than approximated.
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from conan_data.config import require
 from conan_data.errors import UserError
 
 FILE = "conan.json"
+Pooling = Literal["mean", "last"]
+MEAN: Pooling = "mean"
+LAST: Pooling = "last"
 _FIXED = {
     "format": "conan-checkpoint",
     "schema": 1,
-    "pooling": "mean",
     "normalize": True,
     "padding_side": "right",
     "eos": True,
@@ -26,8 +28,8 @@ _FIXED = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncodingContract:
-    """How a text is made into tokens; pooling (mean), unit length, right padding and the closing EOS are the
-    same for all checkpoints.
+    """How a text becomes tokens and a vector; unit length, right padding and the closing EOS are the same for all
+    checkpoints.
     """
 
     max_length: int = 512
@@ -36,14 +38,19 @@ class EncodingContract:
     """Put before every query, separator included."""
     document_prompt: str = ""
     """Put before every document, separator included."""
+    pooling: Pooling = MEAN
+    """Which states the vector is the mean of: those of all tokens, prompt and EOS included, or of EOS alone."""
 
     def __post_init__(self) -> None:
         require(
-            isinstance(self.max_length, int) and self.max_length >= 2,
+            isinstance(self.max_length, int)
+            and not isinstance(self.max_length, bool)
+            and self.max_length >= 2,
             "max_length",
             self.max_length,
             "must be at least 2 (a token and EOS)",
         )
+        require(self.pooling in (MEAN, LAST), "pooling", self.pooling, "must be mean or last")
 
     def prompt(self, kind: str) -> str:
         return {"query": self.query_prompt, "document": self.document_prompt}[kind]
@@ -52,7 +59,13 @@ class EncodingContract:
 def write_contract(folder: Path, contract: EncodingContract, alpha: float) -> None:
     """Writes the contract and the alpha that the weights were trained at to `conan.json` in `folder`."""
     prompts = {"query": contract.query_prompt, "document": contract.document_prompt}
-    values = {**_FIXED, "alpha": alpha, "prompts": prompts, "max_length": contract.max_length}
+    values = {
+        **_FIXED,
+        "pooling": contract.pooling,
+        "alpha": alpha,
+        "prompts": prompts,
+        "max_length": contract.max_length,
+    }
     (folder / FILE).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -73,13 +86,20 @@ def read_contract(folder: Path) -> tuple[EncodingContract, float]:
         if _field(values, field, path) != expected:
             raise UserError(f"{path}: {field} is {values[field]!r}, this version reads {expected!r} only")
     prompts, alpha = _field(values, "prompts", path), _field(values, "alpha", path)
-    if not isinstance(alpha, int | float) or not 0 <= alpha <= 1:
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha <= 1:
         raise UserError(f"{path}: alpha must be a number between 0 and 1, got {alpha!r}")
-    contract = EncodingContract(
-        max_length=_field(values, "max_length", path),
-        query_prompt=_field(prompts, "query", path),
-        document_prompt=_field(prompts, "document", path),
-    )
+    for kind in ("query", "document"):
+        if not isinstance(_field(prompts, kind, path), str):
+            raise UserError(f"{path}: prompts.{kind} must be a text, got {prompts[kind]!r}")
+    try:
+        contract = EncodingContract(
+            max_length=_field(values, "max_length", path),
+            query_prompt=prompts["query"],
+            document_prompt=prompts["document"],
+            pooling=_field(values, "pooling", path),
+        )
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     return contract, float(alpha)
 
 

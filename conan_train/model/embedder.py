@@ -1,4 +1,4 @@
-"""The embedding model: a stock decoder, its soft mask, mean pooling, unit length.
+"""The embedding model: a stock decoder, its soft mask, pooling, unit length.
 
 One module holds all of it, so that the alpha a checkpoint was trained at is the alpha it is mined, evaluated
 and resumed at. The backbone is an unchanged `transformers` model: a saved folder is a plain model folder plus
@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
-from conan_data.errors import UserError
-from conan_train.model.contract import EncodingContract, read_contract, write_contract
-from conan_train.model.pooling import packed_unit_mean, unit_mean
+from conan_data.models.loading import load_pretrained
+from conan_train.model.contract import LAST, EncodingContract, read_contract, write_contract
+from conan_train.model.pooling import last_token, packed_unit_mean, unit_mean
 from conan_train.model.softmask import AttentionForm, SoftMask, install, segments_of
 from conan_train.model.tokenization import with_eos_template
 
@@ -70,8 +69,8 @@ class Embedder(torch.nn.Module):
         *,
         lengths: Sequence[int] | None = None,
     ) -> torch.Tensor:
-        """Unit vectors [B, D] in float32 or wider; `pool_mask_BL` says which tokens the mean takes, all real
-        ones by default.
+        """Return unit vectors [B, D] in float32 or wider; `pool_mask_BL` says which tokens the mean takes, by
+        default those of the contract's pooling.
 
         With `lengths` the ids are one packed row [1, T] of N texts, see `pack_tokens`: vectors [N, D], the
         same as of the padded batch. It pays in the flash form; the dense bias is [T, T]. An argument and not
@@ -83,7 +82,8 @@ class Embedder(torch.nn.Module):
             input_ids=input_ids_BL, attention_mask=attention_mask_BL, use_cache=False
         ).last_hidden_state
         if pool_mask_BL is None:
-            pool_mask_BL = torch.ones_like(input_ids_BL) if attention_mask_BL is None else attention_mask_BL
+            real_BL = torch.ones_like(input_ids_BL) if attention_mask_BL is None else attention_mask_BL
+            pool_mask_BL = last_token(real_BL) if self.contract.pooling == LAST else real_BL
         return unit_mean(states, pool_mask_BL)
 
     def _packed(
@@ -99,6 +99,9 @@ class Embedder(torch.nn.Module):
                 input_ids=input_ids_1T, attention_mask=real_1T, position_ids=position_1T, use_cache=False
             ).last_hidden_state
         kept_1T = real_1T if pool_mask_1T is None else pool_mask_1T
+        if pool_mask_1T is None and self.contract.pooling == LAST:
+            kept_1T = torch.zeros_like(real_1T)
+            kept_1T[0, starts_N + torch.tensor(lengths, device=starts_N.device) - 1] = 1
         return packed_unit_mean(states[0], kept_1T[0], text_T=text_T, lengths=lengths)
 
     def save(
@@ -141,24 +144,7 @@ class Embedder(torch.nn.Module):
         """An embedder on the backbone of a model folder without a contract (its language head, if any, is
         left out).
         """
-        if not (Path(folder) / "config.json").is_file():
-            raise UserError(f"{folder}: no config.json; give the folder of a model saved by transformers")
-        try:
-            backbone, report = AutoModel.from_pretrained(
-                str(folder),
-                dtype=dtype or "auto",
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-        except (OSError, ValueError, SafetensorError) as error:
-            raise UserError(f"{folder}: does not load as a model ({str(error).splitlines()[0]})") from error
-        if report["missing_keys"]:
-            missing = sorted(report["missing_keys"])
-            raise UserError(
-                f"{folder}: {len(missing)} weights of the model are missing, the first is {missing[0]!r}; the folder is not whole"
-            )
-        return cls(backbone, contract, alpha=alpha).eval()
+        return cls(load_pretrained(AutoModel, folder, dtype=dtype), contract, alpha=alpha).eval()
 
 
 def unwrapped(model: torch.nn.Module) -> Embedder:

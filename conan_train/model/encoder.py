@@ -24,10 +24,11 @@ from transformers import PreTrainedTokenizerFast
 
 from conan_data.config import require
 from conan_data.errors import UserError
-from conan_data.mining.encoder import DTYPES, resolve_device
+from conan_data.mining.encoder import DTYPES, resolve_device, unit_rows
 from conan_train.model.embedder import Embedder
 from conan_train.model.encoder_batches import Bucket, distinct_texts, text_buckets
-from conan_train.model.tokenization import encode_texts, load_tokenizer
+from conan_train.model.opening import open_embedder
+from conan_train.model.tokenization import encode_texts
 
 # Config entries that change without changing a vector. The soft mask decides causality, so `is_causal` is one
 # of them.
@@ -85,6 +86,7 @@ class CheckpointEncoder:
                 self._compute(buckets, vectors_ND)
         finally:
             self.embedder.train(was_training)
+        vectors_ND = unit_rows(vectors_ND)
         return vectors_ND if len(distinct) == len(texts) else vectors_ND[places_N]
 
     @torch.inference_mode()
@@ -195,7 +197,6 @@ def load_checkpoint(
         "must be a positive integer",
     )
     require(dtype in DTYPES, "dtype", dtype, f"must be one of {', '.join(DTYPES)}")
-    embedder = Embedder.load(path, dtype=None if dtype == "auto" else getattr(torch, dtype)).to(
-        resolve_device(device or "auto")
-    )
-    return CheckpointEncoder(embedder, load_tokenizer(path), max_length=max_length, batch_tokens=batch_tokens)
+    place = resolve_device(device or "auto")
+    embedder, tokenizer = open_embedder(path, dtype=None if dtype == "auto" else getattr(torch, dtype))
+    return CheckpointEncoder(embedder.to(place), tokenizer, max_length=max_length, batch_tokens=batch_tokens)

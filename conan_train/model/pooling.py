@@ -21,6 +21,12 @@ def skip_first(mask_BL: torch.Tensor, num_tokens: int | torch.Tensor) -> torch.T
     return real_BL & (real_BL.cumsum(-1) > skipped_B1)
 
 
+def last_token(mask_BL: torch.Tensor) -> torch.Tensor:
+    """Return `mask_BL` with only the last real token of each row set; the padding may be on either side."""
+    real_BL = mask_BL.bool()
+    return real_BL & (real_BL.flip(-1).cumsum(-1).flip(-1) == 1)
+
+
 def mean_pool(state_BLD: torch.Tensor, mask_BL: torch.Tensor) -> torch.Tensor:
     """Mean of the states where `mask_BL` is set, [B, D], float32 or wider; a row without any is the zero
     vector.

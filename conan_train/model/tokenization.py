@@ -18,6 +18,8 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from conan_data.errors import UserError
+from conan_data.models.cut import cut_texts
+from conan_data.models.loading import reading
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +37,15 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
     """
     if not (Path(folder) / "tokenizer.json").is_file():
         raise UserError(f"{folder}: no tokenizer.json; put the checkpoint's fast tokenizer there")
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    with reading(folder, "a tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise UserError(
             f"{folder}: its tokenizer class {type(tokenizer).__name__} is not a fast one; save it as a fast tokenizer"
         )
-    if not _as_in_file(tokenizer, Path(folder) / "tokenizer.json"):
+    with reading(folder, "a tokenizer"):
+        is_as_in_file = _as_in_file(tokenizer, Path(folder) / "tokenizer.json")
+    if not is_as_in_file:
         log.warning(
             "%s: %s cuts texts in another way than tokenizer.json; the file is used",
             folder,
@@ -66,11 +71,13 @@ def _as_in_file(tokenizer: PreTrainedTokenizerFast, file: Path) -> bool:
 def encode_texts(
     tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_length: int, *, prompt: str = ""
 ) -> list[list[int]]:
-    """Token ids of `prompt + text` and EOS for every text, `max_length` at most."""
+    """Return the token ids of `prompt + text` and EOS for every text, `max_length` at most. Of a text that is
+    far longer only a start is tokenised, see `cut`.
+    """
     if not texts:
         return []
     ids = tokenizer(
-        [prompt + text for text in texts],
+        [prompt + text for text in cut_texts(tokenizer, texts, max_length, prompt=prompt)],
         add_special_tokens=False,
         padding=False,
         truncation=False,

@@ -19,9 +19,9 @@ from accelerate import Accelerator
 
 from conan_data import artifact
 from conan_data.errors import UserError
+from conan_data.models.locate import find_model, model_input
 from conan_train.device import make_accelerator
 from conan_train.model.flops import model_flops_per_token
-from conan_train.model.folder import model_folder, model_input
 from conan_train.model.settings import FILE as TOKENIZER_SETTINGS
 from conan_train.model.settings import copy_tokenizer_settings
 from conan_train.model.tokenization import load_tokenizer
@@ -110,7 +110,7 @@ def run_stage(config: LanguageModelConfig, stage: Stage) -> Path:
         )
 
     def publish(build: artifact.Build, outcome: _Outcome) -> Path:
-        folder = model_folder(config.model)
+        folder = find_model(config.model).folder
         for name in TOKENIZER_FILES:
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, build.dir / "model" / name)
@@ -132,9 +132,9 @@ def run_stage(config: LanguageModelConfig, stage: Stage) -> Path:
 
 def _run(config: LanguageModelConfig, stage: Stage, accelerator: Accelerator, directory: Path) -> _Outcome:
     """Measures, trains, measures again; the main process saves the model and the measurements."""
-    folder = model_folder(config.model)
+    folder = find_model(config.model).folder
     written = by_main(lambda: stage.write(folder, directory / "work"), accelerator)
-    model = load_language_model(folder, config, vocab_size=len(load_tokenizer(folder)))
+    model = load_language_model(folder, config, tokenizer=load_tokenizer(folder))
     data = stage.read(folder, written)
     num_steps = config.steps or math.ceil(config.epochs * data.rows.per_epoch / config.batch_rows)
     lr_at(

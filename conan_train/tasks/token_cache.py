@@ -3,8 +3,9 @@
 Tokenising in the step costs every epoch again and keeps the tokens of a whole corpus in Python lists. Here a
 text is a slice of one memory-mapped array. What decides the ids decides the name of the cache: the tokenizer,
 the prompt (it changes the tokens, not only adds some), and all texts in their order; a run that asks for other
-tokens makes another cache, and never reads these. Ids are kept whole and with their EOS; what is cut is cut
-when it is read, exactly as `encode_texts` does, so that one cache serves every max_length.
+tokens makes another cache, and never reads these. Of a text up to `KEPT` tokens are kept, EOS included, or
+max_length where that is more; what is cut is cut when it is read, exactly as `encode_texts` does, so that one
+cache serves every max_length up to there.
 
 A cache appears whole, by one rename, and says how large its files are and what they hash to, which is checked
 when it is opened; one that is damaged is made again. Parts that were finished before a kill are not made
@@ -34,13 +35,14 @@ log = logging.getLogger(__name__)
 
 # T texts, R rows asked for
 
-FORMAT = 1
+FORMAT = 2
 _META = "tokens.json"
 _BATCH = 1024
 """Texts that the tokenizer gets at a time, which it shares out over its threads."""
 _PART = 1 << 16
 """Texts of a part: what a kill costs."""
-_NO_LIMIT = 1 << 40
+KEPT = 8192
+"""Tokens of a text that are kept, where no max_length is more: a text of 50 MB is not worth twelve million."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class TokenRows:
     """Tokens of all rows, cut to `max_length`, EOS included."""
 
     ids: np.ndarray
-    """uint16 or uint32, memory-mapped: all texts one after the other, uncut."""
+    """uint16 or uint32, memory-mapped: all texts one after the other, as far as they are kept."""
     starts: np.ndarray
     """int64 [T + 1], memory-mapped."""
     max_length: int
@@ -59,7 +61,7 @@ class TokenRows:
 
     @property
     def num_tokens(self) -> int:
-        """Of all texts, uncut."""
+        """Of all texts, as far as they are kept."""
         return int(self.starts[-1])
 
     def lengths(self) -> np.ndarray:
@@ -100,7 +102,8 @@ def open_tokens(
     A row's text is its `columns` joined by a space, as mining reads it.
     `directory` may be shared by runs and by processes.
     """
-    key = cache_key(tokenizer, prompt, row_texts(table, columns))
+    kept = max(KEPT, max_length)
+    key = cache_key(tokenizer, prompt, row_texts(table, columns), kept=kept)
     directory.mkdir(parents=True, exist_ok=True)
     folder = directory / key
     eos_id = int(tokenizer.eos_token_id)
@@ -109,7 +112,7 @@ def open_tokens(
             log.warning("%s: not as it was written; the tokens are made again", folder)
             shutil.rmtree(folder)
         if not folder.exists():
-            _make(folder, table, columns, tokenizer, prompt=prompt)
+            _make(folder, table, columns, tokenizer, prompt=prompt, kept=kept)
     return TokenRows(
         ids=_load(folder / "ids.npy"),
         starts=np.load(folder / "starts.npy", mmap_mode="r"),
@@ -125,10 +128,12 @@ def row_texts(table: pa.Table, columns: Sequence[str], *, first: int = 0) -> Ite
         yield [" ".join(part or "" for part in row).strip() for row in zip(*parts, strict=True)]
 
 
-def cache_key(tokenizer: PreTrainedTokenizerFast, prompt: str, texts: Iterator[list[str]]) -> str:
-    """Hexadecimal; other texts, order, prompt, tokenizer or format give another."""
+def cache_key(
+    tokenizer: PreTrainedTokenizerFast, prompt: str, texts: Iterator[list[str]], *, kept: int = KEPT
+) -> str:
+    """Hexadecimal; other texts, order, prompt, tokenizer, format or number of tokens kept give another."""
     digest = hashlib.blake2b(digest_size=16)
-    for part in (str(FORMAT), tokenizer_fingerprint(tokenizer), prompt):
+    for part in (str(FORMAT), str(kept), tokenizer_fingerprint(tokenizer), prompt):
         digest.update(hashlib.blake2b(part.encode("utf-8", "surrogatepass")).digest())
     for batch in texts:
         digest.update(np.fromiter(map(len, batch), np.int64, count=len(batch)).tobytes())
@@ -147,7 +152,13 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
 
 
 def _make(
-    folder: Path, table: pa.Table, columns: Sequence[str], tokenizer: PreTrainedTokenizerFast, *, prompt: str
+    folder: Path,
+    table: pa.Table,
+    columns: Sequence[str],
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    prompt: str,
+    kept: int,
 ) -> None:
     """Makes the parts that are not there yet, joins them and publishes the cache."""
     partial = folder.with_name(folder.name + ".partial")
@@ -158,7 +169,13 @@ def _make(
         size = min(_PART, table.num_rows - number * _PART)
         if not _is_whole(part, size):
             _write_part(
-                part, table.slice(number * _PART, size), columns, tokenizer, prompt=prompt, dtype=dtype
+                part,
+                table.slice(number * _PART, size),
+                columns,
+                tokenizer,
+                prompt=prompt,
+                kept=kept,
+                dtype=dtype,
             )
     _join(partial, parts, dtype)
     for part in parts:
@@ -175,12 +192,13 @@ def _write_part(
     tokenizer: PreTrainedTokenizerFast,
     *,
     prompt: str,
+    kept: int,
     dtype: type[np.unsignedinteger],
 ) -> None:
     """Lengths, ids and a checksum, one array after the other."""
     lengths, ids = [], []
     for texts in row_texts(table, columns):
-        for tokens in encode_texts(tokenizer, texts, _NO_LIMIT, prompt=prompt):
+        for tokens in encode_texts(tokenizer, texts, kept, prompt=prompt):
             lengths.append(len(tokens))
             ids.append(np.asarray(tokens, dtype))
     arrays = [np.asarray(lengths, np.int64), np.concatenate(ids)]

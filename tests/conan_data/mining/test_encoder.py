@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conan_data.artifact import Rows, building
+from conan_data.config import StageConfig
 from conan_data.errors import UserError
 from conan_data.mining.encoder import Encoder, load_encoder, resolve_device
 
@@ -119,7 +121,7 @@ def test_a_model_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be loaded as a sentence-transformers model"):
+    with pytest.raises(UserError, match=r"has no config.json, modules.json or conan.json"):
         load_encoder(tmp_path, device="cpu")
 
 
@@ -165,12 +167,17 @@ def test_a_checkpoint_is_loaded_by_the_package_that_knows_its_format(checkpoint:
     with pytest.raises(UserError, match="fixes the prompts; leave query_prompt out"):
         load_encoder(checkpoint, prompts={"query": "x"})
     artifact = checkpoint.parent / "artifact"
-    shutil.copytree(checkpoint, artifact / "model")
-    (artifact / "manifest.json").write_text("{}")
+    with building(StageConfig(out=artifact), kind="embedder", command="test", inputs=[]) as build:
+        shutil.copytree(checkpoint, build.dir / "model")
+        build.publish(rows=Rows(0, 0))
     assert load_encoder(artifact).fingerprint != encoder.fingerprint
-    (artifact / "model" / "conan.json").unlink()
+    bare = checkpoint.parent / "bare"
+    with building(StageConfig(out=bare), kind="language-model", command="test", inputs=[]) as build:
+        (build.dir / "model").mkdir()
+        (build.dir / "model" / "config.json").write_text("{}")
+        build.publish(rows=Rows(0, 0))
     with pytest.raises(UserError, match="no encoder"):
-        load_encoder(artifact)
+        load_encoder(bare)
 
 
 @pytest.mark.parametrize(

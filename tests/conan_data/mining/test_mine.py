@@ -165,10 +165,10 @@ def test_a_second_mining_of_the_same_weights_encodes_nothing(
     encoders += [HashEncoder(), again := HashEncoder(), other := HashEncoder(salt="other weights")]
     options = {"cache": str(tmp_path / "cache"), "storage": "int8"}
     content = (stage.mine(config(tmp_path, data, **options)) / "negatives.parquet").read_bytes()
-    (tmp_path / "second").mkdir()
+    (tmp_path / "second" / "model").mkdir(parents=True)
     out = stage.mine(config(tmp_path / "second", data, **options))
     assert again.calls == [] and (out / "negatives.parquet").read_bytes() == content
-    (tmp_path / "third").mkdir()
+    (tmp_path / "third" / "model").mkdir(parents=True)
     stage.mine(config(tmp_path / "third", data, **options))
     assert len(other.calls) == 7, "two shards of queries and five of documents, of other weights"
 

@@ -29,10 +29,10 @@ from transformers import (
 )
 
 from conan_data.errors import UserError
+from conan_data.models.locate import find_model
 from conan_train.model.contract import EncodingContract
 from conan_train.model.directions import check_directions
 from conan_train.model.embedder import Embedder
-from conan_train.model.folder import model_folder
 from conan_train.model.tokenization import encode_texts, load_tokenizer, pad_tokens
 
 SHAPE = {
@@ -170,7 +170,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_one_end_and_nothing_else(folder: Path) -> None:
-    tokenizer = load_tokenizer(model_folder(str(folder)))
+    tokenizer = load_tokenizer(find_model(str(folder)).folder)
     raw = Tokenizer.from_file(str(folder / "tokenizer.json"))
     for text, ids in zip(TEXTS, encode_texts(tokenizer, TEXTS, 200), strict=True):
         assert ids == [*raw.encode(text, add_special_tokens=False).ids, tokenizer.eos_token_id]

@@ -9,9 +9,11 @@ from conan_data import artifact, hub
 from conan_data.config import StageConfig
 from conan_data.errors import UserError
 from conan_data.hub import HubName
-from conan_train.model.folder import hub_model, model_folder, model_input
+from conan_data.mining.encoder import load_encoder
+from conan_data.models.locate import find_model, hub_model, model_input
 from conan_train.model.tokenization import load_tokenizer
 from tests.conan_data.hub_server import HubServer
+from tests.conan_train.model.tiny_models import write_bert
 
 
 def publish(out: Path, kind: str) -> Path:
@@ -23,13 +25,13 @@ def publish(out: Path, kind: str) -> Path:
 
 def test_artifacts_and_folders(tmp_path: Path) -> None:
     for kind in ("language-model", "embedder"):
-        assert model_folder(publish(tmp_path / kind, kind)) == tmp_path / kind / "model"
-    assert model_folder(str(tmp_path / "embedder" / "model")) == tmp_path / "embedder" / "model"
+        assert find_model(publish(tmp_path / kind, kind)).folder == tmp_path / kind / "model"
+    assert find_model(str(tmp_path / "embedder" / "model")).folder == tmp_path / "embedder" / "model"
     with pytest.raises(UserError, match="holds a corpus, not a model"):
-        model_folder(publish(tmp_path / "corpus", "corpus"))
+        find_model(publish(tmp_path / "corpus", "corpus"))
     (tmp_path / "embedder" / "model" / "config.json").write_text("{ }")
     with pytest.raises(UserError, match="has changed"):
-        model_folder(tmp_path / "embedder")
+        find_model(tmp_path / "embedder")
 
 
 def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +53,7 @@ def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("../x/y", "no such directory"),
     ):
         with pytest.raises(UserError, match=message):
-            model_folder(name)
+            find_model(name)
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def test_a_model_on_the_hub(server: HubServer, files: dict[str, bytes], llama: L
     assert artifact.describe_input(pinned) == {
         "path": pinned, "repository": "owner/name", "revision": commit
     }  # fmt: skip
-    folder = model_folder(pinned)
+    folder = find_model(pinned).folder
     assert not set(server.fetched) & set(copies)
     assert artifact.describe_input(folder) == artifact.describe_input(pinned)
     assert artifact.describe_input(folder / "config.json")["path"] == f"{pinned}/config.json"
@@ -92,10 +94,10 @@ def test_a_model_on_the_hub(server: HubServer, files: dict[str, bytes], llama: L
     assert load_tokenizer(folder).eos_token == "<eos>"
     hub._download.cache_clear()
     server.publish("owner/name", {**files, "config.json": b"{}"}, branch="v1")
-    assert model_folder(pinned) == folder != model_folder("owner/name@v1")
+    assert find_model(pinned).folder == folder != find_model("owner/name@v1").folder
     server.stop()
     hub._download.cache_clear()
-    assert model_folder(pinned) == folder
+    assert find_model(pinned).folder == folder
 
 
 def test_what_the_hub_cannot_give(server: HubServer, files: dict[str, bytes]) -> None:
@@ -108,4 +110,23 @@ def test_what_the_hub_cannot_give(server: HubServer, files: dict[str, bytes]) ->
         "o/other": "has no config.json",
     }.items():
         with pytest.raises(UserError, match=message):
-            model_folder(name)
+            find_model(name)
+
+
+def test_the_modules_of_a_sentence_transformer_on_the_hub(server: HubServer, tmp_path: Path) -> None:
+    """What its modules need is downloaded, in safetensors alone; nothing is where only pickles are."""
+    folder = write_bert(tmp_path / "bert", prompts={"query": "the "})
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+    copies = {"pytorch_model.bin": b"x", "onnx/model.onnx": b"x", "2_Dense/pytorch_model.bin": b"x"}
+    server.publish("owner/bert", {**files, **copies})
+    encoder = load_encoder("owner/bert", device="cpu")
+    assert "2_Dense/model.safetensors" in server.fetched and not set(server.fetched) & set(copies)
+    expected = load_encoder(folder, device="cpu")
+    assert (encoder.encode(["cat"], kind="query") == expected.encode(["cat"], kind="query")).all()
+    without = {name: content for name, content in files.items() if name != "2_Dense/model.safetensors"}
+    server.publish("owner/pickled", {**without, "2_Dense/pytorch_model.bin": b"x"})
+    with pytest.raises(UserError, match="cannot be loaded as a sentence-transformers model"):
+        load_encoder("owner/pickled", device="cpu")
+    assert "2_Dense/pytorch_model.bin" not in server.fetched
