@@ -75,7 +75,7 @@ def test_lists_of_labels_and_labels_that_are_none(offers: Any, caplog: pytest.Lo
     refused = {"label-is-no-name": 1, "no-label": 1, "no-text": 1}
     assert opened.rows.dropped == refused
     assert opened.manifest["extra"]["files"] == {
-        str(path): {"read": 203, "refused": refused, "unused_columns": {"metadata": 200, "url": 200}}
+        "a.jsonl": {"read": 203, "refused": refused, "unused_columns": {"metadata": 200, "url": 200}}
     }
     assert f"{path}: columns that are not used: metadata, url" in caplog.messages
 

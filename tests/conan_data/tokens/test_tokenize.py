@@ -241,8 +241,8 @@ def test_pairs_that_are_labelled_and_their_unused_columns(
         manifest = open_artifact(out).manifest
         assert manifest["rows"] == {"read": 4, "kept": 3, "dropped": {"no-positive": 1}}
         assert manifest["extra"]["files"] == {
-            pairs[0]: {"read": 2, "unused_columns": {"url": 2}},
-            pairs[1]: {"read": 1, "unused_columns": {"neg": 1, "neg_scores": 1}},
+            "a.jsonl": {"read": 2, "unused_columns": {"url": 2}},
+            "b.jsonl": {"read": 1, "unused_columns": {"neg": 1, "neg_scores": 1}},
         }
         assert f"{pairs[1]}: columns that are not used: neg, neg_scores" in caplog.messages
         caplog.clear()

@@ -178,7 +178,8 @@ def test_rows_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
     assert extra["dropped_negatives"] == {
         "repeated": 1, "negative-is-positive": 1, "query-without-positive": 1,
     }  # fmt: skip
-    assert extra["files"][str(path)]["read"] == 7 and sum(extra["files"][str(path)]["refused"].values()) == 5
+    file = extra["files"]["flag.jsonl"]
+    assert file["read"] == 7 and sum(file["refused"].values()) == 5
     [row] = pq.read_table(out / "negatives.parquet").to_pylist()
     assert len(row["pool"]) == 1
 

@@ -348,8 +348,8 @@ def test_rows_and_columns_of_the_other_tasks_are_in_the_manifest(
     )
     opened = artifact.open_artifact(finetune(run))
     assert opened.manifest["extra"]["files"] == {
-        str(labelled): {"read": 13, "refused": {"no-label": 1}, "unused_columns": {"label": 12, "url": 12}},
-        str(scored): {"read": 13, "refused": {"score-not-a-number": 1}, "notes": {"scores": [0.0, 5.0]}},
+        labelled.name: {"read": 13, "refused": {"no-label": 1}, "unused_columns": {"label": 12, "url": 12}},
+        scored.name: {"read": 13, "refused": {"score-not-a-number": 1}, "notes": {"scores": [0.0, 5.0]}},
     }
     assert opened.rows.dropped == {"no-label": 1, "score-not-a-number": 1}
     assert f"{labelled}: columns that are not used: label, url" in caplog.messages

@@ -51,6 +51,8 @@ audit: {negatives: "${root}/negatives", data: "${root}/xlr", out: "${root}/audit
 export-negatives: {negatives: "${root}/negatives", data: "${root}/xlr", out: "${root}/flag", format: flag, num_negatives: 2}
 import-negatives: {input: ["${root}/flag/train.jsonl"], out: "${root}/imported"}
 evaluate: {model: "${root}/embedder", data: "${root}/xlr", split: train, out: "${root}/scores", min_queries: 1}
+words: {command: evaluate, model: bm25, data: "${root}/xlr", split: train, out: "${root}/scores-bm25", min_queries: 1}
+compare: {evaluations: ["${root}/scores-bm25", "${root}/scores"], out: "${root}/compared", bootstrap: 100}
 export: {model: "${root}/embedder", out: "${root}/model"}
 report: {inputs: ["${root}/corpus", "${root}/embedder", "${root}/scores"], out: "${root}/report"}
 """
@@ -74,6 +76,8 @@ STAGES = {
     "mine-service": "served.mining/negatives",
     "encode": "vectors",
     "evaluate": "scores",
+    "words": "scores-bm25",
+    "compare": "compared",
     "export": "model",
     "report": "report",
 }

@@ -151,7 +151,7 @@ def test_conversations_are_trained_on_and_accounted_for(
     manifest = open_artifact(out, kind="language-model").manifest
     assert manifest["rows"]["read"] == 81 and manifest["rows"]["dropped"]["no-output"] == 1
     assert manifest["extra"]["files"] == {
-        str(path): {"read": 41, "refused": {"no-output": 1}, "unused_columns": {"id": 40}}
+        path.name: {"read": 41, "refused": {"no-output": 1}, "unused_columns": {"id": 40}}
     }
     assert f"{path}: 1 of 41 rows are refused (no-output 1)" in caplog.messages
     assert f"{path}: columns that are not used: id" in caplog.messages

@@ -107,7 +107,7 @@ def test_labels_and_unused_columns_of_training_files(
     assert opened.rows.dropped == {"no-label": 1, "no-positive": 1}
     extra = opened.manifest["extra"]
     assert extra["files"] == {
-        str(path): {"read": 14, "refused": {"no-label": 1}, "unused_columns": {"id": 12}}
+        path.name: {"read": 14, "refused": {"no-label": 1}, "unused_columns": {"id": 12}}
     }
     assert extra["dropped_negatives"] == {"query-without-positive": 1}
     assert any("6 of the 6 negatives that the data name for 6 of 6 queries" in m for m in caplog.messages)
