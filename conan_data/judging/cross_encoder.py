@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from conan_data import hub
+from conan_data.chat.answers import Answers, key_of
 from conan_data.errors import UserError
 from conan_data.judging.config import JudgeConfig
 from conan_data.judging.judge import Pair
 from conan_data.mining.encoder import fingerprint_folder, resolve_device
 from conan_data.progress import progress
-from conan_data.xlr.translators.answers import Answers, key_of
 
 _BATCHES_A_SAVING = 16
 
