@@ -26,6 +26,7 @@ from conan_data.fields import FieldError, build
 from conan_data.flags import FieldPath, Flag, as_written, flags_of, parse, print_help
 from conan_data.inputs import check_inputs
 from conan_data.launch import has_met, launched
+from conan_data.redact import redact
 from conan_data.visible import VisibleFormatter, visible
 
 log = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ def configure_logging() -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     handler = logging.StreamHandler()
-    handler.setFormatter(VisibleFormatter("%(message)s"))
+    handler.setFormatter(_Redacting("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for package in ("conan_data", "conan_train"):
         # Of several processes one says what goes on.
@@ -146,6 +147,13 @@ def configure_logging() -> None:
 def _is_no_length_warning(record: logging.LogRecord) -> bool:
     """Return False for the warning of transformers that a text is longer than the model reads: we cut it."""
     return not str(record.msg).startswith("Token indices sequence length is longer")
+
+
+class _Redacting(VisibleFormatter):
+    """Formats records without the secrets that addresses hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
 
 def _run(program: str, command: Command, tokens: list[str]) -> int:
@@ -230,5 +238,5 @@ def _refuse(message: str, *, code: int = 2) -> int:
     # launcher stop the others. Where none comes to stop this one, rank 0 has found nothing, or cannot say it.
     if launched()[0] > 0 and not has_met() and interruption.wait_for_signal(SECONDS_FOR_THE_LAUNCHER):
         return code
-    print(f"error: {visible(' '.join(message.split()))}", file=sys.stderr)
+    print(f"error: {redact(visible(' '.join(message.split())))}", file=sys.stderr)
     return code

@@ -118,7 +118,7 @@ def raise_in_main(error: BaseException) -> None:
     """Raise `error` in the main thread, as soon as that runs Python code; signals that come later are ignored."""
     if _state.is_handled:
         _state.error = error
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        _wake_main(signal.SIGTERM)
 
 
 def ignore_from_now() -> None:
@@ -158,12 +158,21 @@ def _watch(reader: int) -> None:
                 continue
             if not first:
                 first = now
+                _wake_main(signum)
                 if not _state.num_deferring:
                     timer = threading.Timer(SECONDS_TO_END, _end, args=(signum,))
                     timer.daemon = True
                     timer.start()
             elif now - first > SAME_REQUEST:
                 _end(signum)
+
+
+def _wake_main(signum: int) -> None:
+    """Make the main thread leave a call that waits. Libraries (pyarrow) install the handler again such that the system
+    goes on with interrupted calls, and a process-wide signal may reach any thread.
+    """
+    signal.siginterrupt(signum, True)
+    signal.pthread_kill(threading.main_thread().ident or 0, signum)
 
 
 def _end(signum: int) -> None:
