@@ -15,11 +15,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_WAKE = signal.SIGURG
+"""Ignored by default, and used by nobody."""
+_SECONDS_TO_WAKE = 1.0
 SAME_REQUEST = 3.0
 SECONDS_TO_END = 20.0
 """Less than the 30 seconds after which Slurm and torchrun kill."""
@@ -71,8 +74,8 @@ def handled() -> Iterator[None]:
         yield
         return
     _state.signum, _state.error, _state.is_ending, _state.is_handled = 0, None, False, True
-    old = {signum: signal.getsignal(signum) for signum in SIGNALS}
-    taken = [signum for signum in SIGNALS if old[signum] is not signal.SIG_IGN]
+    old = {signum: signal.getsignal(signum) for signum in (*SIGNALS, _WAKE)}
+    taken = [signum for signum in old if old[signum] is not signal.SIG_IGN]
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     for signum in taken:
@@ -87,7 +90,7 @@ def handled() -> Iterator[None]:
         _state.is_handled = False
         for signum in taken:
             # The second signal of a launcher must not change the exit code while the interpreter ends.
-            signal.signal(signum, signal.SIG_IGN if _state.signum else old[signum])
+            signal.signal(signum, signal.SIG_IGN if _state.signum and signum != _WAKE else old[signum])
 
 
 @contextlib.contextmanager
@@ -118,7 +121,7 @@ def raise_in_main(error: BaseException) -> None:
     """Raise `error` in the main thread, as soon as that runs Python code; signals that come later are ignored."""
     if _state.is_handled:
         _state.error = error
-        _wake_main(signal.SIGTERM)
+        _wake_main(lambda: _state.error is None)
 
 
 def ignore_from_now() -> None:
@@ -141,7 +144,7 @@ def _on_signal(signum: int, frame: FrameType | None) -> None:
     if error is not None and not _state.is_ending:
         _state.is_ending = True
         raise error
-    if _state.signum or _state.is_ending:
+    if _state.signum or _state.is_ending or signum == _WAKE:
         return
     _state.signum = signum
     if not _state.num_deferring:
@@ -154,11 +157,11 @@ def _watch(reader: int) -> None:
     with contextlib.closing(os.fdopen(reader, "rb", buffering=0)) as pipe:
         while byte := pipe.read(1):
             now, signum = time.monotonic(), byte[0]
-            if signum not in SIGNALS or _state.error is not None:
+            if signum not in SIGNALS:
                 continue
             if not first:
                 first = now
-                _wake_main(signum)
+                _wake_main(lambda: _state.signum != 0 or _state.is_ending)
                 if not _state.num_deferring:
                     timer = threading.Timer(SECONDS_TO_END, _end, args=(signum,))
                     timer.daemon = True
@@ -167,12 +170,16 @@ def _watch(reader: int) -> None:
                 _end(signum)
 
 
-def _wake_main(signum: int) -> None:
-    """Make the main thread leave a call that waits. Libraries (pyarrow) install the handler again such that the system
-    goes on with interrupted calls, and a process-wide signal may reach any thread.
+def _wake_main(is_heard: Callable[[], bool]) -> None:
+    """Make the main thread leave a call that waits, so that it runs the handler of a signal that has come.
+
+    Libraries (polars) install SIGINT again such that the system goes on with interrupted calls, and a signal may reach
+    another thread. So another signal follows, more than once: one that comes while the first is handled does nothing.
     """
-    signal.siginterrupt(signum, True)
-    signal.pthread_kill(threading.main_thread().ident or 0, signum)
+    until = time.monotonic() + _SECONDS_TO_WAKE
+    while not is_heard() and time.monotonic() < until:
+        signal.pthread_kill(threading.main_thread().ident or 0, _WAKE)
+        time.sleep(0.02)
 
 
 def _end(signum: int) -> None:
