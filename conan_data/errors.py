@@ -12,7 +12,9 @@ class UserError(Exception):
 class SaidElsewhereError(UserError):
     """Another process of this run says what is wrong; this one ends in silence, with the same exit code."""
 
-    def __init__(self, message: str = "another process of this run says what is wrong", *, code: int = 2) -> None:
+    def __init__(
+        self, message: str = "another process of this run says what is wrong", *, code: int = 2
+    ) -> None:
         super().__init__(message)
         self.code = code
 

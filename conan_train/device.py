@@ -30,9 +30,7 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
     wrapper = DistributedDataParallelKwargs(broadcast_buffers=False)
     group = InitProcessGroupKwargs(timeout=_PATIENCE)
     try:
-        accelerator = Accelerator(
-            mixed_precision=precision, cpu=on_cpu, kwargs_handlers=[wrapper, group]
-        )
+        accelerator = Accelerator(mixed_precision=precision, cpu=on_cpu, kwargs_handlers=[wrapper, group])
     except ValueError as error:
         raise UserError(f"precision: {precision} does not work here ({error})") from error
     if device not in ("auto", accelerator.device.type):

@@ -170,9 +170,9 @@ class ChatClient:
 
         return tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_TransientError),
-            stop=tenacity.stop_any(
-                tenacity.stop_after_attempt(self._config.max_retries + 1), lambda state: stopped.is_set()
-            ),
+            stop=tenacity.stop_after_attempt(self._config.max_retries + 1)
+            # An event of asyncio, which is asked in the same words.
+            | tenacity.stop_when_event_set(stopped),  # type: ignore[arg-type]
             wait=wait_for,
             sleep=sleep,
             reraise=True,
@@ -235,7 +235,7 @@ class _Session:
         self._client = httpx2.AsyncClient(headers=headers, timeout=None, limits=limits)
         self._turn = asyncio.Semaphore(config.concurrency)
         self._stopped = asyncio.Event()
-        self._error: Future[None] = Future()
+        self._error: Future[Outcome] = Future()
         """Why going on makes no sense."""
 
     def submit(self, question: Question) -> Future[Outcome]:
@@ -263,11 +263,10 @@ class _Session:
         async with self._turn:
             if self._stopped.is_set():
                 return Unanswered(UNANSWERED)
+            known: tuple[str, str]
             try:
                 try:
-                    known = await self._chat.retrying(self._stopped)(
-                        self._chat.send, self._client, question
-                    )
+                    known = await self._chat.retrying(self._stopped)(self._chat.send, self._client, question)
                 except (_TransientError, _RefusedError) as error:
                     if not self._stopped.is_set():
                         self._chat.count_failure(question, str(error))
@@ -350,7 +349,9 @@ def _address(response: httpx2.Response) -> str:
     """Where a redirect leads, without user, password and parameters."""
     try:
         target = response.url.join(response.headers.get("Location", ""))
-        return f"{target.scheme}://{target.host}{f':{target.port}' if target.port else ''}{target.path}"[:SHOWN]
+        return f"{target.scheme}://{target.host}{f':{target.port}' if target.port else ''}{target.path}"[
+            :SHOWN
+        ]
     except (httpx2.InvalidURL, UnicodeError, ValueError):
         return "an address that is none"
 

@@ -154,7 +154,9 @@ class Follower:
     def _agreed(self, mined: Mined) -> _Reading | None:
         """What all processes have read and are to change to now; all have to call it."""
         own = self._readings.get(mined.name)
-        told = self.ranks.share(own.name if own is not None and own.is_done and own.result is not None else "")
+        told = self.ranks.share(
+            own.name if own is not None and own.is_done and own.result is not None else ""
+        )
         if not told:
             return None
         if self.ranks.world_size == 1:

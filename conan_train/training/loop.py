@@ -147,7 +147,9 @@ class Loop:
         norm = float(clip_gradients(self.parameters, self.config.optim.grad_clip or math.inf))
         cause = not_finite(outcome.loss, norm, may_overflow=self.accelerator.mixed_precision == "fp16")
         # One exchange for both, so that asking whether to stop costs nothing.
-        is_refused, self._signum = highest((int(cause is not None), interruption.requested()), self.accelerator)
+        is_refused, self._signum = highest(
+            (int(cause is not None), interruption.requested()), self.accelerator
+        )
         if is_refused:
             raise refuse(
                 self.directory,
