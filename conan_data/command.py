@@ -162,6 +162,7 @@ def _run(program: str, command: Command, tokens: list[str]) -> int:
     if any(token in ("--help", "-h") for token in tokens):
         print_help(f"{program} {command.name}", command.help, flags)
         return 0
+    command.check_processes()
     if command.positional and tokens and not tokens[0].startswith("-"):
         tokens = [f"--{command.positional}", *tokens]
     result = command(_config(command, flags, parse(command.name, flags, tokens)))

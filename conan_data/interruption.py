@@ -88,9 +88,10 @@ def handled() -> Iterator[None]:
         signal.set_wakeup_fd(-1)
         os.close(writer)
         _state.is_handled = False
+        # What a launcher sends now must not change the exit code while the interpreter ends.
+        is_ending = bool(_state.signum or _state.is_ending)
         for signum in taken:
-            # The second signal of a launcher must not change the exit code while the interpreter ends.
-            signal.signal(signum, signal.SIG_IGN if _state.signum and signum != _WAKE else old[signum])
+            signal.signal(signum, signal.SIG_IGN if is_ending and signum != _WAKE else old[signum])
 
 
 @contextlib.contextmanager
