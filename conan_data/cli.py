@@ -34,6 +34,7 @@ COMMANDS = (
         config="conan_data.mining.config:MineConfig",
         run="conan_data.mining.mine:mine",
         help="Mines hard negatives for a retrieval set with a model.",
+        runs_on_many=True,
     ),
     Command(
         name="audit",

@@ -19,17 +19,20 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from conan_data import recipe
+from conan_data import interruption, recipe
 from conan_data.config import Config, StageConfig
 from conan_data.errors import SaidElsewhereError, UserError
 from conan_data.fields import FieldError, build
 from conan_data.flags import FieldPath, Flag, as_written, flags_of, parse, print_help
 from conan_data.inputs import check_inputs
+from conan_data.launch import has_met, launched
+from conan_data.redact import redact
 from conan_data.visible import VisibleFormatter, visible
 
 log = logging.getLogger(__name__)
 FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG}
 """Errors of the operating system that the user can mend."""
+SECONDS_FOR_THE_LAUNCHER = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,8 @@ class Command:
     help: str
     positional: str = ""
     """Flag that words before the first flag belong to: `compare A B` is `compare --evaluations A B`."""
+    runs_on_many: bool = False
+    """Whether several processes that a launcher starts do the work together."""
 
     def config_class(self) -> type:
         """The dataclass whose fields are the flags."""
@@ -61,7 +66,16 @@ class Command:
 
     def __call__(self, config: Any) -> Any:
         """Runs the stage."""
+        self.check_processes()
         return _load(self.run)(config)
+
+    def check_processes(self) -> None:
+        """Raises `UserError` where a launcher started several processes for a stage that runs as one."""
+        if not self.runs_on_many and (num_processes := launched()[1]) > 1:
+            raise UserError(
+                f"{self.name} runs as one process, and was started as {num_processes}; start it without torchrun or "
+                "accelerate launch"
+            )
 
 
 def bind(command: Command, values: Mapping[str, Any], *, source: str) -> Any:
@@ -77,6 +91,13 @@ def main(program: str, summary: str, commands: Sequence[Command], tokens: Sequen
     by_name = {command.name: command for command in commands}
     tokens = list(sys.argv[1:] if tokens is None else tokens)
     configure_logging()
+    with interruption.handled():
+        return _main(program, summary, commands, by_name, tokens)
+
+
+def _main(
+    program: str, summary: str, commands: Sequence[Command], by_name: Mapping[str, Command], tokens: list[str]
+) -> int:
     try:
         if tokens and tokens[0] in by_name:
             return _run(program, by_name[tokens[0]], tokens[1:])
@@ -90,10 +111,12 @@ def main(program: str, summary: str, commands: Sequence[Command], tokens: Sequen
             app.command(_listed(command), name=command.name, help=command.help)
         app(tokens or ["--help"], exit_on_error=False, print_error=False)
         return 0
-    except SaidElsewhereError:
-        return 2
+    except SaidElsewhereError as error:
+        return error.code
     except (UserError, CycloptsError) as error:
         return _refuse(str(error))
+    except interruption.Interrupted as error:
+        return _refuse(str(error), code=error.code)
     except KeyboardInterrupt:
         return _refuse("interrupted; run the same command again to go on", code=130)
     except OSError as error:
@@ -113,10 +136,11 @@ def configure_logging() -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     handler = logging.StreamHandler()
-    handler.setFormatter(VisibleFormatter("%(message)s"))
+    handler.setFormatter(_Redacting("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for package in ("conan_data", "conan_train"):
-        logging.getLogger(package).setLevel(logging.INFO)
+        # Of several processes one says what goes on.
+        logging.getLogger(package).setLevel(logging.INFO if launched()[0] == 0 else logging.WARNING)
     logging.getLogger("transformers.tokenization_utils_base").addFilter(_is_no_length_warning)
 
 
@@ -125,16 +149,24 @@ def _is_no_length_warning(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("Token indices sequence length is longer")
 
 
+class _Redacting(VisibleFormatter):
+    """Formats records without the secrets that addresses hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 def _run(program: str, command: Command, tokens: list[str]) -> int:
     kind = command.config_class()
     flags = [*flags_of(kind), *(flags_of(RecipeFlags) if issubclass(kind, StageConfig) else ())]
     if any(token in ("--help", "-h") for token in tokens):
         print_help(f"{program} {command.name}", command.help, flags)
         return 0
+    command.check_processes()
     if command.positional and tokens and not tokens[0].startswith("-"):
         tokens = [f"--{command.positional}", *tokens]
     result = command(_config(command, flags, parse(command.name, flags, tokens)))
-    if result is not None:
+    if result is not None and launched()[0] == 0:
         print(visible(str(result)))
     return 0
 
@@ -203,5 +235,9 @@ def _version() -> str:
 
 
 def _refuse(message: str, *, code: int = 2) -> int:
-    print(f"error: {visible(' '.join(message.split()))}", file=sys.stderr)
+    # Before the processes of a launcher have met, they find the same wrong, and rank 0 says it: its end makes the
+    # launcher stop the others. Where none comes to stop this one, rank 0 has found nothing, or cannot say it.
+    if launched()[0] > 0 and not has_met() and interruption.wait_for_signal(SECONDS_FOR_THE_LAUNCHER):
+        return code
+    print(f"error: {redact(visible(' '.join(message.split())))}", file=sys.stderr)
     return code

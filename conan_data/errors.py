@@ -12,6 +12,12 @@ class UserError(Exception):
 class SaidElsewhereError(UserError):
     """Another process of this run says what is wrong; this one ends in silence, with the same exit code."""
 
+    def __init__(
+        self, message: str = "another process of this run says what is wrong", *, code: int = 2
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+
 
 class UnfinishedError(UserError):
     """A run ended for a reason that the user can mend, and goes on from there when it is started again."""

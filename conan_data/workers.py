@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
+from conan_data import interruption
 from conan_data.corpus.execution.failure import Failure
 from conan_data.errors import UnfinishedError
 
@@ -66,7 +67,7 @@ def run_in_processes(work: Work, ranks: Sequence[int], *, workers: int) -> Gener
                     running.pop(connection).end()
     finally:
         for worker in running.values():
-            worker.process.terminate()
+            worker.process.kill()
         for worker in running.values():
             worker.end()
 
@@ -124,8 +125,9 @@ def _death(where: str, exit_code: int | None) -> Exception:
 
 def _work(connection: Connection, work: Work) -> None:
     """Runs the tasks whose numbers come in, until the pipe ends."""
-    # Ctrl-C reaches the whole group of processes; the main one decides, and ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and what Slurm sends reach the whole group of processes; the main one decides, and ends its workers.
+    for signum in interruption.SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:

@@ -22,24 +22,28 @@ COMMANDS = (
         config="conan_train.pretrain.config:PretrainConfig",
         run="conan_train.pretrain.train:pretrain",
         help="Trains a language model on packed text, next token by next token.",
+        runs_on_many=True,
     ),
     Command(
         name="sft",
         config="conan_train.sft.config:SftConfig",
         run="conan_train.sft.train:sft",
         help="Trains a language model to answer instructions, with the loss on the answers only.",
+        runs_on_many=True,
     ),
     Command(
         name="weak",
         config="conan_train.weak.config:WeakConfig",
         run="conan_train.weak.train:weak",
         help="Trains an embedding model on pairs, with the other pairs of a step as negatives.",
+        runs_on_many=True,
     ),
     Command(
         name="finetune",
         config="conan_train.finetune.config:FinetuneConfig",
         run="conan_train.finetune.train:finetune",
         help="Trains an embedding model on retrieval sets, mining its negatives as it goes, and on other tasks.",
+        runs_on_many=True,
     ),
     Command(
         name="mine-service",
@@ -52,6 +56,7 @@ COMMANDS = (
         config="conan_train.encoding.config:EncodeConfig",
         run="conan_train.encoding.encode:encode",
         help="Turns texts into vectors, in mapped shards; on many processes under torchrun.",
+        runs_on_many=True,
     ),
     Command(
         name="evaluate",
@@ -84,6 +89,7 @@ COMMANDS = (
         run="conan_train.path.run:run_path",
         help="Runs all stages of a recipe in order; what is done already is not done again.",
         positional="recipe",
+        runs_on_many=True,
     ),
 )
 

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Lt
 
+from conan_data.chat.config import ServerConfig, placeholders
 from conan_data.config import Config, execution, require
 from conan_data.fields import Count
 from conan_data.inputs import OptionalModelPath
-from conan_data.xlr.config import ServerConfig, placeholders
 
 PROMPT = (
     "Does the document answer the search query, or hold what someone who types it looks for? It may be in another "

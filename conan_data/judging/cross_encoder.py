@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from conan_data.chat.answers import Answers, key_of
 from conan_data.errors import UserError
 from conan_data.judging.config import JudgeConfig
 from conan_data.judging.judge import Pair
@@ -15,7 +16,6 @@ from conan_data.models.loading import check_modules, quiet, reading
 from conan_data.models.locate import find_model
 from conan_data.progress import progress
 from conan_data.public_names import published_value
-from conan_data.xlr.translators.answers import Answers, key_of
 
 _BATCHES_A_SAVING = 16
 

@@ -6,24 +6,23 @@ from pathlib import Path
 
 import numpy as np
 
+from conan_data.chat.answers import key_of
+from conan_data.chat.client import Answer, ChatClient, Question
 from conan_data.judging.config import JudgeServerConfig
 from conan_data.judging.judge import Pair
-from conan_data.xlr.translators import Translation
-from conan_data.xlr.translators.answers import key_of
-from conan_data.xlr.translators.endpoint import EndpointClient, Question
 
 _WORD = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
+_THOUGHT = "<think>", "</think>"
 
 
 class EndpointJudge:
-    """Asks an endpoint; see `conan_data.xlr.translators.endpoint` for what it does about faults."""
+    """Asks an endpoint; see `conan_data.chat.client` for what it does about faults."""
 
     def __init__(self, config: JudgeServerConfig, judgements: Path) -> None:
         """Raises `UserError` when the key's environment variable is not set, or the address is none."""
         self.name = f"the model {config.model}"
         self._config = config
-        self._client = EndpointClient(config, judgements)
+        self._client = ChatClient(config, judgements)
 
     def judge(self, pairs: Sequence[Pair]) -> np.ndarray:
         """1 for yes, 0 for no, NaN for every other answer and for none; raises `UserError` where going on makes
@@ -31,7 +30,7 @@ class EndpointJudge:
         """
         answers = self._client.ask(map(self._question, pairs))
         return np.array(
-            [read_verdict(answer.text) if isinstance(answer, Translation) else np.nan for answer in answers],
+            [read_verdict(answer.text) if isinstance(answer, Answer) else np.nan for answer in answers],
             np.float32,
         )
 
@@ -46,5 +45,10 @@ class EndpointJudge:
 
 def read_verdict(answer: str) -> float:
     """1 for an answer that begins with yes, 0 for no, NaN for another; what a model thought aloud is skipped."""
-    found = _WORD.match(_THOUGHT.sub("", answer))
+    opening, closing = _THOUGHT
+    answer = answer.lstrip()
+    while answer.startswith(opening):
+        # Without an end it is all thought.
+        answer = answer.partition(closing)[2].lstrip()
+    found = _WORD.match(answer)
     return float("nan") if found is None else float(found[1].lower() == "yes")

@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 
 from conan_data import artifact, tables
 from conan_data.config import parse_memory
+from conan_data.distributed import Ranks, building, ranks
 from conan_data.judging.judge import judge_inputs, open_judge, verdicts_of
 from conan_data.mining.arrays import RetrievalArrays, document_texts, retrieval_arrays
 from conan_data.mining.config import MineConfig
 from conan_data.mining.encoder import Encoder, Kind, load_encoder
 from conan_data.mining.pools import encode_share, mine_pools, search_for_rank_0
-from conan_data.mining.ranks import Ranks, ranks
 from conan_data.mining.search.hits import Searcher
 from conan_data.mining.search.open import open_searcher
 from conan_data.mining.search.shared import SharedSearcher
@@ -37,7 +37,6 @@ KIND = "negatives"
 NEGATIVES_FILE = "negatives.parquet"
 _EMBEDDINGS = "embeddings"
 _JUDGEMENTS = "judgements.jsonl"
-_GO, _DONE = 0, 1
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _QUERIES_A_ROW_GROUP = 8192
 _SCORES_LOOKED_AT = 2**22
@@ -49,70 +48,65 @@ def mine(config: MineConfig) -> Path:
 
     Under torchrun all ranks share the encoding and the search, and rank 0 publishes; the result is the same.
     """
-    with ranks() as own:
-        if own.rank == 0:
-            return _mine(config, own)
-        if own.announce(_GO) == _GO:
-            _search_for_rank_0(config, own)
-        return Path(config.out)
+    with (
+        ranks() as own,
+        building(
+            config,
+            own,
+            kind=KIND,
+            command="conan-data mine",
+            inputs=lambda: [
+                resolve(config.data, "retrieval"),
+                model_input(config.model),
+                *judge_inputs(config.judge),
+            ],
+        ) as build,
+    ):
+        if not build.done:
+            _mine(config, own, build)
+        return build.out
 
 
-def _mine(config: MineConfig, own: Ranks) -> Path:
-    with artifact.building(
-        config,
-        kind=KIND,
-        command="conan-data mine",
-        inputs=[resolve(config.data, "retrieval"), model_input(config.model), *judge_inputs(config.judge)],
-        resume=True,
-    ) as build:
-        if build.done:
-            own.announce(_DONE)
-            return build.out
-        own.announce(_GO)
-        data = read_retrieval(config.data, config.split, group_regex=config.group_regex)
-        arrays = retrieval_arrays(data)
-        encoder = _open_encoder(config, own.device(config.device))
-        searcher = _open_searcher(config, own)
-        judge = open_judge(config.judge, build.work / _JUDGEMENTS, device=own.device(config.device))
-        # Asked before hours of encoding: this raises where the memory cannot do.
-        searcher.batch_size(
-            dimension=encoder.dimension, k=config.select.depth + int(arrays.num_answers().max(initial=0))
-        )
-        directory = build.dir / _EMBEDDINGS
-        if own.world_size > 1:
-            encode_share(encoder, **_to_encode(config, data, directory), ranks=own)
-        pools = mine_pools(
-            encoder,
+def _mine(config: MineConfig, own: Ranks, build: artifact.Build) -> None:
+    """Encode and search on all ranks; rank 0 selects and publishes."""
+    data = read_retrieval(config.data, config.split, group_regex=config.group_regex)
+    arrays = retrieval_arrays(data)
+    device = own.device(config.device)
+    encoder = _open_encoder(config, device)
+    searcher = _open_searcher(config, own)
+    judge = open_judge(config.judge, build.work / _JUDGEMENTS, device=device) if own.is_leader else None
+    # Asked before hours of encoding: this raises where the memory cannot do.
+    searcher.batch_size(
+        dimension=encoder.dimension, k=config.select.depth + int(arrays.num_answers().max(initial=0))
+    )
+    directory = build.dir / _EMBEDDINGS
+    if own.world_size > 1:
+        encode_share(encoder, **_to_encode(config, data, directory), ranks=own)
+    if not own.is_leader:
+        search_for_rank_0(
             arrays,
             config.select,
-            **_to_encode(config, data, directory),
+            fingerprint=encoder.fingerprint,
+            directory=directory,
             searcher=searcher,
-            verdicts=verdicts_of(judge, data, positive_over=config.judge.positive_over) if judge else None,
             ranks=own,
         )
-        if failed := pools.counts["judge-failed"]:
-            log.warning("%d candidates were dropped because %s gave no verdict", failed, config.judge.kind)
-        write_negatives(build.dir / NEGATIVES_FILE, pools, data, checkpoint=encoder.fingerprint, step=0)
-        if not config.keep_embeddings:
-            shutil.rmtree(build.dir / _EMBEDDINGS)
-        return build.publish(
-            rows=_rows(pools), extra={**report(pools, arrays, data), "search": searcher.report}
-        )
-
-
-def _search_for_rank_0(config: MineConfig, own: Ranks) -> None:
-    data = read_retrieval(config.data, config.split, group_regex=config.group_regex)
-    encoder = _open_encoder(config, own.device(config.device))
-    directory = artifact.partial_path(Path(config.out)) / _EMBEDDINGS
-    encode_share(encoder, **_to_encode(config, data, directory), ranks=own)
-    search_for_rank_0(
-        retrieval_arrays(data),
+        return
+    pools = mine_pools(
+        encoder,
+        arrays,
         config.select,
-        fingerprint=encoder.fingerprint,
-        directory=directory,
-        searcher=_open_searcher(config, own),
+        **_to_encode(config, data, directory),
+        searcher=searcher,
+        verdicts=verdicts_of(judge, data, positive_over=config.judge.positive_over) if judge else None,
         ranks=own,
     )
+    if failed := pools.counts["judge-failed"]:
+        log.warning("%d candidates were dropped because %s gave no verdict", failed, config.judge.kind)
+    write_negatives(build.dir / NEGATIVES_FILE, pools, data, checkpoint=encoder.fingerprint, step=0)
+    if not config.keep_embeddings:
+        shutil.rmtree(directory)
+    build.publish(rows=_rows(pools), extra={**report(pools, arrays, data), "search": searcher.report})
 
 
 def _to_encode(config: MineConfig, data: RetrievalSplit, directory: Path) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from conan_data.distributed import ALONE, Ranks
 from conan_data.errors import UserError
 from conan_data.mining.arrays import RetrievalArrays
 from conan_data.mining.config import SelectionConfig
 from conan_data.mining.embeddings import Embeddings, Texts, encode_part, encode_to_shards
 from conan_data.mining.encoder import Encoder
-from conan_data.mining.ranks import ALONE, Ranks
 from conan_data.mining.search.hits import Hits, Searcher
 from conan_data.mining.search.rescore import pair_scores
 from conan_data.mining.selection import REASONS, Pools, add_counts, reduce_positive_scores, select

@@ -7,6 +7,7 @@ said which; the caller starts another one.
 """
 
 import codecs
+import ctypes
 import json
 import re
 import resource
@@ -28,6 +29,7 @@ MEMORY = 4 << 30
 """Bytes that a page may need."""
 STALL = 10
 """A page that waits, rather than computes, ends after this many times its time limit."""
+_PR_SET_PDEATHSIG = 1
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 # What browsers take these names for.
@@ -77,6 +79,7 @@ def extract(page: bytes, request: dict[str, Any]) -> dict[str, str | None]:
 
 def serve() -> None:
     """Says that it is ready, then answers until the input ends."""
+    _end_with_parent()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     sys.excepthook = _say_why
     _answer({"text": None})
@@ -89,6 +92,15 @@ def serve() -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         _answer(answer)
+
+
+def _end_with_parent() -> None:
+    """Asks Linux to end this process with the one that started it, also within a page; elsewhere it ends when it next
+    reads. Ctrl-C reaches the whole group of processes, and is for the one that asked.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _refuse() -> str:

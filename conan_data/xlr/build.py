@@ -20,6 +20,7 @@ import orjson
 import pyarrow as pa
 
 from conan_data import artifact, tables
+from conan_data.chat.key import read_key
 from conan_data.errors import UserError
 from conan_data.progress import progress
 from conan_data.readers import Broken, quarantine
@@ -32,7 +33,7 @@ from conan_data.xlr.judgements import expand
 from conan_data.xlr.languages import english_name, match
 from conan_data.xlr.mix import choose, normalise
 from conan_data.xlr.translators import Failure, Request, Translation, Translator
-from conan_data.xlr.translators.endpoint import EndpointTranslator, read_key
+from conan_data.xlr.translators.endpoint import EndpointTranslator
 from conan_data.xlr.translators.table import TableTranslator, read_table
 
 log = logging.getLogger(__name__)

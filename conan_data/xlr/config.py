@@ -1,19 +1,16 @@
 """What decides a cross-lingual retrieval set: the set it comes from, the languages asked for, who translates,
 and what is refused.
-
-Where an endpoint listens, how hard it is pressed and how its faults are met is no part of the identity: a run
-that was interrupted may go on against another address, or with more patience, and keeps every answer it has.
 """
 
 import dataclasses
 import re
-import string
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
-from conan_data.config import Config, StageConfig, execution, require
-from conan_data.fields import Count, Name, NonNegativeFloat, NonNegativeInt, PositiveFloat, Rule
+from conan_data.chat.config import ServerConfig, placeholders
+from conan_data.config import Config, StageConfig, require
+from conan_data.fields import Count, Name, NonNegativeInt, PositiveFloat, Rule
 from conan_data.inputs import DataPath, RequiredDataPath
 
 PROMPT = (
@@ -21,23 +18,7 @@ PROMPT = (
     "Answer with the translation alone, without quotation marks or remarks.\n\n{text}"
 )
 _TAG = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*")
-_URL = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
 WORD = Rule("must be letters, digits and underscores", lambda text: re.fullmatch(r"\w*", text) is not None)
-
-
-def placeholders(*names: str) -> Rule:
-    """Return the rule that the fields in braces of a prompt are `names`."""
-    wanted = " and ".join(f"{{{name}}}" for name in sorted(names))
-    text = f"must hold {wanted} and no other field in braces"
-    return Rule(text, lambda prompt: _fields_in_braces(prompt) == set(names))
-
-
-def _fields_in_braces(prompt: str) -> set[str]:
-    """Names in braces of a format string; a set that no prompt may have where the braces do not match."""
-    try:
-        return {name for _, name, _, _ in string.Formatter().parse(prompt) if name is not None}
-    except ValueError:
-        return {"an open brace"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,43 +29,6 @@ class TableConfig(Config):
     """File with query_id, lang, text and maybe origin (JSON lines, Parquet, CSV, TSV); empty: the
     translations beside the set's queries.
     """
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ServerConfig(Config):
-    """A server with the OpenAI-compatible call `POST BASE_URL/chat/completions`; asked at temperature 0."""
-
-    base_url: str = execution("")
-    """Address up to the version, such as http://localhost:8000/v1."""
-    model: str = ""
-    """Name of the model as the server knows it."""
-    api_key_env: str = execution("")
-    """NAME of the environment variable that holds the key; empty: no key is sent."""
-    max_tokens: Count = 512
-    """Longest answer in tokens; a longer one is cut off, and dropped."""
-    concurrency: Count = execution(8)
-    """Requests in flight at once."""
-    timeout: PositiveFloat = execution(60.0)
-    """Seconds until a request counts as unanswered."""
-    max_retries: NonNegativeInt = execution(6)
-    """How often a request is sent again after a time-out, 429, 5xx or an unreadable answer."""
-    backoff: NonNegativeFloat = execution(1.0)
-    """Seconds before the first retry; they double with each one, up to 60, and never undercut what the server
-    asks for.
-    """
-    max_failures: NonNegativeInt = execution(0)
-    """Requests that may stay without a usable answer, and are dropped, before the run stops (it can be
-    continued).
-    """
-
-    def check(self) -> None:
-        super().check()
-        require(
-            not self.base_url or _URL.fullmatch(self.base_url) is not None,
-            "base_url",
-            self.base_url.rsplit("@", 1)[-1].split("?")[0],
-            "must look like http://host:8000/v1, without user, password or parameters",
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

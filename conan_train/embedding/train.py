@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from conan_data import artifact
+from conan_data.distributed import Ranks
 from conan_data.models.locate import model_input
 from conan_data.pairs.pair_set import PairSet
 from conan_data.pairs.store import load_pairs, shared_pairs
 from conan_data.readers.account import Account, merged
-from conan_train.device import make_accelerator
 from conan_train.embedding.base import Base, alpha, open_base
 from conan_train.embedding.config import EmbeddingConfig
 from conan_train.embedding.objective import EmbeddingObjective, Tasks
@@ -28,8 +27,7 @@ from conan_train.negatives.refresh import Refresher
 from conan_train.tasks.retrieval import RetrievalTask
 from conan_train.training.loop import Loop
 from conan_train.training.parallel import distribute, whole_state
-from conan_train.training.processes import build_together, by_main
-from conan_train.training.trackers import require_trackers
+from conan_train.training.run import OpenRun, open_run
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +52,12 @@ class Run:
     directory: Path
     token_cache: Path
     accelerator: Accelerator
+    ranks: Ranks
 
     def pairs(self, name: str, make: Callable[[], PairSet]) -> PairSet:
-        """The set that `make` reads; the main process alone does it, and all processes map one copy of it."""
+        """The set that `make` reads; the leader alone does it, and all processes map one copy of it."""
         folder = self.directory / "work" / "pairs" / name
-        by_main(lambda: shared_pairs(folder, make).num_queries, self.accelerator)
+        self.ranks.lead(lambda: shared_pairs(folder, make).num_queries)
         return load_pairs(folder)
 
     def contrastive(
@@ -97,69 +96,65 @@ def train_embedder(
     """Trains, or goes on with an interrupted run, and publishes `model/`, the negatives and the log; returns the
     artifact's directory.
     """
-    require_trackers(config)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    accelerator = make_accelerator(config.device, config.precision)
+    with open_run(
+        config, kind=KIND, command=command, inputs=lambda: [model_input(config.model), *inputs()]
+    ) as opened:
+        if not opened.build.done:
+            _train(config, opened, description=description, read=read, refresher=refresher)
+        if opened.ranks.is_leader:  # also of a run that was killed right after it was published
+            Inbox(opened.build.out).remove()
+    return Path(config.out)
 
-    def run(directory: Path) -> tuple[Read, EmbeddingObjective]:
-        base = open_base(config)
-        cache = Path(config.token_cache) if config.token_cache else directory / "work" / "tokens"
-        run = Run(config, base, directory, cache, accelerator)
-        data = read(run)
-        if accelerator.is_main_process:
-            base.tell(config.model)
-            _tell(data.tasks)
-        set_seed(config.seed)
-        model = distribute(base.trained.embedder, accelerator, parallel=config.parallel)
-        base.trained.to(accelerator.device)
-        objective = EmbeddingObjective(
-            config,
-            data.tasks,
-            trained=base.trained,
-            model=model,
-            accelerator=accelerator,
-            refresher=refresher(run),
-        )
-        loop = Loop(
-            config,
-            objective,
-            model=base.trained,
-            accelerator=accelerator,
-            num_steps=config.steps,
-            directory=directory,
-        )
-        loop.resume()
-        if objective.refresher is None:
-            loop.train(description)
-        else:
-            objective.refresher.start(loop.step)
-            try:
-                loop.train(description)
-            finally:
-                objective.refresher.close()
-        _save(config, base, directory, accelerator)
-        return data, objective
 
-    def publish(build: artifact.Build, result: tuple[Read, EmbeddingObjective]) -> Path:
-        data, objective = result
-        shutil.rmtree(build.dir / "checkpoints", ignore_errors=True)
-        extra = _account(config, objective) | merged(data.accounts).to_json()
-        return build.publish(rows=_sum(data.rows), extra=extra)
-
-    is_main = accelerator.is_main_process
-    out = build_together(
+def _train(
+    config: EmbeddingConfig,
+    opened: OpenRun,
+    *,
+    description: str,
+    read: Callable[[Run], Read],
+    refresher: Callable[[Run], Refresher | Follower | None],
+) -> None:
+    accelerator, directory = opened.accelerator, opened.build.dir
+    base = open_base(config)
+    cache = Path(config.token_cache) if config.token_cache else directory / "work" / "tokens"
+    run = Run(config, base, directory, cache, accelerator, opened.ranks)
+    data = read(run)
+    if opened.ranks.is_leader:
+        base.tell(config.model)
+        _tell(data.tasks)
+    set_seed(config.seed)
+    model = distribute(base.trained.embedder, accelerator, parallel=config.parallel)
+    base.trained.to(accelerator.device)
+    objective = EmbeddingObjective(
         config,
-        accelerator,
-        kind=KIND,
-        command=command,
-        inputs=lambda: [model_input(config.model), *inputs()],
-        run=run,
-        publish=publish,
+        data.tasks,
+        trained=base.trained,
+        model=model,
+        accelerator=accelerator,
+        refresher=refresher(run),
     )
-    if is_main:  # also of a run that was killed right after it was published
-        Inbox(out).remove()
-    return out
+    loop = Loop(
+        config,
+        objective,
+        model=base.trained,
+        accelerator=accelerator,
+        num_steps=config.steps,
+        directory=directory,
+    )
+    loop.resume()
+    if objective.refresher is None:
+        loop.train(description)
+    else:
+        objective.refresher.start(loop.step)
+        try:
+            loop.train(description)
+        finally:
+            objective.refresher.close()
+    _save(config, base, directory, accelerator)
+    if opened.ranks.is_leader:
+        shutil.rmtree(directory / "checkpoints", ignore_errors=True)
+        extra = _account(config, objective) | merged(data.accounts).to_json()
+        opened.build.publish(rows=_sum(data.rows), extra=extra)
 
 
 def _save(config: EmbeddingConfig, base: Base, directory: Path, accelerator: Accelerator) -> None:

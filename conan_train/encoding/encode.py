@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from conan_data import artifact
+from conan_data.distributed import Ranks, building, ranks
 from conan_data.errors import UserError
 from conan_data.mining.embeddings import Embeddings, encode_part, encode_to_shards
 from conan_data.mining.encoder import Encoder, Kind, load_encoder
-from conan_data.mining.ranks import Ranks, ranks
 from conan_data.mining.shards import HEADER
 from conan_data.mining.truncated import TruncatedEncoder
 from conan_data.models.locate import model_input
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 KIND = "embeddings"
 IDS, VECTORS = "ids.parquet", "vectors"
 _IDS_A_GROUP = 65_536
-_GO, _DONE, _FAILED = range(3)
 
 
 @dataclass(frozen=True)
@@ -65,54 +64,39 @@ def encode(config: EncodeConfig) -> Path:
 
     Raises `UserError` for inputs or a model that cannot be used.
     """
-    with ranks() as place:
-        return _lead(config, place) if place.rank == 0 else _follow(config, place)
-
-
-def _lead(config: EncodeConfig, place: Ranks) -> Path:
-    state = _FAILED
-    try:
-        with artifact.building(
+    with (
+        ranks() as place,
+        building(
             config,
+            place,
             kind=KIND,
             command="conan-train encode",
-            inputs=[model_input(config.model), *input_paths(config)],
-            resume=True,
-        ) as build:
-            if build.done:
-                state = _DONE
-                return build.out
-            state = _GO
-            place.announce(state)
-            tally = Tally()
-            encoder = open_encoder(config, place)
-            if place.world_size > 1:
-                _encode_share(config, encoder, build.dir, place)
-                place.wait()
-            vectors = _finish(config, encoder, build.dir, tally)
-            extra = {
-                "fingerprint": encoder.fingerprint,
-                "dimension": encoder.dimension,
-                "storage": config.storage,
-                "kind": config.kind,
-                "vectors": len(vectors),
-            }
-            return build.publish(rows=tally.rows, extra=extra)
-    finally:
-        # Whoever waits to begin must not wait for a leader that never will.
-        if state != _GO:
-            place.announce(state)
+            inputs=lambda: [model_input(config.model), *input_paths(config)],
+        ) as build,
+    ):
+        if not build.done:
+            _encode(config, place, build)
+        return build.out
 
 
-def _follow(config: EncodeConfig, place: Ranks) -> Path:
-    state = place.announce(_FAILED)
-    if state == _FAILED:
-        raise UserError("rank 0 could not begin; see its message")
-    if state == _GO:
-        directory = config.out.with_name(config.out.name + ".partial")
-        _encode_share(config, open_encoder(config, place), directory, place)
+def _encode(config: EncodeConfig, place: Ranks, build: artifact.Build) -> None:
+    """Encode on all ranks; rank 0 checks the shards of all, makes those that are missing, and publishes."""
+    encoder = open_encoder(config, place)
+    if place.world_size > 1:
+        _encode_share(config, encoder, build.dir, place)
         place.wait()
-    return config.out
+    if not place.is_leader:
+        return
+    tally = Tally()
+    vectors = _finish(config, encoder, build.dir, tally)
+    extra = {
+        "fingerprint": encoder.fingerprint,
+        "dimension": encoder.dimension,
+        "storage": config.storage,
+        "kind": config.kind,
+        "vectors": len(vectors),
+    }
+    build.publish(rows=tally.rows, extra=extra)
 
 
 def open_encoder(config: EncodeConfig, place: Ranks) -> Encoder:

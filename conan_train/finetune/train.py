@@ -146,6 +146,7 @@ def _refresher(config: FinetuneConfig, run: Run) -> Refresher | Follower | None:
         embedder=run.base.trained.embedder,
         tokenizer=run.base.tokenizer,
         accelerator=run.accelerator,
+        ranks=run.ranks,
         every=config.mine_every,
         miner_of=lambda mined: make_miner(
             config,
@@ -183,6 +184,7 @@ def _follower(config: FinetuneConfig, run: Run) -> Follower:
             world_size=accelerator.num_processes,
         ),
         accelerator=accelerator,
+        ranks=run.ranks,
         every=config.mine_every,
         look_every=config.mine_look_every,
         stale_after=config.mine_stale_after or 3 * config.mine_every,

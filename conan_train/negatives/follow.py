@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 
+from conan_data.distributed import Ranks
 from conan_data.errors import UserError
 from conan_train.negatives.account import account
 from conan_train.negatives.agreement import require_agreement
@@ -67,6 +67,7 @@ class Follower:
     inbox: Inbox
     writer: SnapshotWriter
     accelerator: Accelerator
+    ranks: Ranks
     every: int
     look_every: int
     stale_after: int
@@ -156,16 +157,17 @@ class Follower:
     def _agreed(self, mined: Mined) -> _Reading | None:
         """What all processes have read and are to change to now; all have to call it."""
         own = self._readings.get(mined.name)
-        told: list[str] = [own.name if own is not None and own.is_done and own.result is not None else ""]
-        if self.accelerator.num_processes == 1:
-            return own if told[0] else None
-        broadcast_object_list(told)
-        if not told[0]:
+        told = self.ranks.share(
+            own.name if own is not None and own.is_done and own.result is not None else ""
+        )
+        if not told:
             return None
+        if self.ranks.world_size == 1:
+            return own
         if not self.accelerator.is_main_process and (
-            own is None or own.name != told[0] or (own.is_done and own.result is None)
+            own is None or own.name != told or (own.is_done and own.result is None)
         ):
-            own = self._read(told[0], mined)
+            own = self._read(told, mined)
         assert own is not None
         is_late = not own.is_done or own.result is None
         return None if any_process(is_late, self.accelerator) else own

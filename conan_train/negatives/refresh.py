@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 from transformers import PreTrainedTokenizerFast
 
+from conan_data import interruption
+from conan_data.distributed import Ranks
 from conan_train.model.embedder import Embedder
 from conan_train.model.encoder import CheckpointEncoder
 from conan_train.negatives.account import account, mining_facts
@@ -38,6 +39,7 @@ class Refresher:
     embedder: Embedder
     tokenizer: PreTrainedTokenizerFast
     accelerator: Accelerator
+    ranks: Ranks
     every: int
     miner_of: Callable[[Mined], Miner]
     batch_tokens: int
@@ -79,18 +81,12 @@ class Refresher:
                 self.tokenizer,
                 batch_tokens=self.batch_tokens,
             ),
+            self.ranks,
             self.accelerator,
         )
-        told: list[tuple[str, dict[str, Any]] | None] = [None]
-        if self.accelerator.is_main_process:
-            with encoder.leading():
-                told = [self._mine(step, mined, encoder, window)]
-        else:
-            encoder.serve()
-        if self.accelerator.num_processes > 1:
-            broadcast_object_list(told)
-        assert told[0] is not None
-        name, facts = told[0]
+        # Mining takes too long to wait for its end, and changes nothing of the run before that.
+        with interruption.at_once():
+            name, facts = encoder.lead(lambda: self._mine(step, mined, encoder, window))
         new = load_generation(mined.store / name, mined.task.pairs.data)
         require_agreement(new, self.accelerator)
         mined.use(new)

@@ -40,6 +40,8 @@ def run_path(config: PathConfig) -> str:
     configs: list[Any] = [
         bind(commands[stage.command], stage.values, source=f"{path}: {stage.name}") for stage in chosen
     ]
+    for stage in chosen:
+        commands[stage.command].check_processes()
     start = time.monotonic()
     for number, (stage, stage_config) in enumerate(zip(chosen, configs), 1):
         log.info("[%d/%d] %s", number, len(chosen), stage.name)

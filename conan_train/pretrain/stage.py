@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator
 
 from conan_data import artifact
 from conan_data.errors import UserError
 from conan_data.models.locate import find_model, model_input
-from conan_train.device import make_accelerator
 from conan_train.model.flops import model_flops_per_token
 from conan_train.model.settings import FILE as TOKENIZER_SETTINGS
 from conan_train.model.settings import copy_tokenizer_settings
@@ -32,8 +30,7 @@ from conan_train.pretrain.objective import Grouping, NextToken
 from conan_train.pretrain.packing import PackedRows
 from conan_train.training.loop import Loop
 from conan_train.training.parallel import distribute, whole_state
-from conan_train.training.processes import build_together, by_main
-from conan_train.training.trackers import require_trackers
+from conan_train.training.run import OpenRun, open_run
 
 log = logging.getLogger(__name__)
 
@@ -100,40 +97,39 @@ def run_stage(config: LanguageModelConfig, stage: Stage) -> Path:
     """Trains, or goes on with an interrupted run, and publishes `model/`, the log and `held_out.json`;
     returns the artifact's directory.
     """
-    require_trackers(config)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    accelerator = make_accelerator(config.device, config.precision)
-    if config.batch_rows % accelerator.num_processes:
-        raise UserError(
-            f"batch_tokens: {config.batch_rows} rows do not divide among {accelerator.num_processes} processes"
-        )
-
-    def publish(build: artifact.Build, outcome: _Outcome) -> Path:
-        folder = find_model(config.model).folder
-        for name in TOKENIZER_FILES:
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, build.dir / "model" / name)
-        if (folder / TOKENIZER_SETTINGS).is_file():
-            copy_tokenizer_settings(folder, build.dir / "model")
-        shutil.rmtree(build.dir / "checkpoints", ignore_errors=True)
-        return build.publish(rows=outcome.rows, extra=outcome.extra)
-
-    return build_together(
+    with open_run(
         config,
-        accelerator,
         kind=KIND,
         command=f"conan-train {stage.name}",
         inputs=lambda: [model_input(config.model), *stage.inputs()],
-        run=lambda directory: _run(config, stage, accelerator, directory),
-        publish=publish,
-    )
+    ) as run:
+        if not run.build.done:
+            outcome = _run(config, stage, run)
+            if run.ranks.is_leader:
+                _publish(config, run.build, outcome)
+    return Path(config.out)
 
 
-def _run(config: LanguageModelConfig, stage: Stage, accelerator: Accelerator, directory: Path) -> _Outcome:
-    """Measures, trains, measures again; the main process saves the model and the measurements."""
+def _publish(config: LanguageModelConfig, build: artifact.Build, outcome: _Outcome) -> None:
     folder = find_model(config.model).folder
-    written = by_main(lambda: stage.write(folder, directory / "work"), accelerator)
+    for name in TOKENIZER_FILES:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, build.dir / "model" / name)
+    if (folder / TOKENIZER_SETTINGS).is_file():
+        copy_tokenizer_settings(folder, build.dir / "model")
+    shutil.rmtree(build.dir / "checkpoints", ignore_errors=True)
+    build.publish(rows=outcome.rows, extra=outcome.extra)
+
+
+def _run(config: LanguageModelConfig, stage: Stage, run: OpenRun) -> _Outcome:
+    """Measures, trains, measures again; the leader saves the model and the measurements."""
+    accelerator, directory = run.accelerator, run.build.dir
+    if config.batch_rows % run.ranks.world_size:
+        raise UserError(
+            f"batch_tokens: {config.batch_rows} rows do not divide among {run.ranks.world_size} processes"
+        )
+    folder = find_model(config.model).folder
+    written = run.ranks.lead(lambda: stage.write(folder, directory / "work"))
     model = load_language_model(folder, config, tokenizer=load_tokenizer(folder))
     data = stage.read(folder, written)
     num_steps = config.steps or math.ceil(config.epochs * data.rows.per_epoch / config.batch_rows)

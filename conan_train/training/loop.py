@@ -4,7 +4,8 @@ A step is a function of the config, its number and the state in the checkpoint, 
 learning rate, alpha and the seed of whatever is random follow from the number. So a run that was killed and
 resumed ends with the same weights, bit by bit on a CPU with the same number of threads. The order within a step:
 prepare (a refresh of negatives, if one is due); loss and gradients; the check of both on all processes; the
-update; commit (the rule moves the cursors); the log; the checkpoint.
+update; commit (the rule moves the cursors); the log; the checkpoint. A run that is asked to end (SIGTERM, Ctrl-C) ends
+after the step in which any process has heard of it, with a checkpoint of that step.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from conan_data import interruption
 from conan_data.progress import progress
 from conan_train.checkpoint.state import Process, latest_checkpoint, load_checkpoint, save_checkpoint
 from conan_train.model.peak import peak_flops
@@ -26,7 +28,7 @@ from conan_train.optim.optimizer import make_optimizer
 from conan_train.optim.schedule import lr_at
 from conan_train.training.config import TrainingConfig
 from conan_train.training.objective import Objective, ObjectiveState
-from conan_train.training.parallel import any_process, clip_gradients
+from conan_train.training.parallel import clip_gradients, highest
 from conan_train.training.refusal import not_finite, refuse
 from conan_train.training.trackers import start_trackers
 from conan_train.training.window import Window
@@ -61,6 +63,7 @@ class Loop:
         self.peak = peak_flops(accelerator.device) if config.precision == "bf16" else None
         self.window = Window()
         self.step = 0
+        self._signum = 0
 
     def resume(self) -> bool:
         """Takes up the newest whole checkpoint, and cuts the log back to it; says whether there was one."""
@@ -80,17 +83,41 @@ class Loop:
         """
         start_trackers(self.accelerator, self.config, self.directory)
         self.model.train()
-        for step in progress(range(self.step, self.num_steps), description, unit="step"):
-            self.objective.prepare(step)
-            start = time.monotonic()
-            self._take(step, start)
-            self.step = step + 1
-            if self.step % self.config.log_every == 0 or self.step == self.num_steps:
-                self._log_steps()
-            if self.step % self.config.checkpoint_every == 0 or self.step == self.num_steps:
-                self.save()
+        with interruption.deferred():
+            for step in progress(range(self.step, self.num_steps), description, unit="step"):
+                self._prepare(step)
+                start = time.monotonic()
+                self._take(step, start)
+                self.step = step + 1
+                if self.step % self.config.log_every == 0 or self.step == self.num_steps:
+                    self._log_steps()
+                if self._is_saved(self.step):
+                    self.save()
+                if self._signum and self.step < self.num_steps:
+                    self._stop()
         for tracker in self.accelerator.trackers:
             tracker.finish()
+
+    def _is_saved(self, step: int) -> bool:
+        return step % self.config.checkpoint_every == 0 or step == self.num_steps
+
+    def _prepare(self, step: int) -> None:
+        try:
+            self.objective.prepare(step)
+        except interruption.Interrupted:
+            # In the middle of mining, before anything has changed: the steps that were taken are at hand. Several
+            # processes cannot save here, for they are not at the same point.
+            if self.accelerator.num_processes == 1 and not self._is_saved(step):
+                self.save()
+            raise
+
+    def _stop(self) -> None:
+        """All processes were asked to end, and are at the same step."""
+        if not self._is_saved(self.step):
+            self.save()
+        raise interruption.Interrupted(
+            self._signum, f" after step {self.step} of {self.num_steps}, which is saved"
+        )
 
     def save(self) -> None:
         """Writes a checkpoint of the steps that were taken."""
@@ -123,7 +150,11 @@ class Loop:
             self.accelerator.unscale_gradients(self.optimizer)
         norm = float(clip_gradients(self.parameters, self.config.optim.grad_clip or math.inf))
         cause = not_finite(outcome.loss, norm, may_overflow=self.accelerator.mixed_precision == "fp16")
-        if any_process(cause is not None, self.accelerator):
+        # One exchange for both, so that asking whether to stop costs nothing.
+        is_refused, self._signum = highest(
+            (int(cause is not None), interruption.requested()), self.accelerator
+        )
+        if is_refused:
             raise refuse(
                 self.directory,
                 cause or "loss or gradient of another process is not finite",

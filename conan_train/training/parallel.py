@@ -6,10 +6,11 @@ be tested on two CPU processes is not trusted here. Gradients are averaged over 
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from accelerate import Accelerator
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
@@ -79,10 +80,16 @@ def whole_state(model: torch.nn.Module, *, keep: bool) -> dict[str, torch.Tensor
 
 def any_process(flag: bool, accelerator: Accelerator) -> bool:
     """Whether `flag` holds on any process; all of them have to ask."""
+    return highest((int(flag),), accelerator)[0] > 0
+
+
+def highest(values: Sequence[int], accelerator: Accelerator) -> list[int]:
+    """The highest of each value (int32) among the processes; all of them have to ask, with as many values."""
     if accelerator.num_processes == 1:
-        return flag
-    raised = torch.tensor(float(flag), device=accelerator.device)
-    return bool(accelerator.reduce(raised, reduction="sum") > 0)
+        return list(values)
+    own = torch.tensor(values, device=accelerator.device, dtype=torch.int32)
+    dist.all_reduce(own, op=dist.ReduceOp.MAX)
+    return own.tolist()
 
 
 def _shard(model: torch.nn.Module, accelerator: Accelerator) -> torch.nn.Module:

@@ -24,7 +24,7 @@ from conan_data.mining.hash_encoder import HashEncoder
 from conan_data.pairs.store import shared_pairs
 from conan_data.tokens.shards import write_shards
 from conan_data.tokens.tokenizer import read_vocabulary
-from conan_data.xlr.translators.answers import Answers
+from conan_data.chat.answers import Answers
 from tests.conan_data.corpus.test_build import corpus
 from tests.conan_data.pairs.test_store import weak
 from tests.conan_data.test_artifact import Config, make, tree

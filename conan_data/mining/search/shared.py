@@ -12,8 +12,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from conan_data.distributed import Ranks
 from conan_data.mining.embeddings import Embeddings
-from conan_data.mining.ranks import Ranks
 from conan_data.mining.search.hits import Hits, Searcher, hit_keys, hits_of_keys
 from conan_data.mining.search.plan import SPARE, plan
 

@@ -1,6 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 
-from conan_data.xlr.translators.answers import Answers, key_of
+from conan_data.chat.answers import Answers, key_of
 
 
 def test_key_depends_on_every_part_and_on_where_it_stands():
