@@ -149,7 +149,8 @@ def building(
             )
 
         build = opened() if own.is_leader else None
-        directory, done, header = own.share((str(build.dir), build.done, build.header) if build else None)
+        opened_here: Any = (str(build.dir), build.done, build.header) if build else None
+        directory, done, header = own.share(opened_here)
         yield build or artifact.Build(out=Path(config.out), dir=Path(directory), done=done, header=header)
 
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conan_data import artifact, manifest, sealed
+from conan_data.chat.answers import Answers
 from conan_data.corpus import build as corpus_stage
 from conan_data.corpus.config import BuildCorpusConfig
 from conan_data.corpus.dedup.config import DedupConfig
@@ -24,7 +25,6 @@ from conan_data.mining.hash_encoder import HashEncoder
 from conan_data.pairs.store import shared_pairs
 from conan_data.tokens.shards import write_shards
 from conan_data.tokens.tokenizer import read_vocabulary
-from conan_data.chat.answers import Answers
 from tests.conan_data.corpus.test_build import corpus
 from tests.conan_data.pairs.test_store import weak
 from tests.conan_data.test_artifact import Config, make, tree
