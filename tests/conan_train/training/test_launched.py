@@ -34,7 +34,7 @@ def torchrun(module: str, *arguments: str) -> tuple[int, list[str], list[str]]:
         ("conan_data.cli", ("mine", "--data", "nowhere", "--model", "m", "--out", "OUT"), "nowhere"),
         ("conan_data.cli", ("mine", "--data", "x"), "--out"),
         ("conan_train.cli", ("finetune", "--data", "nowhere", "--model", "m", "--steps", "5", "--out", "OUT"), "m"),
-        ("conan_train.cli", ("encode", "--inputs", "nowhere", "--model", "m", "--out", "OUT"), "no such file"),
+        ("conan_train.cli", ("encode", "--inputs", "nowhere", "--model", "m", "--out", "OUT"), "m: no such"),
         ("conan_data.cli", ("build-corpus", "--input", "sample", "--languages", "en", "--out", "OUT"), "runs as one process"),
         ("conan_train.cli", ("evaluate", "--model", "m", "--data", "sample", "--out", "OUT"), "runs as one process"),
         ("conan_train.cli", ("run", "--recipe", "demo"), "runs as one process"),
@@ -44,5 +44,6 @@ def test_one_line(module: str, arguments: tuple[str, ...], words: str, tmp_path:
     named = [str(tmp_path / "out") if argument == "OUT" else argument for argument in arguments]
     code, lines, codes = torchrun(module, *named)
     assert code != 0 and len(lines) == 1 and words in lines[0], (lines, codes)
-    assert codes and set(codes) == {"2"}
+    # torchrun ends a rank that is still being loaded when the first one has ended.
+    assert "2" in codes and set(codes) <= {"2", "-15"}
     assert not list(tmp_path.iterdir())
