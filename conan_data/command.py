@@ -12,24 +12,24 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cyclopts import App, CycloptsError
-
 from conan_data import interruption, recipe
 from conan_data.config import Config, StageConfig
 from conan_data.errors import SaidElsewhereError, UserError
-from conan_data.fields import FieldError, build
-from conan_data.flags import FieldPath, Flag, as_written, flags_of, parse, print_help
+from conan_data.fields import FieldError, build, nearest
+from conan_data.flags import FieldPath, Flag, as_written, flags_of, parse
+from conan_data.help import command_help, program_help
 from conan_data.inputs import check_inputs
 from conan_data.launch import has_met, launched
 from conan_data.redact import redact
 from conan_data.visible import VisibleFormatter, visible
 
 log = logging.getLogger(__name__)
+HELP = ("--help", "-h")
 FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG}
 """Errors of the operating system that the user can mend."""
 SECONDS_FOR_THE_LAUNCHER = 5.0
@@ -101,19 +101,17 @@ def _main(
     try:
         if tokens and tokens[0] in by_name:
             return _run(program, by_name[tokens[0]], tokens[1:])
-        app = App(
-            name=program,
-            help=summary,
-            version=_version,
-            help_epilogue=f"{program} COMMAND --help lists a command's fields.",
-        )
-        for command in commands:
-            app.command(_listed(command), name=command.name, help=command.help)
-        app(tokens or ["--help"], exit_on_error=False, print_error=False)
+        if tokens and tokens[0] == "--version":
+            print(_version())
+        elif not tokens or tokens[0] in HELP:
+            print(program_help(program, summary, {command.name: command.help for command in commands}))
+        else:
+            near = nearest(tokens[0], by_name) or f"; it has {', '.join(by_name)}"
+            raise UserError(f"{tokens[0]}: {program} has no such command{near}")
         return 0
     except SaidElsewhereError as error:
         return error.code
-    except (UserError, CycloptsError) as error:
+    except UserError as error:
         return _refuse(str(error))
     except interruption.Interrupted as error:
         return _refuse(str(error), code=error.code)
@@ -159,8 +157,8 @@ class _Redacting(VisibleFormatter):
 def _run(program: str, command: Command, tokens: list[str]) -> int:
     kind = command.config_class()
     flags = [*flags_of(kind), *(flags_of(RecipeFlags) if issubclass(kind, StageConfig) else ())]
-    if any(token in ("--help", "-h") for token in tokens):
-        print_help(f"{program} {command.name}", command.help, flags)
+    if any(token in HELP for token in tokens):
+        print(command_help(f"{program} {command.name}", command.help, flags))
         return 0
     command.check_processes()
     if command.positional and tokens and not tokens[0].startswith("-"):
@@ -209,15 +207,6 @@ def command_names() -> frozenset[str]:
     return frozenset(
         command.name for entry in entry_points(group="conan_data.commands") for command in entry.load()
     )
-
-
-def _listed(command: Command) -> Callable[[], None]:
-    """What the list of commands shows; the command itself is run by `_run`."""
-
-    def listed() -> None:
-        raise AssertionError(command.name)
-
-    return listed
 
 
 def _load(path: str) -> Any:

@@ -56,12 +56,15 @@ Names: TypeAlias = Annotated[tuple[str, ...], MinLen(1)]
 
 
 class FieldError(UserError):
-    """The value of a field cannot be used. `path` holds the names that lead to the field, outermost first."""
+    """The value of a field cannot be used. `path` holds the names that lead to the field, outermost first; where
+    `template` says {flag}, `rule` has the flag of that path.
+    """
 
-    def __init__(self, path: tuple[str, ...], rule: str) -> None:
-        super().__init__(f"{'.'.join(path)}: {rule}")
+    def __init__(self, path: tuple[str, ...], template: str) -> None:
         self.path = path
-        self.rule = rule
+        self.template = template
+        self.rule = template.replace("{flag}", "--" + ".".join(path).replace("_", "-"))
+        super().__init__(f"{'.'.join(path)}: {self.rule}")
 
 
 def refuse(path: tuple[str, ...], rule: str, value: object) -> FieldError:
@@ -89,7 +92,7 @@ def build(kind: type[T], values: Mapping[str, Any], path: tuple[str, ...] = ()) 
     try:
         return kind(**values)
     except FieldError as error:
-        raise FieldError((*path, *error.path), error.rule) from None
+        raise FieldError((*path, *error.path), error.template) from None
 
 
 def is_required(field: "dataclasses.Field[Any]") -> bool:
@@ -168,8 +171,7 @@ def _mapping(kind: Any, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
         name, _, text = (
             value.partition("=") if isinstance(value, str) and "=" in value else ("NAME", "", "VALUE")
         )
-        flag = "--" + ".".join(path).replace("_", "-")
-        rule = f"is a mapping; write {flag}.{name[:60]} {text[:60]} as a flag, {{NAME: VALUE}} in a recipe"
+        rule = f"is a mapping; write {{flag}}.{name[:60]} {text[:60]} as a flag, {{NAME: VALUE}} in a recipe"
         raise refuse(path, rule, value)
     return {convert(Name, key, path): convert(kind, item, (*path, str(key))) for key, item in value.items()}
 

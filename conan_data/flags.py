@@ -1,22 +1,16 @@
 """Flags of a typed config: each field is one, nested ones with dots (`--select.pool-size 64`).
 
-cyclopts splits the command line and prints the help. It is shown a flat function of the fields and gives back plain
-values, as a recipe would hold them, of the flags that were set: `conan_data.fields` checks both in the same way.
+cyclopts splits the command line. It is shown a flat function of the fields and gives back plain values, as a recipe
+would hold them, of the flags that were set: `conan_data.fields` checks both in the same way.
 """
 
-import ast
 import contextlib
 import dataclasses
 import inspect
-import itertools
 import json
-import sys
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
-
-from cyclopts import App, CycloptsError, Group, Parameter, Token
 
 from conan_data.errors import UserError
 from conan_data.fields import is_required
@@ -37,6 +31,11 @@ class Flag:
     def name(self) -> str:
         """The flag as it is written: `--select.pool-size`."""
         return _written(self.path)
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
 
     @property
     def argument(self) -> str:
@@ -66,50 +65,34 @@ def parse(name: str, flags: Sequence[Flag], tokens: Sequence[str]) -> dict[Field
 
     Raises `UserError` for an unknown flag, naming the nearest one, and for a flag without its value.
     """
-    app = _app(name, "", flags, lambda flag: Parameter(name=flag.name), is_help=False)
+    from cyclopts import App, CycloptsError, Parameter
+
+    def take(**_: Any) -> None:
+        raise AssertionError("the values are read off, not handed on")
+
+    take.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                flag.argument,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[flag.hint, Parameter(name=flag.name)],
+            )
+            for flag in flags
+        ]
+    )
+    app = App(
+        name=name,
+        version_flags=[],
+        default_parameter=Parameter(negative_iterable=(), consume_multiple=True, converter=_plain),
+    )
+    app.default(take)
     try:
         _, bound, _ = app.parse_args(list(tokens), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         error.verbose = False
         raise UserError(str(error)) from error
     return {flag.path: bound.arguments[flag.argument] for flag in flags if flag.argument in bound.arguments}
-
-
-def print_help(name: str, about: str, flags: Sequence[Flag]) -> None:
-    """Print all flags with their defaults; those of a nested config in a panel under its docstring."""
-    panels: dict[str, Group] = {}
-
-    def describe(flag: Flag) -> Parameter:
-        doc = field_docs(flag.owner).get(flag.path[-1], "")
-        if get_origin(flag.hint) is dict:
-            doc += f" Write {flag.name}.NAME VALUE for each."
-        parameter = Parameter(name=flag.name, help=doc)
-        if len(flag.path) == 1:
-            return parameter
-        part = flag.path[0]
-        if part not in panels:
-            panels[part] = Group(part, help=_one_line(flag.owner.__doc__), sort_key=len(panels) + 1)
-        return Parameter.combine(parameter, Parameter(group=panels[part]))
-
-    _app(name, about, flags, describe, is_help=True).help_print()
-
-
-@cache
-def field_docs(kind: type) -> Mapping[str, str]:
-    """Return what stands under each field of a config class, and of its bases, in their source."""
-    docs = {}
-    for base in reversed(kind.__mro__[:-1]):
-        classes = [node for node in _module(base.__module__).body if isinstance(node, ast.ClassDef)]
-        body = next((node.body for node in classes if node.name == base.__name__), [])
-        for field, doc in itertools.pairwise(body):
-            if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr):
-                docs[ast.unparse(field.target)] = _one_line(ast.literal_eval(doc.value))
-    return docs
-
-
-@cache
-def _module(name: str) -> ast.Module:
-    return ast.parse(inspect.getsource(sys.modules[name]))
 
 
 def as_written(path: FieldPath, flags: Sequence[Flag]) -> str:
@@ -122,40 +105,7 @@ def _written(path: FieldPath) -> str:
     return "--" + ".".join(path).replace("_", "-")
 
 
-def _one_line(text: str | None) -> str:
-    return " ".join((text or "").replace("`", "").split())
-
-
-def _app(
-    name: str, about: str, flags: Sequence[Flag], describe: Callable[[Flag], Parameter], *, is_help: bool
-) -> App:
-    def take(**_: Any) -> None:
-        raise AssertionError("the values are read off, not handed on")
-
-    take.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(
-                flag.argument,
-                inspect.Parameter.KEYWORD_ONLY,
-                # Required is a matter of the help alone: a recipe may give the value.
-                default=None if flag.default is inspect.Parameter.empty and not is_help else flag.default,
-                annotation=Annotated[flag.hint, describe(flag)],
-            )
-            for flag in flags
-        ]
-    )
-    app = App(
-        name=name,
-        help=about,
-        help_format="plaintext",
-        version_flags=[],
-        default_parameter=Parameter(negative_iterable=(), consume_multiple=True, converter=_plain),
-    )
-    app.default(take)
-    return app
-
-
-def _plain(hint: Any, tokens: Sequence[Token] | dict[str, Any]) -> Any:
+def _plain(hint: Any, tokens: Any) -> Any:
     """Return what a recipe would hold for the text of a flag. What does not fit stays text, and is refused later."""
     if isinstance(tokens, dict):
         kind = get_args(hint)[1] if get_origin(hint) is dict else str

@@ -17,7 +17,6 @@ from typing import Any
 
 from conan_data.errors import UserError
 from conan_data.fields import nearest, shorten
-from conan_data.yaml_text import parse_yaml
 
 MAX_BYTES = 4_000_000
 """A larger file is no recipe."""
@@ -37,6 +36,8 @@ def load(path: str | Path, commands: Collection[str], *, root: str | None = None
 
     Raises `UserError` naming the file and the key for what is not a recipe or names an unknown command.
     """
+    from conan_data.yaml_text import parse_yaml
+
     try:
         content = parse_yaml(_read(Path(path)))
     except UserError as error:

@@ -52,7 +52,7 @@ def test_an_evaluation_does_not_differ_from_itself(
         (["one"], "name at least two"),
         (["one", "one"], "name each once"),
         (["one", "other-split"], "its split differs"),
-        (["one", "missing"], "missing: no such directory"),
+        (["one", "missing"], "missing: no such file or directory"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(

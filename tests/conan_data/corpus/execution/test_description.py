@@ -86,12 +86,12 @@ def test_where_it_runs_is_no_part_of_the_job() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"cpus_per_task": 0}, "executor.cpus_per_task: must be at least 1, got 0"),
-        ({"memory_per_task": "-1"}, "executor.memory_per_task: must be an amount such as 2GB"),
+        ({"cpus_per_task": 0}, "cpus_per_task: must be at least 1, got 0"),
+        ({"memory_per_task": "-1"}, "memory_per_task: must be an amount such as 2GB"),
         # What YAML makes of 24:00:00 without quotes.
-        ({"time": "86400"}, "executor.time: must be hours:minutes:seconds, in a recipe between quotes"),
-        ({"max_array": 0}, "executor.max_array"),
-        ({"sbatch_args": ("account=x",)}, "executor.sbatch_args: write each as --name=value"),
+        ({"time": "86400"}, "time: must be hours:minutes:seconds, in a recipe between quotes"),
+        ({"max_array": 0}, "max_array"),
+        ({"sbatch_args": ("account=x",)}, "sbatch_args: write each as --name=value"),
     ],
 )
 def test_wrong_fields_are_refused(fields: dict[str, object], message: str) -> None:
