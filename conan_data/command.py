@@ -6,7 +6,6 @@ config and its stage function as `module:object`. Exit codes: 0 done, 2 the inpu
 stderr), 1 our fault (a traceback).
 """
 
-import errno
 import importlib
 import logging
 import os
@@ -24,12 +23,12 @@ from conan_data.config import Config, StageConfig
 from conan_data.errors import SaidElsewhereError, UserError
 from conan_data.fields import FieldError, build
 from conan_data.flags import FieldPath, Flag, as_written, flags_of, parse, print_help
-from conan_data.inputs import check_inputs
+from conan_data.inputs import OptionalFolder, check_inputs
+from conan_data.places import check
+from conan_data.shortage import shortage
 from conan_data.visible import VisibleFormatter, visible
 
 log = logging.getLogger(__name__)
-FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG}
-"""Errors of the operating system that the user can mend."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,7 @@ class RecipeFlags(Config):
     """Recipe (YAML) that gives the values; flags go before it."""
     stage: str | None = None
     """Name of the stage in the recipe, where it has several for this command."""
-    root: str | None = None
+    root: OptionalFolder = None
     """Folder that ${root} stands for in the recipe."""
 
 
@@ -96,12 +95,11 @@ def main(program: str, summary: str, commands: Sequence[Command], tokens: Sequen
         return _refuse(str(error))
     except KeyboardInterrupt:
         return _refuse("interrupted; run the same command again to go on", code=130)
-    except OSError as error:
-        if error.errno in FULL_OR_FORBIDDEN:
-            return _refuse(f"{error.filename or 'output'}: {os.strerror(error.errno)}")
-        traceback.print_exc()
-        return 1
-    except Exception:  # noqa: BLE001 (the outermost frame: whatever is left is our fault, and says so by its exit code)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 (the outermost frame; a panic of a library in Rust is no Exception)
+        if lack := shortage(error):
+            return _refuse(lack)
         traceback.print_exc()
         return 1
 
@@ -135,7 +133,7 @@ def _run(program: str, command: Command, tokens: list[str]) -> int:
         tokens = [f"--{command.positional}", *tokens]
     result = command(_config(command, flags, parse(command.name, flags, tokens)))
     if result is not None:
-        print(visible(str(result)))
+        print(visible(str(result)), flush=True)
     return 0
 
 
@@ -150,6 +148,7 @@ def _config(command: Command, flags: Sequence[Flag], given: dict[FieldPath, Any]
             stage = recipe.pick(stages, command.name, path=where.config, name=where.stage)
             values, source = stage.values, f"{where.config}: {stage.name}: "
         config: Any = build(command.config_class(), _over(values, given))
+        check(config)
         check_inputs(config)
         return config
     except FieldError as error:

@@ -13,7 +13,15 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from conan_data.config import Config, StageConfig, execution, require
-from conan_data.fields import Count, Name, NonNegativeFloat, NonNegativeInt, PositiveFloat, Rule
+from conan_data.fields import (
+    WORD,
+    Count,
+    FileName,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    Rule,
+)
 from conan_data.inputs import DataPath, RequiredDataPath
 
 PROMPT = (
@@ -22,7 +30,6 @@ PROMPT = (
 )
 _TAG = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*")
 _URL = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
-WORD = Rule("must be letters, digits and underscores", lambda text: re.fullmatch(r"\w*", text) is not None)
 
 
 def placeholders(*names: str) -> Rule:
@@ -121,7 +128,7 @@ class BuildXlrConfig(StageConfig):
     """Share of each language among the queries, such as {en: 25, zh: 12, es: 8}; divided by their sum."""
     translator: Literal["table", "endpoint"] = "table"
     """Who translates: a table of translations, or a model behind an OpenAI-compatible endpoint."""
-    split: Annotated[Name, WORD] = "train"
+    split: Annotated[FileName, WORD] = "train"
     """Split of the set that is read."""
     out_split: Annotated[str, WORD] = ""
     """Name of the split that is written; empty: the same."""

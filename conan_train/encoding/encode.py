@@ -109,7 +109,7 @@ def _follow(config: EncodeConfig, place: Ranks) -> Path:
     if state == _FAILED:
         raise UserError("rank 0 could not begin; see its message")
     if state == _GO:
-        directory = config.out.with_name(config.out.name + ".partial")
+        directory = artifact.partial_path(config.out)
         _encode_share(config, open_encoder(config, place), directory, place)
         place.wait()
     return config.out
