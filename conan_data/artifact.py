@@ -11,7 +11,9 @@ in its partial directory where the stage can (`resume=True`). Not checked: that 
 while it is read.
 """
 
+import contextlib
 import dataclasses
+import errno
 import logging
 import os
 import shutil
@@ -24,14 +26,10 @@ from typing import Any
 import filelock
 
 from conan_data.config import StageConfig, named_sources
-from conan_data.errors import UserError
+from conan_data.errors import UnfinishedError, UserError
 from conan_data.files import hash_file, sync_directory
 from conan_data.job import describe_input, describe_job, difference
 from conan_data.manifest import (
-    JOB,
-    LOCK,
-    MANIFEST,
-    WHOLE,
     Job,
     Manifest,
     Rows,
@@ -43,8 +41,10 @@ from conan_data.manifest import (
     read_manifest,
     verify,
 )
+from conan_data.places import JOB, LOCK, MANIFEST, PARTIAL, REPLACED, WHOLE, beside, check
 from conan_data.public_names import published_json
 from conan_data.sealed import write_sealed
+from conan_data.shortage import shortage
 
 __all__ = [
     "MANIFEST",
@@ -120,13 +120,12 @@ class Build:
         (self.dir / JOB).unlink()
         (self.dir / WHOLE).unlink(missing_ok=True)
         (self.dir / LOCK).unlink(missing_ok=True)
-        replaced = _replaced_path(self.out)
-        if is_artifact(self.out):
-            os.rename(self.out, replaced)
-        os.rename(self.dir, self.out)
-        sync_directory(self.out.parent)
-        if replaced.exists():
-            shutil.rmtree(replaced)
+        target, replaced = beside(self.out, ""), beside(self.out, REPLACED)
+        if is_artifact(target):
+            os.rename(target, replaced)
+        os.rename(self.dir, target)
+        sync_directory(target.parent)
+        _remove(replaced)
         self.done = True
         log.info("%s: %s", self.out, describe(rows))
         return self.out
@@ -134,16 +133,26 @@ class Build:
 
 @contextmanager
 def building(
-    config: StageConfig, *, kind: str, command: str, inputs: Iterable[str | Path], resume: bool = False
+    config: StageConfig,
+    *,
+    kind: str,
+    command: str,
+    inputs: Iterable[str | Path],
+    resume: bool = False,
+    nested: bool = False,
 ) -> Iterator[Build]:
     """Opens the partial directory of a job for writing; `Build.done` says that there is nothing to do.
 
     Raises `UserError` when `config.out` holds something else (another config's artifact without `overwrite`,
-    or files that are no artifact), when another process is building it, or when an input does not exist.
-    Whatever leaves the block by an exception leaves nothing behind, except the partial directory of a stage
-    that can resume and has begun.
+    or files that are no artifact), cannot be written or replaced, or is, holds or lies in an input or a cache;
+    when another process is building it, or when an input does not exist; `UnfinishedError` when the block ends for
+    want of room or memory. Whatever leaves the block by an exception leaves nothing behind, except the partial
+    directory of a stage that can resume and has begun. `nested` is for an artifact inside the partial directory of
+    another one.
     """
     out = Path(config.out)
+    inputs = list(inputs)
+    check(config, inputs=inputs, nested=nested)
     header = describe_job(config, kind=kind, command=command, inputs=inputs)
     _recover(out)
     if _is_done(out, header, overwrite=config.overwrite):
@@ -152,7 +161,12 @@ def building(
         return
     partial = partial_path(out)
     created = not partial.exists()
-    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"out: {partial} cannot be made ({error.filename}: {os.strerror(error.errno or 0)}); choose another folder"
+        ) from error
     lock = filelock.FileLock(partial / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -160,13 +174,17 @@ def building(
         raise UserError(f"{out}: another process is building it right now") from None
     try:
         try:
+            _require_replaceable(out)
             _enter(partial, out, header, resume=resume and not created, overwrite=config.overwrite)
             build = Build(out=out, dir=partial, done=False, header=header, named=named_sources(config))
             yield build
             assert build.done, f"{command} ended without publishing {out}"
-        except BaseException:
+        except BaseException as error:
             if (created or _same_job(partial, header)) and not (resume and _has_begun(partial)):
-                shutil.rmtree(partial, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    _remove(partial)
+            if not isinstance(error, UserError) and (lack := shortage(error)):
+                raise UnfinishedError(f"{out}: {lack}") from error
             raise
     finally:
         lock.release()
@@ -174,7 +192,7 @@ def building(
 
 def partial_path(out: Path) -> Path:
     """Where an artifact is built before it is published."""
-    return out.with_name(out.name + ".partial")
+    return beside(out, PARTIAL)
 
 
 def open_artifact(path: str | Path, *, kind: str | None = None) -> Artifact:
@@ -207,6 +225,8 @@ def _enter(partial: Path, out: Path, header: Job, *, resume: bool, overwrite: bo
                 f"{error}; nobody can tell which job began here: pass --overwrite to start over"
             ) from error
         other = None
+    if not any((partial / name).exists() for name in (JOB, MANIFEST)):
+        _require_empty(partial, out)
     is_same = other is not None and other["job_hash"] == header["job_hash"]
     if other is not None and not is_same and not overwrite:
         raise UserError(
@@ -216,9 +236,9 @@ def _enter(partial: Path, out: Path, header: Job, *, resume: bool, overwrite: bo
         log.info("%s: continuing an interrupted run", out)
         (partial / MANIFEST).unlink(missing_ok=True)
     else:
-        for entry in partial.iterdir():
-            if entry.name != LOCK:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        _empty(partial)
+        for name in (MANIFEST, WHOLE, JOB):
+            (partial / name).unlink(missing_ok=True)
     write_sealed(partial / JOB, header)
 
 
@@ -242,17 +262,56 @@ def _is_done(out: Path, header: Job, *, overwrite: bool) -> bool:
 
 
 def _recover(out: Path) -> None:
-    """Undoes a replacement that was killed between its two renames."""
-    replaced = _replaced_path(out)
-    if replaced.exists():
-        if out.exists():
-            shutil.rmtree(replaced)
-        else:
-            os.rename(replaced, out)
+    """Undo a replacement that was killed between its two renames."""
+    replaced = beside(out, REPLACED)
+    if replaced.is_dir() and not is_artifact(replaced):
+        _require_empty(replaced, out)
+    if out.exists():
+        _remove(replaced)
+    elif os.path.lexists(replaced):
+        os.rename(replaced, beside(out, ""))
 
 
-def _replaced_path(out: Path) -> Path:
-    return out.with_name(out.name + ".replaced")
+def _require_empty(folder: Path, out: Path) -> None:
+    """Raise `UserError` for files in a folder whose name is ours, but that holds no mark of ours."""
+    strange = {entry.name for entry in folder.iterdir()} - {LOCK, f"{JOB}.tmp"}
+    if strange:
+        raise UserError(
+            f"{folder}: is in the way of --out {out}, and none of our artifacts (it holds {min(strange)}); move it away"
+        )
+
+
+def _remove(path: Path) -> None:
+    """Remove one of our folders, or a link in its place, if there is one."""
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        _empty(path)
+        shutil.rmtree(path)
+
+
+def _empty(folder: Path) -> None:
+    """Remove all but the marks of an artifact, which go last: whoever is killed here leaves a folder that is known
+    to be ours, and no folder without a mark is ever emptied.
+    """
+    for entry in folder.iterdir():
+        if entry.name not in (MANIFEST, JOB, LOCK):
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def _require_replaceable(out: Path) -> None:
+    """Raise `UserError` unless what lies at `out` can be renamed, which publishing needs to do at the end. It is
+    tried out, because a mount point or a layer of a container shows in no other way.
+    """
+    target, replaced = beside(out, ""), beside(out, REPLACED)
+    if not target.exists():
+        return
+    try:
+        os.rename(target, replaced)
+        os.rename(replaced, target)
+    except OSError as error:
+        hint = "a mount point; name a folder in it" if error.errno == errno.EBUSY else "choose another folder"
+        raise UserError(f"out: {out} cannot be replaced ({os.strerror(error.errno or 0)}): {hint}") from error
 
 
 def _job_of(partial: Path) -> Job | None:

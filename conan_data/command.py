@@ -6,7 +6,6 @@ config and its stage function as `module:object`. Exit codes: 0 done, 2 the inpu
 stderr), 1 our fault (a traceback).
 """
 
-import errno
 import importlib
 import logging
 import os
@@ -23,15 +22,15 @@ from conan_data.errors import SaidElsewhereError, UserError
 from conan_data.fields import FieldError, build, nearest
 from conan_data.flags import FieldPath, Flag, as_written, flags_of, parse
 from conan_data.help import command_help, program_help
-from conan_data.inputs import check_inputs
+from conan_data.inputs import OptionalFolder, check_inputs
 from conan_data.launch import has_met, launched
+from conan_data.places import check
 from conan_data.redact import redact
+from conan_data.shortage import shortage
 from conan_data.visible import VisibleFormatter, visible
 
 log = logging.getLogger(__name__)
 HELP = ("--help", "-h")
-FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG}
-"""Errors of the operating system that the user can mend."""
 SECONDS_FOR_THE_LAUNCHER = 5.0
 
 
@@ -43,7 +42,7 @@ class RecipeFlags(Config):
     """Recipe (YAML) that gives the values; flags go before it."""
     stage: str | None = None
     """Name of the stage in the recipe, where it has several for this command."""
-    root: str | None = None
+    root: OptionalFolder = None
     """Folder that ${root} stands for in the recipe."""
 
 
@@ -117,12 +116,11 @@ def _main(
         return _refuse(str(error), code=error.code)
     except KeyboardInterrupt:
         return _refuse("interrupted; run the same command again to go on", code=130)
-    except OSError as error:
-        if error.errno in FULL_OR_FORBIDDEN:
-            return _refuse(f"{error.filename or 'output'}: {os.strerror(error.errno)}")
-        traceback.print_exc()
-        return 1
-    except Exception:  # noqa: BLE001 (the outermost frame: whatever is left is our fault, and says so by its exit code)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 (the outermost frame; a panic of a library in Rust is no Exception)
+        if lack := shortage(error):
+            return _refuse(lack)
         traceback.print_exc()
         return 1
 
@@ -165,7 +163,7 @@ def _run(program: str, command: Command, tokens: list[str]) -> int:
         tokens = [f"--{command.positional}", *tokens]
     result = command(_config(command, flags, parse(command.name, flags, tokens)))
     if result is not None and launched()[0] == 0:
-        print(visible(str(result)))
+        print(visible(str(result)), flush=True)
     return 0
 
 
@@ -180,6 +178,7 @@ def _config(command: Command, flags: Sequence[Flag], given: dict[FieldPath, Any]
             stage = recipe.pick(stages, command.name, path=where.config, name=where.stage)
             values, source = stage.values, f"{where.config}: {stage.name}: "
         config: Any = build(command.config_class(), _over(values, given))
+        check(config)
         check_inputs(config)
         return config
     except FieldError as error:

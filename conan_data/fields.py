@@ -10,6 +10,8 @@ import dataclasses
 import difflib
 import numbers
 import operator
+import os
+import re
 import reprlib
 import types
 from collections.abc import Callable, Collection, Mapping
@@ -43,6 +45,21 @@ class Rule(BaseMetadata):
     holds: Callable[[Any], bool]
 
 
+@dataclasses.dataclass(frozen=True)
+class PathMark(BaseMetadata):
+    """Marks a text as a path: a leading `~` or `~user` becomes that home directory, as in a shell, which sees only
+    paths that stand alone and neither `--out=~/x` nor a recipe.
+    """
+
+    prefix: str = ""
+    """What stands before the path (`fasttext:`)."""
+
+    def expanded(self, value: Any) -> Any:
+        if not isinstance(value, str) or not value.startswith(self.prefix):
+            return value
+        return self.prefix + os.path.expanduser(value.removeprefix(self.prefix))
+
+
 DISTINCT = Rule("name each once", lambda values: len(set(values)) == len(values))
 
 Count: TypeAlias = Annotated[int, Ge(1)]
@@ -52,6 +69,18 @@ NonNegativeFloat: TypeAlias = Annotated[float, Ge(0)]
 Share: TypeAlias = Annotated[float, Ge(0), Le(1)]
 Cosine: TypeAlias = Annotated[float, Ge(-1), Le(1)]
 Name: TypeAlias = Annotated[str, MinLen(1)]
+_FILE_NAME = re.compile(r"\w[\w.-]{0,99}")
+FILE_NAME = Rule(
+    "may become a part of a file name: must be letters, digits, _, - and ., must not begin with - or ., and have at "
+    "most 100 characters",
+    lambda text: _FILE_NAME.fullmatch(text) is not None and len(text.encode()) <= 200,
+)
+FileName: TypeAlias = Annotated[str, FILE_NAME]
+WORD = Rule(
+    "must be at most 100 letters, digits and underscores",
+    lambda text: re.fullmatch(r"\w{0,100}", text) is not None,
+)
+"""For a split that is written: `datasets` and mteb do not find a file of another name."""
 Names: TypeAlias = Annotated[tuple[str, ...], MinLen(1)]
 
 
@@ -140,6 +169,8 @@ def _within(limits: tuple[Any, ...], value: Any, path: tuple[str, ...]) -> Any:
         words = " and ".join(f"{word} {getattr(limit, name)}" for limit, name, _, word in bounds)
         raise refuse(path, "must not be negative" if words == "at least 0" else f"must be {words}", value)
     for limit in limits:
+        if isinstance(limit, PathMark):
+            value = limit.expanded(value)
         if isinstance(limit, MinLen) and len(value) < limit.min_length:
             raise refuse(path, "must not be empty" if isinstance(value, str) else "name at least one", value)
         if isinstance(limit, Rule) and not limit.holds(value):
@@ -211,7 +242,7 @@ def _text(kind: Any, value: Any, path: tuple[str, ...]) -> Any:
         raise refuse(path, "must be Unicode text without NUL", value)
     if kind is not str and not str(value):
         raise refuse(path, "must not be empty", value)
-    return kind(value)
+    return kind(value) if kind is str else kind(os.path.expanduser(value))
 
 
 def _is_unicode(text: str) -> bool:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, get_args
 
-from annotated_types import BaseMetadata, MinLen
+from annotated_types import MinLen
 
-from conan_data.fields import FieldError, hints
+from conan_data.fields import FieldError, PathMark, Rule, hints
 
 SAMPLE = "sample"
 """The texts that come with the package."""
@@ -20,24 +20,35 @@ HUB = "hf://"
 
 
 @dataclasses.dataclass(frozen=True)
-class Input(BaseMetadata):
+class Input(PathMark):
     """Marks a text that names an input; `is_model`: which may lie on the Hub as `owner/name`."""
 
     is_model: bool = False
     names: tuple[str, ...] = ()
     """What the field takes besides."""
-    prefix: str = ""
-    """What stands before the path (`fasttext:`)."""
 
 
-DataPath: TypeAlias = Annotated[str, Input()]
+@dataclasses.dataclass(frozen=True)
+class Cache(PathMark):
+    """Marks a text that names a folder which runs share."""
+
+
+_BLANK = "must not be blank; write . where the current folder is meant"
+NOT_BLANK = Rule(_BLANK, lambda text: bool(text.strip()))
+EMPTY_OR_NOT_BLANK = Rule(_BLANK, lambda text: not text or bool(text.strip()))
+
+DataPath: TypeAlias = Annotated[str, EMPTY_OR_NOT_BLANK, Input()]
 """A file, folder, artifact or glob, a data set on the Hub, or `sample`; empty where it is optional."""
-DataPaths: TypeAlias = tuple[DataPath, ...]
+DataPaths: TypeAlias = tuple[Annotated[str, NOT_BLANK, Input()], ...]
 SomeDataPaths: TypeAlias = Annotated[DataPaths, MinLen(1)]
 RequiredDataPath: TypeAlias = Annotated[DataPath, MinLen(1)]
-ModelPath: TypeAlias = Annotated[str, MinLen(1), Input(is_model=True)]
+ModelPath: TypeAlias = Annotated[str, MinLen(1), NOT_BLANK, Input(is_model=True)]
 """A model folder, or its name on the Hub."""
-OptionalModelPath: TypeAlias = Annotated[str, Input(is_model=True)]
+OptionalModelPath: TypeAlias = Annotated[str, EMPTY_OR_NOT_BLANK, Input(is_model=True)]
+OptionalFolder: TypeAlias = Annotated[str, NOT_BLANK, PathMark()] | None
+"""A folder; None where it is left out."""
+CachePath: TypeAlias = Annotated[str, EMPTY_OR_NOT_BLANK, Cache()]
+"""A folder that runs share; empty for none."""
 
 
 def check_inputs(config: Any, path: tuple[str, ...] = ()) -> None:
@@ -56,11 +67,16 @@ def check_inputs(config: Any, path: tuple[str, ...] = ()) -> None:
 
 def input_marks(hint: Any) -> Iterator[Input]:
     """Yield the marks of a field's type, one for a field that names inputs."""
+    return (mark for mark in path_marks(hint) if isinstance(mark, Input))
+
+
+def path_marks(hint: Any) -> Iterator[PathMark]:
+    """Yield the marks of a field's type, one for a field that names inputs or a cache."""
     for part in (*get_args(hint), *getattr(hint, "__metadata__", ())):
-        if isinstance(part, Input):
+        if isinstance(part, PathMark):
             yield part
         else:
-            yield from input_marks(part)
+            yield from path_marks(part)
 
 
 def _missing(text: str, *, is_model: bool) -> str:

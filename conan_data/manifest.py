@@ -16,12 +16,10 @@ import pyarrow.parquet as pq
 
 from conan_data.errors import UserError
 from conan_data.files import hash_file
+from conan_data.places import JOB, LOCK, MANIFEST, WHOLE
 from conan_data.sealed import read_sealed
 
 SCHEMA_VERSION = 2
-MANIFEST = "manifest.json"
-JOB, LOCK, WHOLE = "job.json", ".lock", "whole.json"
-"""What lies beside the files while an artifact is made, and is no part of it."""
 TIMES, TIMES_PAGE, TRACKERS = "times.jsonl", "times.html", "trackers"
 """Names in an artifact, at any depth, of what differs between two runs of one job: clock times, a page that shows
 them, what trackers write. Manifests do not list them, so that the same job has the same manifest, and nothing but

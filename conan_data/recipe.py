@@ -47,7 +47,10 @@ def load(path: str | Path, commands: Collection[str], *, root: str | None = None
     own_root = content.pop("root", "runs")
     if not isinstance(own_root, str) or not own_root.strip():
         raise UserError(f"{path}: root: must be the path of a folder, got {shorten(own_root)}")
-    return [_stage(path, name, section, commands, root or own_root) for name, section in content.items()]
+    return [
+        _stage(path, name, section, commands, own_root if root is None else root)
+        for name, section in content.items()
+    ]
 
 
 def pick(stages: list[Stage], command: str, *, path: str | Path, name: str | None) -> Stage:

@@ -6,7 +6,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Le, Lt
 
 from conan_data.config import StageConfig, require
-from conan_data.fields import Count, NonNegativeInt
+from conan_data.fields import Count, FileName, NonNegativeInt
 from conan_data.inputs import DataPath, DataPaths
 from conan_data.judging.config import JudgeConfig
 
@@ -19,7 +19,7 @@ class AuditConfig(StageConfig):
     """Negatives artifact, or a training file of sentence-transformers or FlagEmbedding (a file, folder or glob)."""
     data: DataPath = ""
     """The retrieval set they were mined for (a directory), or `sample`; empty: the negatives hold it."""
-    split: str = "train"
+    split: FileName = "train"
     """Split of the set."""
     group_regex: str = ""
     """As in mining."""
@@ -43,7 +43,7 @@ class AuditConfig(StageConfig):
     """Queries that are shown with their texts: half at random, half those with the highest scoring negatives."""
     against: DataPaths = ()
     """Evaluation sets whose queries and documents must not be in here."""
-    against_split: str = "dev"
+    against_split: FileName = "dev"
     """Their split."""
     near: Annotated[float, Gt(0), Le(1)] = 0.8
     """Jaccard similarity of two texts' shingles from which they count as near the same."""

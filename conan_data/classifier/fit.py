@@ -9,10 +9,14 @@ are likely but not certain.
 """
 
 import ctypes
+import errno
 import os
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from conan_data.classifier.config import FastTextConfig
 from conan_data.classifier.lines import LABEL_PREFIX
@@ -60,10 +64,22 @@ def fit(lines: Path, directory: Path, config: FastTextConfig, *, seed: int) -> P
             raise UserError(
                 f"fasttext.learning_rate: training with {config.learning_rate} diverged ({error}); choose a lower one"
             ) from error
+        labels = model.get_output_matrix()
         if config.quantise:
             model.quantize(input=str(lines), qnorm=True, verbose=0, thread=1)
         model.save_model(str(path))
+    _require_whole(path, labels)
     return path
+
+
+def _require_whole(path: Path, labels: np.ndarray) -> None:
+    """Raise `OSError` for a file of a model that does not end with `labels`, its matrix of the labels.
+
+    fastText does not look whether its writes succeed, and loads what a full disk has cut off; the scores are wrong.
+    """
+    ending = struct.pack("<qq", *labels.shape) + labels.astype("<f4").tobytes()
+    if not path.read_bytes().endswith(ending):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 @contextmanager

@@ -16,7 +16,6 @@ A run that ended early goes on where it was, with the number of tasks that it be
 """
 
 import dataclasses
-import errno
 import logging
 import os
 import shutil
@@ -54,7 +53,6 @@ from conan_data.manifest import Job
 from conan_data.readers.fields import check_text_field
 
 log = logging.getLogger(__name__)
-NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def build_corpus(config: BuildCorpusConfig) -> Path:
@@ -78,16 +76,6 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
         try:
             run = Runner(config.executor, config.workers, build.work / "tasks")
             rows, extra = _build(config, files, build.dir, build.header, run)
-        except OSError as error:
-            if error.errno not in NO_SPACE:
-                raise
-            raise UnfinishedError(
-                f"{build.dir}: no space left to write ({os.strerror(error.errno)}); make room, and run again to go on"
-            ) from error
-        except MemoryError as error:
-            raise UnfinishedError(
-                f"memory ran out ({error or 'MemoryError'}) between two passes; run again with more, to go on"
-            ) from error
         except UnfinishedError:
             raise
         except UserError:

@@ -8,13 +8,15 @@ import dataclasses
 import re
 from typing import Annotated
 
+from annotated_types import MinLen
+
 from conan_data.config import Memory, StageConfig, execution, require
 from conan_data.corpus.classify.config import ClassifyConfig
 from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.execution.config import ExecutorConfig
 from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.safety.config import SafetyConfig
-from conan_data.fields import DISTINCT, Count, Name, Names, NonNegativeInt, Rule, Share
+from conan_data.fields import DISTINCT, Count, FileName, Name, NonNegativeInt, Rule, Share
 from conan_data.inputs import Input, OptionalModelPath, SomeDataPaths
 from conan_data.readers.config import ExtractConfig
 
@@ -32,7 +34,7 @@ class BuildCorpusConfig(StageConfig):
     """Files, folders, globs, corpus artifacts, data sets on the Hub (`hf://owner/name[@revision][/config][:split]`),
     or `sample` for the texts that come with the package.
     """
-    languages: Annotated[Names, DISTINCT]
+    languages: Annotated[tuple[FileName, ...], MinLen(1), DISTINCT]
     """ISO 639-1 codes of the languages to keep; `zh-Hans` and `zh-Hant` instead of `zh` tell simplified and
     traditional Chinese apart.
     """

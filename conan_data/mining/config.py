@@ -6,8 +6,8 @@ from typing import Annotated, Literal, TypeAlias
 from annotated_types import Ge, Gt, Le
 
 from conan_data.config import Config, Memory, StageConfig, execution, require
-from conan_data.fields import Cosine, Count, NonNegativeInt, PositiveFloat, Share
-from conan_data.inputs import ModelPath, RequiredDataPath
+from conan_data.fields import Cosine, Count, FileName, NonNegativeInt, PositiveFloat, Share
+from conan_data.inputs import CachePath, ModelPath, RequiredDataPath
 from conan_data.judging.config import JudgeConfig
 
 Margin: TypeAlias = Annotated[float, Gt(0), Le(1)]
@@ -104,7 +104,7 @@ class MineConfig(StageConfig):
 
     data: RequiredDataPath
     """Retrieval set (a directory), or `sample`."""
-    split: str = "train"
+    split: FileName = "train"
     """Split of the set that is mined."""
     group_regex: str = ""
     """Regular expression whose first bracketed part, searched in a document's id, is the group of documents
@@ -134,7 +134,7 @@ class MineConfig(StageConfig):
     """How a number of a vector is kept; int8 halves the size and costs some recall (the search is exact over
     what is kept).
     """
-    cache: str = execution("")
+    cache: CachePath = execution("")
     """Directory of vectors that runs share: a second mining with the same weights encodes nothing."""
     device: str = "auto"
     """Where to encode and search: auto, cpu, cuda, cuda:1, mps."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from conan_data.config import Memory, StageConfig, execution, require
-from conan_data.fields import Count
+from conan_data.fields import Count, FileName
 from conan_data.inputs import DataPaths, RequiredDataPath
 
 
@@ -21,7 +21,7 @@ class TokenizeConfig(StageConfig):
     """Retrieval sets, or files, folders or globs of rows with a `query` and a `document`; each pair is one
     more document, the query in a line before its document.
     """
-    split: str = "train"
+    split: FileName = "train"
     """Split of the retrieval sets."""
     part_size: Memory = "64MB"
     """Bytes of an input file that are one piece of work; what was done is kept in pieces when a run is

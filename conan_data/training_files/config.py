@@ -1,10 +1,10 @@
 """What the export and the import of training files are told."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from conan_data.config import StageConfig
-from conan_data.fields import Count
+from conan_data.fields import WORD, Count, FileName
 from conan_data.inputs import DataPath, RequiredDataPath, SomeDataPaths
 
 
@@ -16,7 +16,7 @@ class ExportNegativesConfig(StageConfig):
     """Negatives artifact."""
     data: DataPath = ""
     """The retrieval set they were mined for (a directory), or `sample`; empty: the negatives hold it."""
-    split: str = "train"
+    split: FileName = "train"
     """Split of the set."""
     format: Literal["columns", "triplets", "flag", "beir"] = "columns"
     """columns: anchor, positive, negative_1, ... for sentence-transformers; triplets: anchor, positive, negative;
@@ -44,7 +44,7 @@ class ImportNegativesConfig(StageConfig):
     """Column of the query, where it has another name; its place from 0 in CSV or TSV without a header."""
     document_field: str = ""
     """Column of the positives, where it has another name; likewise."""
-    split: str = "train"
+    split: Annotated[FileName, WORD] = "train"
     """Name of the split that is written."""
     language: str = "und"
     """Language of texts whose row names none (lang, lang_query, lang_document)."""

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from conan_data.chat.config import ServerConfig, placeholders
 from conan_data.config import Config, StageConfig, require
-from conan_data.fields import Count, Name, NonNegativeInt, PositiveFloat, Rule
+from conan_data.fields import WORD, Count, FileName, NonNegativeInt, PositiveFloat
 from conan_data.inputs import DataPath, RequiredDataPath
 
 PROMPT = (
@@ -18,7 +18,6 @@ PROMPT = (
     "Answer with the translation alone, without quotation marks or remarks.\n\n{text}"
 )
 _TAG = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*")
-WORD = Rule("must be letters, digits and underscores", lambda text: re.fullmatch(r"\w*", text) is not None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ class BuildXlrConfig(StageConfig):
     """Share of each language among the queries, such as {en: 25, zh: 12, es: 8}; divided by their sum."""
     translator: Literal["table", "endpoint"] = "table"
     """Who translates: a table of translations, or a model behind an OpenAI-compatible endpoint."""
-    split: Annotated[Name, WORD] = "train"
+    split: Annotated[FileName, WORD] = "train"
     """Split of the set that is read."""
     out_split: Annotated[str, WORD] = ""
     """Name of the split that is written; empty: the same."""

@@ -7,7 +7,7 @@ from annotated_types import Ge
 
 from conan_data.config import execution, require
 from conan_data.fields import DISTINCT, Count, NonNegativeInt, PositiveFloat, Share
-from conan_data.inputs import ModelPath
+from conan_data.inputs import CachePath, ModelPath
 from conan_train.model.config import LoraConfig
 from conan_train.training.config import TrainingConfig
 
@@ -58,7 +58,7 @@ class EmbeddingConfig(TrainingConfig):
     """
     lora: LoraConfig = field(default_factory=LoraConfig)
     """Train low-rank adapters in place of all weights."""
-    token_cache: str = execution("")
+    token_cache: CachePath = execution("")
     """Folder of token ids that runs share; empty: below the run's own directory, for this run only."""
     checkpoint_every: Count = execution(200)
     """Steps between two checkpoints, from which an interrupted run continues."""

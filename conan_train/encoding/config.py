@@ -4,8 +4,8 @@ import dataclasses
 from typing import Literal
 
 from conan_data.config import StageConfig, execution, require
-from conan_data.fields import Count, Name
-from conan_data.inputs import DataPath, DataPaths, ModelPath
+from conan_data.fields import Count, FileName, Name
+from conan_data.inputs import CachePath, DataPath, DataPaths, ModelPath
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class EncodeConfig(StageConfig):
     """Field of a row that holds its id; a row without one is named by its file and place."""
     data: DataPath = ""
     """Retrieval set, in place of `inputs`: its documents with their titles, or its queries (see `kind`)."""
-    split: str = "train"
+    split: FileName = "train"
     """Split of the retrieval set."""
     kind: Literal["document", "query"] = "document"
     """What the texts are: decides the prompt, and the part of a retrieval set."""
@@ -46,7 +46,7 @@ class EncodeConfig(StageConfig):
     """What the weights are read as; auto: as they were saved."""
     device: str = execution("auto")
     """Where to encode: auto, cpu, cuda, cuda:1, mps. Under torchrun, auto and cuda give each process a GPU."""
-    cache: str = execution("")
+    cache: CachePath = execution("")
     """Directory of shards that runs share: what is there already is not encoded again."""
 
     def check(self) -> None:

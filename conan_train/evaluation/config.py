@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from annotated_types import MinLen
 
 from conan_data.config import Config, StageConfig, execution, require
-from conan_data.fields import Count, Name, NonNegativeInt
-from conan_data.inputs import DataPath, DataPaths, Input
+from conan_data.fields import Count, FileName, Name, NonNegativeInt
+from conan_data.inputs import NOT_BLANK, DataPath, DataPaths, Input
 
 BM25 = "bm25"
 
@@ -66,13 +66,13 @@ class EvaluateConfig(StageConfig):
     and classification.train.
     """
 
-    model: Annotated[str, MinLen(1), Input(is_model=True, names=(BM25,))]
+    model: Annotated[str, MinLen(1), NOT_BLANK, Input(is_model=True, names=(BM25,))]
     """Embedder or language-model artifact, sentence-transformers folder or Hub id (with an optional
     @revision), or `bm25`.
     """
     data: DataPath = ""
     """Retrieval set (a directory), or `sample`; none for no retrieval."""
-    split: str = "dev"
+    split: FileName = "dev"
     """Split of the set that is scored."""
     group_regex: str = ""
     """Its first bracketed part, searched in a document's id, is the group of documents that carry none."""

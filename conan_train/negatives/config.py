@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from conan_data.config import Config
-from conan_data.fields import Cosine, Count, NonNegativeFloat, NonNegativeInt, PositiveFloat
+from conan_data.fields import Cosine, Count, NonNegativeFloat, NonNegativeInt, PositiveFloat, Rule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,9 @@ class RuleConfig(Config):
 class MineServiceConfig(Config):
     """Mine negatives for a fine-tuning that runs with mine_mode service, here or on another host."""
 
-    run: Path
+    run: Annotated[
+        Path, Rule("must name the folder that the fine-tuning publishes to", lambda path: bool(path.name))
+    ]
     """Directory that the fine-tuning publishes to (its out), on a file system that both see."""
     device: str = "auto"
     """Where to encode and search: auto, cpu, cuda, cuda:1, mps."""

@@ -81,7 +81,7 @@ def publish_generation(
     """
     digest = hashlib.sha256(pools.rows.tobytes() + pools.scores.tobytes()).hexdigest()[:8]
     config = GenerationConfig(out=store / f"gen-{step:08d}-{digest}", step=step, checkpoint=checkpoint)
-    with artifact.building(config, kind=KIND, command=command, inputs=[]) as build:
+    with artifact.building(config, kind=KIND, command=command, inputs=[], nested=True) as build:
         if not build.done:
             write_negatives(build.dir / NEGATIVES_FILE, pools, data, checkpoint=checkpoint, step=step)
             num_empty = int((pools.sizes == 0).sum())

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from conan_data.config import resolved
-from conan_data.manifest import MANIFEST
+from conan_data.errors import UserError
+from conan_data.places import MANIFEST, MINING, PARTIAL, beside
 from conan_data.sealed import DamagedError, read_sealed, write_sealed
 
 log = logging.getLogger(__name__)
@@ -39,12 +40,12 @@ class Inbox:
 
     @property
     def folder(self) -> Path:
-        return self.out.with_name(self.out.name + ".mining")
+        return beside(self.out, MINING)
 
     @property
     def run(self) -> Path:
         """The run while it trains."""
-        return self.out.with_name(self.out.name + ".partial")
+        return beside(self.out, PARTIAL)
 
     @property
     def weights(self) -> Path:
@@ -71,6 +72,10 @@ class Inbox:
         """By the trainer; another job's leavings go away."""
         values = json.loads(json.dumps(resolved(config)))
         if self.folder.exists() and self.settings() != values:
+            if not (self.folder / RUN).exists() and any(file.is_file() for file in self.folder.rglob("*")):
+                raise UserError(
+                    f"{self.folder}: is in the way of --out {self.out} and not of a fine-tuning; move it away"
+                )
             shutil.rmtree(self.folder)
         self.weights.mkdir(parents=True, exist_ok=True)
         self.claims.mkdir(exist_ok=True)

@@ -12,6 +12,7 @@ from conan_data.cli import COMMANDS as DATA_COMMANDS
 from conan_data.command import bind
 from conan_data.errors import UserError
 from conan_data.fields import nearest
+from conan_data.places import check, check_apart
 from conan_train.cli import COMMANDS as TRAIN_COMMANDS
 from conan_train.path.config import PathConfig
 
@@ -42,6 +43,12 @@ def run_path(config: PathConfig) -> str:
     ]
     for stage in chosen:
         commands[stage.command].check_processes()
+    for stage, stage_config in zip(chosen, configs, strict=True):
+        try:
+            check(stage_config)
+        except UserError as error:
+            raise UserError(f"{path}: {stage.name}: {error}") from error
+    check_apart((f"{path}: {stage.name}", stage_config.out) for stage, stage_config in zip(chosen, configs))
     start = time.monotonic()
     for number, (stage, stage_config) in enumerate(zip(chosen, configs), 1):
         log.info("[%d/%d] %s", number, len(chosen), stage.name)

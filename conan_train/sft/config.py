@@ -6,7 +6,7 @@ from typing import Annotated
 from annotated_types import Gt, Lt
 
 from conan_data.config import require
-from conan_data.fields import Rule
+from conan_data.fields import FileName, Rule
 from conan_data.inputs import DataPaths
 from conan_train.pretrain.config import LanguageModelConfig
 
@@ -25,7 +25,7 @@ class SftConfig(LanguageModelConfig):
     """Retrieval sets, or files of rows with a `query` and a `document`: the query is the input, the document
     the output.
     """
-    split: str = "train"
+    split: FileName = "train"
     """Split of the retrieval sets."""
     instruction: Annotated[str, NOT_BLANK] = "Write a passage that answers the query."
     """Instruction of pairs, and of rows that have none."""

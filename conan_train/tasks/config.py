@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from conan_data.config import Config
-from conan_data.fields import Count, NonNegativeInt, PositiveFloat
+from conan_data.fields import Count, FileName, NonNegativeInt, PositiveFloat
 from conan_data.inputs import DataPaths
 
 
@@ -19,7 +19,7 @@ class PairsConfig(Config):
 
     data: DataPaths = ()
     """Files, folders, globs, names on the Hub, retrieval sets, or `sample`."""
-    split: str = "train"
+    split: FileName = "train"
     """Split of those that are retrieval sets."""
     query_field: str = ""
     """Column of the query, where it has another name; its place from 0 in CSV or TSV without a header."""

@@ -11,6 +11,7 @@ import os
 import traceback
 
 from conan_data.errors import UnfinishedError, UserError
+from conan_data.shortage import shortage
 
 
 class TaskError(RuntimeError):
@@ -19,7 +20,7 @@ class TaskError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """What an exception says; `errno` and `filename` are those of an `OSError`."""
+    """What an exception says; `errno` and `filename` are those of an `OSError`, `lack` is what the machine lacked."""
 
     type: str
     message: str
@@ -28,6 +29,7 @@ class Failure:
     unfinished: bool = False
     errno: int | None = None
     filename: str | None = None
+    lack: str | None = None
 
     @classmethod
     def of(cls, error: BaseException) -> "Failure":
@@ -40,6 +42,7 @@ class Failure:
             unfinished=isinstance(error, UnfinishedError),
             errno=found.errno,
             filename=None if found.filename is None else str(found.filename),
+            lack=shortage(error),
         )
 
     def to_json(self) -> str:
@@ -59,4 +62,6 @@ class Failure:
             error: Exception = OSError(self.errno, os.strerror(self.errno), self.filename)
             error.add_note(f"{where}:\n{self.traceback}")
             return error
+        if self.lack:
+            return UnfinishedError(f"{where}: {self.lack}")
         return TaskError(f"{where}: {self.type}: {self.message}\n{self.traceback}")

@@ -1,5 +1,6 @@
 import json
 import random
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,24 @@ from conan_data.errors import UserError
 
 def report_of(out: Path) -> dict[str, Any]:
     return json.loads((out / "report.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("quantise", [False, True])
+def test_a_model_that_a_full_disk_cuts_off_is_not_published(offers: Any, quantise: bool) -> None:
+    options = {"fasttext": FastTextConfig(buckets=5000, quantise=quantise)}
+    source = offers.write("a.jsonl", offers.rows(400))
+    whole = train_classifier(offers.config(source, **options, out=offers.folder / "whole"))
+    size = (whole / fit.MODEL_FILES[quantise]).stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 8, hard))
+    try:
+        with pytest.raises(UserError, match=r"No space left on device; make room"):
+            train_classifier(offers.config(source, **options))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (offers.folder / "classifier").exists()
+    again = train_classifier(offers.config(source, **options))
+    assert (again / "manifest.json").read_bytes() == (whole / "manifest.json").read_bytes()
 
 
 def test_learns_and_accounts_for_every_row(offers: Any) -> None:

@@ -390,7 +390,7 @@ def test_a_full_disk_ends_the_run_with_a_line_and_nothing_published(
         build_corpus(config(tmp_path / "out", source, tasks=2))
 
     assert in_child(limited) == 2
-    assert "no space left to write" in (tmp_path / "error").read_text()
+    assert "make room, and run the same command again" in (tmp_path / "error").read_text()
     assert not (tmp_path / "out").exists()
     out = build_corpus(config(tmp_path / "out", source, tasks=2))
     assert contents(out) == whole
