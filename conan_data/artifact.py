@@ -19,14 +19,15 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from conan_data.config import StageConfig, named_sources
-from conan_data.errors import UnfinishedError, UserError
+from conan_data.config import StageConfig, identity, named_sources
+from conan_data.errors import OccupiedError, UnfinishedError, UserError
 from conan_data.files import hash_file, sync_directory
 from conan_data.job import describe_input, describe_job, difference
 from conan_data.manifest import (
@@ -42,7 +43,7 @@ from conan_data.manifest import (
     verify,
 )
 from conan_data.places import JOB, LOCK, MANIFEST, PARTIAL, REPLACED, WHOLE, beside, check
-from conan_data.public_names import published_json
+from conan_data.public_names import SAMPLE, published_json, published_value
 from conan_data.sealed import write_sealed
 from conan_data.shortage import shortage
 
@@ -50,13 +51,16 @@ __all__ = [
     "MANIFEST",
     "Artifact",
     "Build",
+    "Planned",
     "Rows",
     "building",
     "describe",
     "describe_input",
     "hash_file",
     "is_artifact",
+    "is_done_without_inputs",
     "open_artifact",
+    "planning",
     "sync_directory",
 ]
 
@@ -131,6 +135,62 @@ class Build:
         return self.out
 
 
+class Planned(Exception):  # noqa: N818 (no error: it ends a stage that is only asked what it would do)
+    """What a job would do, raised by `building` inside `planning`: `state` is "done", "go on" or "run"."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(state)
+        self.state = state
+
+
+@contextmanager
+def planning() -> Iterator[None]:
+    """Within the block `building` writes nothing and raises `Planned`, or the `UserError` that it raises otherwise."""
+    token = _IS_PLANNING.set(True)
+    try:
+        yield
+    finally:
+        _IS_PLANNING.reset(token)
+
+
+_IS_PLANNING: ContextVar[bool] = ContextVar("is_planning", default=False)
+
+
+def is_done_without_inputs(config: StageConfig, *, command: str) -> bool:
+    """Return whether `config.out` is the artifact of this config, although inputs that it names are gone.
+
+    Inputs that are still there are compared by content with those that the manifest lists. Raises `UserError` for an
+    artifact that has changed since it was written.
+    """
+    if config.overwrite or not is_artifact(config.out):
+        return False
+    manifest = read_manifest(Path(config.out))
+    as_named = (
+        published_value,
+        lambda text: published_value(text) if Path(text).exists() else Path(text).name,
+    )
+    if manifest["command"].split()[-1] != command or manifest["config"] not in (
+        identity(config, published) for published in as_named
+    ):
+        return False
+    known = set(_hashes(manifest["inputs"]))
+    present = [path for path in named_sources(config) if path != SAMPLE and Path(path).exists()]
+    if not all(set(_hashes(describe_input(path))) <= known for path in present):
+        return False
+    verify(Path(config.out), manifest)
+    return True
+
+
+def _hashes(described: Any) -> Iterator[str]:
+    """The hashes of manifests and files in descriptions of inputs."""
+    if isinstance(described, Mapping):
+        yield from (described[name] for name in ("manifest_sha256", "sha256") if name in described)
+        yield from _hashes(described.get("files", ()))
+    else:
+        for entry in described:
+            yield from _hashes(entry)
+
+
 @contextmanager
 def building(
     config: StageConfig,
@@ -154,6 +214,8 @@ def building(
     inputs = list(inputs)
     check(config, inputs=inputs, nested=nested)
     header = describe_job(config, kind=kind, command=command, inputs=inputs)
+    if _IS_PLANNING.get():
+        raise Planned(_state_of(out, header, overwrite=config.overwrite))
     _recover(out)
     if _is_done(out, header, overwrite=config.overwrite):
         log.info("%s: done already (%s)", out, command)
@@ -188,6 +250,17 @@ def building(
             raise
     finally:
         lock.release()
+
+
+def _state_of(out: Path, header: Job, *, overwrite: bool) -> str:
+    """What `building` would do, without doing it."""
+    if _is_done(out, header, overwrite=overwrite):
+        return "done"
+    partial = partial_path(out)
+    job = _job_of(partial) if partial.exists() else None
+    if job is not None and job["job_hash"] != header["job_hash"] and not overwrite:
+        raise OccupiedError(f"{partial}: an unfinished run of another job ({difference(job, header)})")
+    return "go on" if job is not None and job["job_hash"] == header["job_hash"] else "run"
 
 
 def partial_path(out: Path) -> Path:
@@ -229,7 +302,7 @@ def _enter(partial: Path, out: Path, header: Job, *, resume: bool, overwrite: bo
         _require_empty(partial, out)
     is_same = other is not None and other["job_hash"] == header["job_hash"]
     if other is not None and not is_same and not overwrite:
-        raise UserError(
+        raise OccupiedError(
             f"{partial}: an unfinished run of another job ({difference(other, header)}); finish it, or pass --overwrite to drop it"
         )
     if resume and is_same:
@@ -254,7 +327,7 @@ def _is_done(out: Path, header: Job, *, overwrite: bool) -> bool:
         return False
     manifest = read_manifest(out)
     if manifest["job_hash"] != header["job_hash"]:
-        raise UserError(
+        raise OccupiedError(
             f"{out}: holds the result of another job ({difference(manifest, header)}); choose another --out, or pass --overwrite"
         )
     verify(out, manifest)

@@ -9,6 +9,7 @@ stderr), 1 our fault (a traceback).
 import importlib
 import logging
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,11 @@ from typing import Any
 
 from conan_data import interruption, recipe
 from conan_data.config import Config, StageConfig
-from conan_data.errors import SaidElsewhereError, UserError
+from conan_data.errors import OccupiedError, SaidElsewhereError, UserError
 from conan_data.fields import FieldError, build, nearest
 from conan_data.flags import FieldPath, Flag, as_written, flags_of, parse
 from conan_data.help import command_help, program_help
-from conan_data.inputs import OptionalFolder, check_inputs
+from conan_data.inputs import OptionalFolder, check_inputs, missing_inputs
 from conan_data.launch import has_met, launched
 from conan_data.places import check
 from conan_data.redact import redact
@@ -64,9 +65,20 @@ class Command:
         return _load(self.config)
 
     def __call__(self, config: Any) -> Any:
-        """Runs the stage."""
+        """Run the stage, unless it is done and inputs of it are gone."""
         self.check_processes()
+        if self.is_done_without_inputs(config):
+            log.info("%s: done already (%s); its inputs are gone", config.out, self.name)
+            return None
         return _load(self.run)(config)
+
+    def is_done_without_inputs(self, config: Any) -> bool:
+        """Return whether the artifact of this config is there, although inputs that it names are not."""
+        if not isinstance(config, StageConfig) or not missing_inputs(config):
+            return False
+        from conan_data.artifact import is_done_without_inputs
+
+        return is_done_without_inputs(config, command=self.name)
 
     def check_processes(self) -> None:
         """Raises `UserError` where a launcher started several processes for a stage that runs as one."""
@@ -83,6 +95,12 @@ def bind(command: Command, values: Mapping[str, Any], *, source: str) -> Any:
         return build(command.config_class(), values)
     except FieldError as error:
         raise UserError(f"{source}: {error}") from error
+
+
+def values_of(command: Command, stage: recipe.Stage) -> dict[str, Any]:
+    """Return the values of a stage with its `out`, where the command has one."""
+    has_out = issubclass(command.config_class(), StageConfig)
+    return {**({"out": stage.default_out} if has_out else {}), **stage.values}
 
 
 def main(program: str, summary: str, commands: Sequence[Command], tokens: Sequence[str] | None = None) -> int:
@@ -110,6 +128,10 @@ def _main(
         return 0
     except SaidElsewhereError as error:
         return error.code
+    except OccupiedError as error:
+        return _refuse(
+            f"{error}: {shlex.join([program, *tokens, '--overwrite'])}" if tokens[0] != "run" else str(error)
+        )
     except UserError as error:
         return _refuse(str(error))
     except interruption.Interrupted as error:
@@ -171,15 +193,17 @@ def _config(command: Command, flags: Sequence[Flag], given: dict[FieldPath, Any]
     """Return the config of what the flags set, and of what the recipe says besides."""
     values, source = {}, ""
     try:
-        named = {field: given.pop((field,)) for field in ("config", "stage", "root") if (field,) in given}
+        own = ("config", "stage", "root") if issubclass(command.config_class(), StageConfig) else ()
+        named = {field: given.pop((field,)) for field in own if (field,) in given}
         where = build(RecipeFlags, named)
         if where.config is not None:
             stages = recipe.load(where.config, command_names(), root=where.root)
             stage = recipe.pick(stages, command.name, path=where.config, name=where.stage)
-            values, source = stage.values, f"{where.config}: {stage.name}: "
+            values, source = values_of(command, stage), f"{where.config}: {stage.name}: "
         config: Any = build(command.config_class(), _over(values, given))
         check(config)
-        check_inputs(config)
+        if not command.is_done_without_inputs(config):
+            check_inputs(config)
         return config
     except FieldError as error:
         is_flag = not source or any(error.path[: len(path)] == path for path in given)

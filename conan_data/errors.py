@@ -9,6 +9,10 @@ class UserError(Exception):
     """
 
 
+class OccupiedError(UserError):
+    """The output folder holds the result, or the unfinished run, of another job; `--overwrite` would replace it."""
+
+
 class SaidElsewhereError(UserError):
     """Another process of this run says what is wrong; this one ends in silence, with the same exit code."""
 

@@ -102,7 +102,8 @@ def as_written(path: FieldPath, flags: Sequence[Flag]) -> str:
 
 
 def _written(path: FieldPath) -> str:
-    return "--" + ".".join(path).replace("_", "-")
+    # A field may end in an underscore where its name is a word of Python (`from_`).
+    return "--" + ".".join(name.rstrip("_") for name in path).replace("_", "-")
 
 
 def _plain(hint: Any, tokens: Any) -> Any:

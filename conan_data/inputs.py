@@ -65,6 +65,25 @@ def check_inputs(config: Any, path: tuple[str, ...] = ()) -> None:
                     raise FieldError((*path, name), f"{own}: {problem}")
 
 
+def missing_inputs(config: Any) -> list[str]:
+    """Return the inputs on this machine that a config, or a nested one, names and that are not there."""
+    kind: Any = type(config)
+    found: list[str] = []
+    for name, hint in hints(kind).items():
+        value = getattr(config, name)
+        if dataclasses.is_dataclass(value):
+            found += missing_inputs(value)
+        for mark in input_marks(hint):
+            own = [text.removeprefix(mark.prefix) for text in ((value,) if isinstance(value, str) else value)]
+            found += [
+                text
+                for text in own
+                if text not in mark.names
+                and ((glob.has_magic(text) and not glob.glob(text)) or _missing(text, is_model=mark.is_model))
+            ]
+    return found
+
+
 def input_marks(hint: Any) -> Iterator[Input]:
     """Yield the marks of a field's type, one for a field that names inputs."""
     return (mark for mark in path_marks(hint) if isinstance(mark, Input))

@@ -62,7 +62,7 @@ def check(config: Any, *, inputs: Iterable[str | Path] = (), nested: bool = Fals
     if not nested:
         _check_outside_artifacts(("out",), config.out)
     tree = _Tree()
-    for place in (*_places(config), *(Place(("inputs",), str(path)) for path in inputs)):
+    for place in (*places_of(config), *(Place(("inputs",), str(path)) for path in inputs)):
         if place.is_cache:
             _check_outside_artifacts(place.field, Path(place.path))
         _check_apart(config.out, place, tree)
@@ -81,13 +81,13 @@ def check_apart(outs: Iterable[tuple[str, Path]]) -> None:
         seen.append((name, out))
 
 
-def _places(config: Any, within: tuple[str, ...] = ()) -> Iterator[Place]:
-    """The inputs and caches that `config` and its parts name."""
+def places_of(config: Any, within: tuple[str, ...] = ()) -> Iterator[Place]:
+    """Yield the inputs and caches that `config` and its parts name."""
     kind: Any = type(config)
     for name, hint in hints(kind).items():
         value, field = getattr(config, name), (*within, name)
         if dataclasses.is_dataclass(value):
-            yield from _places(value, field)
+            yield from places_of(value, field)
         for mark in path_marks(hint):
             for text in (value,) if isinstance(value, str) else value:
                 path = text.removeprefix(mark.prefix)

@@ -1,16 +1,17 @@
 """Recipes: YAML files that say, with all values written out, how an artifact or a whole path of them is made.
 
 A recipe is a mapping of stages in the order they run. A stage is named after its command, or says `command:`;
-its other keys are the fields of that command's config. The one variable is `${root}`, the folder below which
-the recipe writes, given by the key `root` and changed by a flag:
+its other keys are the fields of that command's config. `${root}` is the folder below which the recipe writes, given by
+the key `root` and changed by a flag; a stage that names no `out` writes to `${root}/STAGE`. Paths are relative to the
+current folder; those that begin with `${here}` are relative to the folder of the recipe:
 
     root: runs/mine
-    corpus: {command: build-corpus, input: [texts/*.jsonl], out: "${root}/corpus", languages: [en, de]}
-    tokenizer: {corpus: ["${root}/corpus"], out: "${root}/tokenizer", vocab_size: 32000}
+    corpus: {command: build-corpus, input: ["${here}/texts/*.jsonl"], languages: [en, de]}
+    tokenizer: {corpus: ["${root}/corpus"], vocab_size: 32000}
 """
 
 import string
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ class Stage:
     name: str
     command: str
     values: dict[str, Any]
+    default_out: str
+    """Where its artifact goes unless its values say so."""
 
 
 def load(path: str | Path, commands: Collection[str], *, root: str | None = None) -> list[Stage]:
@@ -47,10 +50,12 @@ def load(path: str | Path, commands: Collection[str], *, root: str | None = None
     own_root = content.pop("root", "runs")
     if not isinstance(own_root, str) or not own_root.strip():
         raise UserError(f"{path}: root: must be the path of a folder, got {shorten(own_root)}")
-    return [
-        _stage(path, name, section, commands, own_root if root is None else root)
-        for name, section in content.items()
-    ]
+    here = str(Path(path).parent)
+    variables = {
+        "here": here,
+        "root": _fill(own_root, f"{path}: root", {"here": here}) if root is None else root,
+    }
+    return [_stage(path, name, section, commands, variables) for name, section in content.items()]
 
 
 def pick(stages: list[Stage], command: str, *, path: str | Path, name: str | None) -> Stage:
@@ -79,7 +84,13 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _stage(path: str | Path, name: object, section: object, commands: Collection[str], root: str) -> Stage:
+def _stage(
+    path: str | Path,
+    name: object,
+    section: object,
+    commands: Collection[str],
+    variables: Mapping[str, str],
+) -> Stage:
     if not isinstance(name, str):
         raise UserError(f"{path}: {shorten(name)}: the name of a stage must be text, in quotes")
     if not isinstance(section, dict):
@@ -90,19 +101,21 @@ def _stage(path: str | Path, name: object, section: object, commands: Collection
     command = values.pop("command", name)
     if not isinstance(command, str) or command not in commands:
         raise UserError(f"{path}: {name}: {shorten(command)} is not a command{nearest(command, commands)}")
-    return Stage(name=name, command=command, values=_fill(values, f"{path}: {name}", root))
+    values = _fill(values, f"{path}: {name}", variables)
+    return Stage(name=name, command=command, values=values, default_out=f"{variables['root']}/{name}")
 
 
-def _fill(value: Any, where: str, root: str) -> Any:
+def _fill(value: Any, where: str, variables: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: _fill(item, f"{where}.{key}", root) for key, item in value.items()}
+        return {key: _fill(item, f"{where}.{key}", variables) for key, item in value.items()}
     if isinstance(value, list):
-        return [_fill(item, where, root) for item in value]
+        return [_fill(item, where, variables) for item in value]
     if isinstance(value, str):
         try:
-            return string.Template(value).substitute(root=root)
+            return string.Template(value).substitute(variables)
         except (KeyError, ValueError):
+            names = " and ".join(f"${{{name}}}" for name in variables)
             raise UserError(
-                f"{where}: {shorten(value)}: ${{root}} is the only variable (write $$ for a dollar sign)"
+                f"{where}: {shorten(value)}: the variables are {names} (write $$ for a dollar sign)"
             ) from None
     return value

@@ -1,4 +1,4 @@
-"""Which recipe to run."""
+"""Which stages of a recipe to run, and which of their results to replace."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -18,3 +18,9 @@ class PathConfig(Config):
     """Folder that ${root} stands for; the recipe's own by default."""
     only: tuple[str, ...] = ()
     """Names of the stages to run; all by default."""
+    from_: str = ""
+    """Name of the stage to begin with; those before it are not run."""
+    overwrite: tuple[str, ...] = ()
+    """Names of the stages whose results are made again, in place of what is there."""
+    dry_run: bool = False
+    """List what would run and why, and run nothing."""

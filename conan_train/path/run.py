@@ -2,19 +2,22 @@
 stage whose artifact is there is done.
 """
 
+import dataclasses
 import logging
+import shlex
 import time
 from pathlib import Path
-from typing import Any
 
 from conan_data import recipe
 from conan_data.cli import COMMANDS as DATA_COMMANDS
-from conan_data.command import bind
-from conan_data.errors import UserError
+from conan_data.command import bind, values_of
+from conan_data.config import StageConfig
+from conan_data.errors import OccupiedError, UserError
 from conan_data.fields import nearest
 from conan_data.places import check, check_apart
 from conan_train.cli import COMMANDS as TRAIN_COMMANDS
 from conan_train.path.config import PathConfig
+from conan_train.path.plan import Bound, plan_table, with_readers
 
 log = logging.getLogger(__name__)
 
@@ -22,41 +25,77 @@ _PACKAGED = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[2] / 
 
 
 def run_path(config: PathConfig) -> str:
-    """Runs the stages in order and returns the summary of what they made.
+    """Run the stages in order and return the summary of what they made, or with `dry_run` what they would do.
 
     Raises `UserError` before anything has run if any stage's values do not fit its command.
     """
+    path = find_recipe(config.recipe)
+    stages = _bound(path, config)
+    if config.dry_run:
+        return plan_table(stages)
+    start = time.monotonic()
+    for number, bound in enumerate(stages, 1):
+        log.info("[%d/%d] %s", number, len(stages), bound.stage.name)
+        try:
+            bound.command(bound.config)
+        except OccupiedError as error:
+            again = dataclasses.replace(
+                config, overwrite=(*config.overwrite, *with_readers(bound.stage.name, stages))
+            )
+            raise UserError(f"{bound.stage.name}: {error}: {_command_line(again)}") from error
+    log.info("all %d stages of %s are done (%.0f s)", len(stages), path, time.monotonic() - start)
+    from conan_train.summary import summarise
+
+    return summarise([bound.config.out for bound in stages if isinstance(bound.config, StageConfig)])
+
+
+def _bound(path: Path, config: PathConfig) -> list[Bound]:
+    """Return the chosen stages of the recipe at `path`, all of them checked."""
     # Both programs have a `report`; in a recipe it is that of the whole training, a corpus brings its own.
     commands = {
         command.name: command for command in (*DATA_COMMANDS, *TRAIN_COMMANDS) if command.name != "run"
     }
-    path = find_recipe(config.recipe)
     stages = recipe.load(path, commands, root=config.root)
-    unknown = set(config.only) - {stage.name for stage in stages}
-    if unknown:
-        raise UserError(
-            f"{path}: has no stage {min(unknown)!r}{nearest(min(unknown), [stage.name for stage in stages])}"
-        )
-    chosen = [stage for stage in stages if not config.only or stage.name in config.only]
-    configs: list[Any] = [
-        bind(commands[stage.command], stage.values, source=f"{path}: {stage.name}") for stage in chosen
-    ]
-    for stage in chosen:
-        commands[stage.command].check_processes()
-    for stage, stage_config in zip(chosen, configs, strict=True):
+    names = [stage.name for stage in stages]
+    for field in ("only", "from_", "overwrite"):
+        value = getattr(config, field)
+        for name in (value,) if isinstance(value, str) else value:
+            if name and name not in names:
+                raise UserError(f"--{field.rstrip('_')}: {path} has no stage {name!r}{nearest(name, names)}")
+    first = names.index(config.from_) if config.from_ else 0
+    found = []
+    for stage in stages[first:]:
+        if config.only and stage.name not in config.only:
+            continue
+        command, source = commands[stage.command], f"{path}: {stage.name}"
+        bound = bind(command, values_of(command, stage), source=source)
+        if stage.name in config.overwrite:
+            bound = dataclasses.replace(bound, overwrite=True)
+        command.check_processes()
         try:
-            check(stage_config)
+            check(bound)
         except UserError as error:
-            raise UserError(f"{path}: {stage.name}: {error}") from error
-    check_apart((f"{path}: {stage.name}", stage_config.out) for stage, stage_config in zip(chosen, configs))
-    start = time.monotonic()
-    for number, (stage, stage_config) in enumerate(zip(chosen, configs), 1):
-        log.info("[%d/%d] %s", number, len(chosen), stage.name)
-        commands[stage.command](stage_config)
-    log.info("all %d stages of %s are done (%.0f s)", len(chosen), path, time.monotonic() - start)
-    from conan_train.summary import summarise
+            raise UserError(f"{source}: {error}") from error
+        found.append(Bound(stage, command, bound))
+    check_apart(
+        (f"{path}: {bound.stage.name}", bound.config.out)
+        for bound in found
+        if isinstance(bound.config, StageConfig)
+    )
+    return found
 
-    return summarise([stage_config.out for stage_config in configs])
+
+def _command_line(config: PathConfig) -> str:
+    """Return the command that runs `config`, as it is typed."""
+    words = ["conan-train", "run", config.recipe]
+    for flag, values in (
+        ("--root", [config.root] if config.root else []),
+        ("--only", list(config.only)),
+        ("--from", [config.from_] if config.from_ else []),
+        ("--overwrite", list(dict.fromkeys(config.overwrite))),
+    ):
+        words += [flag, *values] if values else []
+    return shlex.join(words)
 
 
 def find_recipe(name: str) -> Path:

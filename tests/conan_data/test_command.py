@@ -129,7 +129,7 @@ def test_a_recipe_gives_the_values_and_flags_go_before_it(recipe_file: Path) -> 
             "{path}: stage: optim.lrr: is no field of this (did you mean 'lr'?)",
         ),
         (("stage:", "stge:"), "'stge' is not a command (did you mean 'stage'?)"),
-        (("${root}", "${rot}"), "${root} is the only variable"),
+        (("${root}", "${rot}"), "the variables are ${here} and ${root}"),
         (("[a, b]", "[a, b"), "not valid YAML"),
         (("  mine_every: 5", "  input: [c]"), "key 'input' stands twice"),
     ],
