@@ -25,7 +25,7 @@ from conan_data.flags import FieldPath, Flag, as_written, flags_of, parse
 from conan_data.help import command_help, program_help
 from conan_data.inputs import OptionalFolder, check_inputs, missing_inputs
 from conan_data.launch import has_met, launched
-from conan_data.places import check
+from conan_data.places import MANIFEST, check
 from conan_data.redact import redact
 from conan_data.shortage import shortage
 from conan_data.visible import VisibleFormatter, visible
@@ -74,7 +74,9 @@ class Command:
 
     def is_done_without_inputs(self, config: Any) -> bool:
         """Return whether the artifact of this config is there, although inputs that it names are not."""
-        if not isinstance(config, StageConfig) or not missing_inputs(config):
+        if not isinstance(config, StageConfig) or not (config.out / MANIFEST).is_file():
+            return False
+        if not missing_inputs(config):
             return False
         from conan_data.artifact import is_done_without_inputs
 
