@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
-from conan_data.artifact import Planned, planning
 from conan_data.command import Command
 from conan_data.config import StageConfig
 from conan_data.errors import OccupiedError, UserError
@@ -65,6 +62,8 @@ def _states(stages: Sequence[Bound]) -> Iterator[tuple[str, str]]:
 
 
 def _state(bound: Bound) -> tuple[str, str]:
+    from conan_data.artifact import Planned, planning  # Heavy, and a misspelt recipe is answered before.
+
     if bound.command.is_done_without_inputs(bound.config):
         return "do nothing", f"done already in {bound.config.out}; its inputs are gone"
     if not isinstance(bound.config, StageConfig):
