@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tabulate import tabulate
+
 from conan_data.command import Command
 from conan_data.config import StageConfig
 from conan_data.errors import OccupiedError, UserError
