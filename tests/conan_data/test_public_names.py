@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from conan_data import artifact, public_names, sources
-from conan_data.config import StageConfig, source
+from conan_data.config import Config as PartConfig
+from conan_data.config import StageConfig
 from conan_data.errors import UserError
+from conan_data.inputs import DataPath, DataPaths
 from conan_data.pairs.pair_set import source_names
 from conan_data.public_names import SAMPLE_DIR, public_name, published_json, published_name, published_value
 from conan_data.readers import read_rows
@@ -85,14 +87,14 @@ def test_what_names_an_input_is_published_without_its_place(value: str, publishe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Part:
-    labels: str = source("")
+class Part(PartConfig):
+    labels: DataPath = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(StageConfig):
-    data: tuple[str, ...] = source()
-    part: Part = Part()
+    data: DataPaths = ()
+    part: Part = dataclasses.field(default_factory=Part)
     field: str = "text"
 
 

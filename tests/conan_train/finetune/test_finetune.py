@@ -298,7 +298,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_cause(
     ("values", "message"),
     [
         ({"steps": 0}, "steps: must be at least 1"),
-        ({"temperature": 0.0}, "temperature: must be over 0"),
+        ({"temperature": 0.0}, "temperature: must be above 0"),
         ({"batch_size": 1, "mine_every": 0}, "batch_size: must be at least 2 without mined negatives"),
         ({"max_length": 10**6}, "max_length: 1000000 is more than"),
         ({"model": "nowhere/to/be/found"}, "no such"),

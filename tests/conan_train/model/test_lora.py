@@ -168,7 +168,7 @@ def test_without_peft_the_message_says_what_to_install(
     [{"rank": -1}, {"alpha": 0}, {"dropout": 1.0}, {"targets": ()}, {"targets": ("all-linear", "q_proj")}],
 )
 def test_wrong_values(fields: dict[str, object]) -> None:
-    with pytest.raises(UserError, match=f"lora.{next(iter(fields))}: "):
+    with pytest.raises(UserError, match=f"^{next(iter(fields))}: "):
         LoraConfig(**fields)
 
 

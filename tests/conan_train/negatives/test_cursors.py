@@ -83,7 +83,7 @@ def test_no_pool_at_all() -> None:
 def test_a_threshold_out_of_range_is_refused_by_name(field: str, value: float) -> None:
     from conan_data.errors import UserError
 
-    with pytest.raises(UserError, match=f"rule.{field}"):
+    with pytest.raises(UserError, match=f"^{field}: "):
         RuleConfig(**{field: value})
 
 
