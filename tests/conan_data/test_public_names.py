@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from conan_data import artifact, public_names, sources
-from conan_data.config import Config as PartConfig
-from conan_data.config import StageConfig
+from conan_data.config import Config, StageConfig
 from conan_data.errors import UserError
-from conan_data.inputs import DataPath, DataPaths
+from conan_data.inputs import DataPath, SomeDataPaths
 from conan_data.pairs.pair_set import source_names
 from conan_data.public_names import SAMPLE_DIR, public_name, published_json, published_name, published_value
 from conan_data.readers import read_rows
@@ -87,18 +86,18 @@ def test_what_names_an_input_is_published_without_its_place(value: str, publishe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Part(PartConfig):
+class Part(Config):
     labels: DataPath = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(StageConfig):
-    data: DataPaths = ()
-    part: Part = dataclasses.field(default_factory=Part)
+class MadeConfig(StageConfig):
+    data: SomeDataPaths
+    part: Part = Part()
     field: str = "text"
 
 
-def run(config: Config) -> Path:
+def run(config: MadeConfig) -> Path:
     with artifact.building(
         config, kind="k", command="c", inputs=[*sources.expand(config.data), config.part.labels]
     ) as build:
@@ -116,8 +115,8 @@ def test_a_moved_root_relative_or_absolute_is_the_same_job(
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(f'{{"text": "{name}"}}\n')
 
-    def config(root: str) -> Config:
-        return Config(
+    def config(root: str) -> MadeConfig:
+        return MadeConfig(
             out=Path(root) / "out", data=(f"{root}/texts",), part=Part(labels=f"{root}/labels.jsonl")
         )
 
