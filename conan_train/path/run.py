@@ -56,7 +56,7 @@ def run_path(config: PathConfig) -> str:
     log.info("all %d stages of %s are done (%.0f s)", len(chosen), path, time.monotonic() - start)
     from conan_train.summary import summarise
 
-    return summarise([stage_config.out for stage_config in configs])
+    return summarise([stage_config.out for stage_config in configs], stages=[stage.name for stage in chosen])
 
 
 def find_recipe(name: str) -> Path:
