@@ -15,10 +15,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from conan_data import hub
 from conan_data.config import StageConfig
 from conan_data.errors import UserError
 from conan_data.fields import FieldError, hints
-from conan_data import hub
 from conan_data.inputs import Cache, path_marks
 
 MANIFEST = "manifest.json"
