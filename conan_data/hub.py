@@ -29,7 +29,7 @@ PREFIX = "hf://"
 _NAME = re.compile(
     r"hf://(?:datasets/)?([\w.-]+/[\w.-]+)(?:@([^/:]+))?(?:/([^:]+))?(?::(.+))?",
 )
-_MODEL = re.compile(r"(?:hf://models/)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
+_MODEL = re.compile(r"(?:hf://(?:models/)?)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
 _PINNED = re.compile(r"hf://(?:datasets|models)/([\w.-]+/[\w.-]+)@([0-9a-f]{40})(?:/([^:]+))?(?::(.+))?")
 _CACHED = re.compile(r".*/(datasets|models)--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})(?:/(.+))?")
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -85,7 +85,7 @@ def parse(text: str) -> HubName:
 
 
 def parse_model(text: str) -> HubName | None:
-    """The model that `owner/name[@revision]` names; None for what cannot be such a name."""
+    """The model that `owner/name[@revision]` names, with or without `hf://`; None for what cannot be such a name."""
     match = _MODEL.fullmatch(text)
     return HubName(match.group(1), match.group(2), repo_type="model") if match else None
 
@@ -292,8 +292,9 @@ def _download(hub: Hub, name: HubName, patterns: tuple[str, ...], without: tuple
     except errors.HFValidationError as error:
         raise UserError(f"{what}: not a name of a {kind} (owner/name)") from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
+        here = "no such directory here, and " if name.repo_type == "model" else ""
         raise UserError(
-            f"{what}: the Hub cannot be reached, and it was not downloaded whole before; give a local folder"
+            f"{what}: {here}the Hub cannot be reached, and it was not downloaded whole before; give a local folder"
         ) from error
     except errors.HfHubHTTPError as error:
         raise UserError(f"{what}: the Hub answers with an error ({error.response.status_code})") from error

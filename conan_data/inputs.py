@@ -12,11 +12,11 @@ from typing import Annotated, Any, TypeAlias, get_args
 
 from annotated_types import MinLen
 
+from conan_data import hub
 from conan_data.fields import FieldError, PathMark, Rule, hints
 
 SAMPLE = "sample"
 """The texts that come with the package."""
-HUB = "hf://"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +101,13 @@ def path_marks(hint: Any) -> Iterator[PathMark]:
 def _missing(text: str, *, is_model: bool) -> str:
     """What is wrong with an input; nothing where it may be there."""
     path = Path(text)
-    if text in ("", SAMPLE) or text.startswith(HUB) or glob.has_magic(text) or _exists(path):
+    if not text or _exists(path):
         return ""
-    if is_model and "/" in text and not path.parent.is_dir():
+    if is_model:
+        may_be_there = hub.parse_model(text) is not None and not path.parent.is_dir()
+    else:
+        may_be_there = text == SAMPLE or hub.is_name(text) or glob.has_magic(text)
+    if may_be_there:
         return ""
     unfinished = path.with_name(path.name + ".partial")
     if _exists(unfinished):

@@ -15,10 +15,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from conan_data import hub
 from conan_data.config import StageConfig
 from conan_data.errors import UserError
 from conan_data.fields import FieldError, hints
-from conan_data.inputs import HUB, Cache, path_marks
+from conan_data.inputs import Cache, path_marks
 
 MANIFEST = "manifest.json"
 JOB, LOCK, WHOLE = "job.json", ".lock", "whole.json"
@@ -91,7 +92,7 @@ def places_of(config: Any, within: tuple[str, ...] = ()) -> Iterator[Place]:
         for mark in path_marks(hint):
             for text in (value,) if isinstance(value, str) else value:
                 path = text.removeprefix(mark.prefix)
-                if path and text.startswith(mark.prefix) and not path.startswith(HUB):
+                if path and text.startswith(mark.prefix) and not hub.is_name(path):
                     yield Place(field, path, isinstance(mark, Cache))
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from conan_data import artifact, hub, tables
 from conan_data.errors import UserError
@@ -109,6 +110,12 @@ def read_retrieval(
     data = reader.read()
     if line := _not_used(data):
         log.warning("%s, split %s: not used: %s", path, split, line)
+    if without := pc.sum(pc.equal(data.queries.column("lang"), UNKNOWN_LANGUAGE)).as_py():
+        log.warning(
+            "%s, split %s: %s of %s queries say no language and count as one (%s); give each a lang, or scores and "
+            "batches by language hold all of them together",
+            *(path, split, f"{without:,}", f"{data.queries.num_rows:,}", UNKNOWN_LANGUAGE),
+        )
     return data
 
 

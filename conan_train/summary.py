@@ -1,5 +1,5 @@
-"""What a run came to, as a few lines to read in a terminal: rows, retrieval before and after, negatives, and
-where things are.
+"""What a run came to, as a few lines to read in a terminal: rows, retrieval of every evaluation, negatives, and where
+things are. Everything is called by its artifact, and by the stage of the recipe that made it.
 
 It reads the artifacts alone, never what the stages said while they ran, so it says the same of a run that was
 resumed or is only looked at.
@@ -13,33 +13,40 @@ from tabulate import tabulate
 
 from conan_data.artifact import Artifact, open_artifact
 from conan_train.report import training
-from conan_train.report.artifacts import Evaluation, evaluations, in_order, of_kind, train_log
+from conan_train.report.artifacts import Evaluation, evaluations, in_order, names, of_kind, train_log
+from conan_train.report.gains import gains
 
 METRICS = ("ndcg@10", "recall@20")
 _MOST_REASONS = 4
 _MODELS = (("sentence-transformers", "model (sentence-transformers)"), ("embedder", "model (checkpoint)"))
 
 
-def summarise(paths: Sequence[str | Path]) -> str:
-    """The summary of the artifacts at `paths`, in any order; parts that have no artifact are left out.
+def summarise(paths: Sequence[str | Path], *, stages: Sequence[str] = ()) -> str:
+    """Return the summary of the artifacts at `paths`, in any order; parts that have no artifact are left out.
 
-    Raises `UserError` for a path that is no whole artifact.
+    `stages` name the stages of a recipe that made them, one a path. Raises `UserError` for a path that is no whole
+    artifact.
     """
     opened = [open_artifact(path) for path in paths]
     artifacts = in_order(opened)
+    called = names(artifacts)
+    made_by = {item.dir: stage for item, stage in zip(opened, stages)}
     parts = [
-        _rows_table(artifacts),
+        _rows_table(artifacts, called, made_by),
         *(_scores_table(group) for group in evaluations(artifacts)),
-        _negatives(artifacts),
+        _negatives(artifacts, called),
         _places(artifacts, opened),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _rows_table(artifacts: Sequence[Artifact]) -> str:
+def _rows_table(
+    artifacts: Sequence[Artifact], called: Mapping[Path, str], made_by: Mapping[Path, str]
+) -> str:
     rows = [
         [
-            item.dir.name,
+            *([made_by.get(item.dir, "")] if made_by else []),
+            called[item.dir],
             item.manifest["kind"],
             f"{item.rows.read:,}",
             f"{item.rows.kept:,}",
@@ -48,7 +55,8 @@ def _rows_table(artifacts: Sequence[Artifact]) -> str:
         for item in artifacts
         if item.manifest["kind"] not in ("evaluation", "sentence-transformers")
     ]
-    return _table(["artifact", "kind", "read", "kept", "dropped"], rows, right=(2, 3)) if rows else ""
+    header = [*(["stage"] if made_by else []), "artifact", "kind", "read", "kept", "dropped"]
+    return _table(header, rows, right=(len(header) - 3, len(header) - 2)) if rows else ""
 
 
 def _reasons(dropped: Mapping[str, int]) -> str:
@@ -78,8 +86,16 @@ def _scores_table(group: Sequence[Evaluation]) -> str:
                 ]
                 for metric in METRICS
             ]
-    header = [f"retrieval in % ({group[0].set_name})", *(one.label for one in group)]
-    return _table(header, rows, right=range(1, len(header))) if rows else ""
+    if not rows:
+        return ""
+    header = ["retrieval in %", *(f"{one.label}\n({one.model})" for one in group)]
+    lines = [group[0].set_name, _table(header, rows, right=range(1, len(header)))]
+    lines += [
+        f"{gain['name']}, ndcg@10, before training ({gain['from']}) and after ({gain['to']}):"
+        f" {100 * gain['before']:.1f} -> {100 * gain['after']:.1f}"
+        for gain in gains(group)
+    ]
+    return "\n".join(lines)
 
 
 def _means(scores: Mapping[str, Any], pool: str | None) -> Mapping[str, Any] | None:
@@ -88,7 +104,7 @@ def _means(scores: Mapping[str, Any], pool: str | None) -> Mapping[str, Any] | N
     return scores["summary"][pool]["by_query"] if pool in scores["summary"] else None
 
 
-def _negatives(artifacts: Sequence[Artifact]) -> str:
+def _negatives(artifacts: Sequence[Artifact], called: Mapping[Path, str]) -> str:
     """One line for each training that mined or replaced negatives."""
     found = []
     for item in of_kind(artifacts, "embedder"):
@@ -112,7 +128,7 @@ def _negatives(artifacts: Sequence[Artifact]) -> str:
                     if len(known) > 1
                     else f"mean {label} {known[0]:.3f}"
                 )
-        found.append(f"negatives of {item.dir.name}: {'; '.join(facts)}")
+        found.append(f"negatives of {called[item.dir]}: {'; '.join(facts)}")
     return "\n".join(found)
 
 
@@ -126,9 +142,9 @@ def _times(number: int) -> str:
 
 
 def _places(artifacts: Sequence[Artifact], opened: Sequence[Artifact]) -> str:
-    """Where the last report and the last model of each form are."""
+    """Return where the last report and all models are."""
     places = [("report", item.dir / "report.html") for item in of_kind(opened, "report")[-1:]]
-    places += [(title, item.dir) for kind, title in _MODELS for item in of_kind(artifacts, kind)[-1:]]
+    places += [(title, item.dir) for kind, title in _MODELS for item in of_kind(artifacts, kind)]
     width = max((len(title) for title, _ in places), default=0)
     return "\n".join(f"{title + ':':<{width + 1}} {path}" for title, path in places)
 

@@ -41,10 +41,11 @@ from conan_data.corpus.output.plan import Plan, is_planned, make_plan
 from conan_data.corpus.passes import Runner, run_pass
 from conan_data.corpus.pipeline import pipeline
 from conan_data.corpus.report import examples
+from conan_data.corpus.report.counts import listed
 from conan_data.corpus.report.report import PAGE, CorpusRecord, write_report
 from conan_data.corpus.rules.boilerplate import lines_within, merge_counts, missing_counts
 from conan_data.corpus.steps.boilerplate import CountLines
-from conan_data.corpus.steps.output import WriteOutput
+from conan_data.corpus.steps.output import QUARANTINE, WriteOutput
 from conan_data.corpus.steps.read import ReadRows
 from conan_data.corpus.workspace import Workspace, opened
 from conan_data.errors import UnfinishedError, UserError
@@ -122,6 +123,7 @@ def _build(
         examples=shown,
     )
     write_report(out / PAGE, record)
+    _tell_broken(drops, rows.read)
     write_card(out / CARD, documents=plan.documents, characters=plan.characters)
     return rows, extra
 
@@ -187,6 +189,19 @@ def _rows(work: Workspace, plan: Plan, drops: list[dict[str, Any]]) -> artifact.
             f"input: no document is left ({artifact.describe(rows)}); add languages, or loosen the rules"
         )
     return rows
+
+
+def _tell_broken(drops: list[dict[str, Any]], num_read: int) -> None:
+    """Warn of the rows that nobody can read: they lie in a file that nobody looks at unasked."""
+    broken: Counter[str] = Counter()
+    for entry in drops:
+        if entry["stage"] == "read":
+            broken[entry["reason"]] += entry["rows"]
+    if broken:
+        log.warning(
+            "%s of %s rows could not be read and are in %s, as they were (%s)",
+            *(f"{broken.total():,}", f"{num_read:,}", QUARANTINE, listed(broken, most=4)),
+        )
 
 
 def _check_group(config: BuildCorpusConfig, counts: dict[str, Counter[str]]) -> None:

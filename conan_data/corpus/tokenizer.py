@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from conan_data import hub
 from conan_data.artifact import is_artifact, open_artifact
 from conan_data.errors import UserError
-from conan_data.hub import PREFIX
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -44,10 +44,10 @@ def find(name: str) -> Path:
         if not (path / FILE).is_file():
             raise UserError(f"tokenizer: {name} has no {FILE}")
         return path / FILE
-    hub_name = name.removeprefix(PREFIX)
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", hub_name):
+    on_hub = hub.parse_model(name)
+    if on_hub is None:
         raise UserError(f"tokenizer: no such file or folder, got {name!r}")
-    return _download(hub_name, name)
+    return hub.HUB.model_file(on_hub, FILE)
 
 
 def load(path: Path, *, field: str = "tokenizer") -> "Tokenizer":
@@ -103,18 +103,3 @@ def _batches(texts: list[str]) -> Iterator[list[tuple[int, str]]]:
                 batch, size = [], 0
     if batch:
         yield batch
-
-
-def _download(hub_name: str, name: str) -> Path:
-    from httpx2 import HTTPError
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    repository, _, revision = hub_name.partition("@")
-    try:
-        return Path(hf_hub_download(repository, FILE, revision=revision or None))
-    except (HTTPError, HFValidationError, LocalEntryNotFoundError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"tokenizer: {name} is no file or folder here, and no tokenizer on the Hub ({reason})"
-        ) from error

@@ -10,7 +10,9 @@ Letters: S states, R distinct rows of transitions, F n-grams, C columns (labels,
 """
 
 import numpy as np
-from numba import njit, types
+from numba import types
+
+from conan_data.compiling import njit
 
 STREAMS = 4
 LOGS = np.log1p(np.arange(256, dtype=np.float32))

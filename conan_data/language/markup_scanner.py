@@ -8,7 +8,9 @@ again from each of its letters, the scanner remembers up to where the answer is 
 """
 
 import numpy as np
-from numba import njit, types
+from numba import types
+
+from conan_data.compiling import njit
 
 _BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 # One explicit signature a function: numba would compile one more for every constant that is passed.

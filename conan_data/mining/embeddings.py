@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 
 from conan_data.errors import UserError
-from conan_data.mining.encoder import Encoder, Kind
+from conan_data.mining.encoder import PLURALS, Encoder, Kind
 from conan_data.mining.shards import (
     FORMAT,
     HEADER,
@@ -46,7 +46,7 @@ from conan_data.mining.shards import (
     write_into_cache,
     write_shard,
 )
-from conan_data.progress import progress
+from conan_data.progress import counting
 
 Texts: TypeAlias = "pa.Array | pa.ChunkedArray | Iterable[str]"
 Claim: TypeAlias = Callable[[str], AbstractContextManager[bool]]
@@ -240,17 +240,22 @@ class _Store:
         """The shards of a rank, made or found, in their order."""
         shards: list[Shard] = []
         pairs = zip(_chunks(texts, shard_size), _chunks(ids, shard_size), strict=True)
-        num_shards = -(-len(texts) // shard_size) if isinstance(texts, Sized) else None
-        for number, (chunk, names) in enumerate(
-            progress(pairs, f"encoding {self.kind}s", total=num_shards, unit="shard")
-        ):
-            if number % world_size != rank:
-                continue
-            shard, is_new = self._shard(number, _listed(chunk), _listed(names))
-            shards.append(shard)
-            if is_new:
-                # What earlier runs made and this one has not come to stays listed, should it be killed.
-                write_header(self.header, self.facts, [*shards, *self.known.values()])
+        total = None
+        if isinstance(texts, Sized):
+            starts = range(rank * shard_size, len(texts), world_size * shard_size)
+            total = sum(min(shard_size, len(texts) - start) for start in starts)
+        done = 0
+        with counting(f"encoding {PLURALS[self.kind]}", total=total, unit="text") as meter:
+            for number, (chunk, names) in enumerate(pairs):
+                if number % world_size != rank:
+                    continue
+                shard, is_new = self._shard(number, _listed(chunk), _listed(names))
+                shards.append(shard)
+                done += len(chunk)
+                meter.catch_up(done, is_new=is_new)
+                if is_new:
+                    # What earlier runs made and this one has not come to stays listed, should it be killed.
+                    write_header(self.header, self.facts, [*shards, *self.known.values()])
         return shards
 
     def _shard(self, number: int, texts: list[str], ids: list[str]) -> tuple[Shard, bool]:

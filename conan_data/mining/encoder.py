@@ -22,8 +22,10 @@ import numpy as np
 from conan_data.errors import UserError
 from conan_data.models.files import MODULES
 from conan_data.models.locate import LANGUAGE_MODEL, Model, find_model
+from conan_data.progress import counting
 
 Kind = Literal["query", "document"]
+PLURALS: dict[Kind, str] = {"query": "queries", "document": "documents"}
 
 CONTRACT = "conan.json"
 """File of a checkpoint of this project; its `format` names the entry point that loads it."""
@@ -45,8 +47,19 @@ class Encoder(Protocol):
     def dimension(self) -> int: ...
 
     def encode(self, texts: Sequence[str], *, kind: Kind) -> np.ndarray:
-        """float32 [len(texts), dimension], each row of length 1, in the order of `texts`."""
+        """Return float32 [len(texts), dimension], each row of length 1, in the order of `texts`.
+
+        Texts are counted on the current meter (`progress.current`) as they are done, where there is one.
+        """
         ...
+
+
+def encode_shown(encoder: Encoder, texts: Sequence[str], *, kind: Kind) -> np.ndarray:
+    """Return `encoder.encode(texts, kind=kind)`, and show how far it is."""
+    with counting(f"encoding {PLURALS[kind]}", total=len(texts), unit="text") as meter:
+        vectors_ND = encoder.encode(texts, kind=kind)
+        meter.catch_up(len(texts), is_new=True)
+    return vectors_ND
 
 
 def load_encoder(

@@ -23,6 +23,7 @@ from conan_data.models.files import MODULES, adapter_bases
 from conan_data.models.loading import check_modules, quiet, reading
 from conan_data.models.locate import find_model
 from conan_data.models.prompts import own_prompts
+from conan_data.progress import current
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +53,15 @@ class SentenceTransformerEncoder:
         vectors_BD = np.empty((len(distinct), self.dimension), np.float32)
         encode = self.model.encode_query if kind == "query" else self.model.encode_document
         on_cpu = self.model.device.type == "cpu"
+        meter = current()
         for rows in batches(
             count_tokens(self.model, [prompt + text for text in distinct]),
             batch_tokens=min(self.batch_tokens, CPU_TOKENS) if on_cpu else self.batch_tokens,
         ):
             batch = [distinct[row] for row in rows]
             vectors_BD[rows] = encode(batch, prompt=prompt, batch_size=len(batch), show_progress_bar=False)
+            if meter is not None:
+                meter.advance(len(rows))
         # Here and not by the model: in bf16 a division keeps 8 bits, and the length is off by a thousandth.
         vectors_BD = unit_rows(vectors_BD)
         return vectors_BD if len(distinct) == len(texts) else vectors_BD[places]

@@ -1,7 +1,6 @@
 """`conan-train compare`: which of the differences between evaluations hold, as a table, JSON and one page."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from conan_train.comparison.config import CompareConfig
 from conan_train.comparison.paired import Pools, differences
 from conan_train.evaluation.evaluate import KIND as EVALUATION
 from conan_train.evaluation.evaluate import PER_QUERY, SCORES
-from conan_train.report.artifacts import read_json
+from conan_train.report.artifacts import names, read_json
 
 KIND = "comparison"
 RESULT, PAGE = "comparison.json", "report.html"
@@ -55,7 +54,8 @@ def compare(config: CompareConfig) -> Path:
         if build.done:
             print(table(json.loads((build.out / RESULT).read_text(encoding="utf-8"))))
             return build.out
-        scored = [_read(item, label) for item, label in zip(opened, _labels(opened), strict=True)]
+        called = names(opened)
+        scored = [_read(item, called[item.dir]) for item in opened]
         for other in scored[1:]:
             _require_same_set(scored[0], other)
         result = {
@@ -143,16 +143,6 @@ def _read(item: Artifact, label: str) -> _Scored:
         return _Scored(label, scores, Pools.of(pq.read_table(item.dir / PER_QUERY)))
     except (pa.ArrowException, KeyError) as error:
         raise UserError(f"{item.dir / PER_QUERY}: not the table of an evaluation ({error})") from error
-
-
-def _labels(opened: Sequence[Artifact]) -> list[str]:
-    """The folders' names; with the parent's name where two are called alike."""
-    names = [item.dir.resolve().name for item in opened]
-    parents = [item.dir.resolve().parent.name for item in opened]
-    return [
-        name if names.count(name) == 1 else f"{parent}/{name}"
-        for name, parent in zip(names, parents, strict=True)
-    ]
 
 
 def _require_same_set(first: _Scored, other: _Scored) -> None:

@@ -28,6 +28,7 @@ from conan_train.step.sts import Sts
 from conan_train.step.task import StepResult, Task, TaskLoss, numbers, take_step
 from conan_train.tasks.plan import turn_at, turns_before
 from conan_train.tasks.sts import StsTask
+from conan_train.training.notices import Notice
 from conan_train.training.objective import ObjectiveState, Outcome
 
 log = logging.getLogger(__name__)
@@ -162,8 +163,11 @@ class EmbeddingObjective:
             figures |= self.refresher.figures(step, self.tasks.mined[0], seconds_trained=self.seconds)
         return figures
 
-    def warnings(self, event: Mapping[str, Any]) -> list[str]:
-        """Of the vectors of the last step, and of the main task's loss since the last line."""
+    def warnings(self, event: Mapping[str, Any]) -> list[Notice]:
+        """Return what is wrong with the vectors of the last step, and with the main task's loss since the last line.
+
+        Vectors that are close are normal while the learning rate rises and the mask opens, and in the first tenth.
+        """
         if self.last is None:
             return []
         loss = event["loss"] if len(self.tasks.all) == 1 else event.get(f"{self.tasks.all[0].name}_loss")
@@ -171,8 +175,10 @@ class EmbeddingObjective:
         known = (
             {"loss": loss, "random_loss": event["random_loss"]} if is_warm and "random_loss" in event else {}
         )
-        words = warning(self.last, **known)
-        return [words] if words else []
+        config = self.config
+        normal_until = max(config.optim.warmup_steps, config.soft_mask_steps, config.steps // 10)
+        found = warning(self.last, normal_until=normal_until, **known)
+        return [found] if found else []
 
     def batch_ids(self, step: int) -> list[str]:
         ids = []

@@ -198,7 +198,14 @@ def never_seen(tasks: Tasks) -> dict[str, dict[str, int]]:
 
 
 def _tell(tasks: Tasks) -> None:
-    """What of the data no step will see."""
+    """Warn of what no step will see, and of sets without negatives beside sets that have them."""
+    for mined in tasks.mined:
+        if mined.task.num_negatives and (bare := mined.sources_without_negatives()):
+            log.warning(
+                "%s: no query of %s has a negative, while those of other sets have: they train with the other documents of "
+                "a step alone; mine negatives for them, too",
+                *(mined.name, ", ".join(bare)),
+            )
     for name, cells in never_seen(tasks).items():
         most = sorted(cells.items(), key=lambda item: (-item[1], item[0]))
         some = ", ".join(f"{cell} {count}" for cell, count in most[:5])

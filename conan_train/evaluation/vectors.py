@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from conan_data.errors import UserError
-from conan_data.mining.encoder import Encoder
+from conan_data.mining.encoder import Encoder, encode_shown
 
 # D texts, V numbers of a vector
 
@@ -15,7 +15,7 @@ def encode_distinct(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
     prompt is about what a text is wanted for.
     """
     place = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    vectors = encoder.encode(list(place), kind="query")
+    vectors = encode_shown(encoder, list(place), kind="query")
     return vectors[[place[text] for text in texts]]
 
 

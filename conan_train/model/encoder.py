@@ -25,6 +25,7 @@ from transformers import PreTrainedTokenizerFast
 from conan_data.config import require
 from conan_data.errors import UserError
 from conan_data.mining.encoder import DTYPES, resolve_device, unit_rows
+from conan_data.progress import current
 from conan_train.model.embedder import Embedder
 from conan_train.model.encoder_batches import Bucket, distinct_texts, text_buckets
 from conan_train.model.opening import open_embedder
@@ -101,6 +102,7 @@ class CheckpointEncoder:
                 (tensor.pin_memory() if pin else tensor).to(device, non_blocking=pin) for tensor in batch
             ]
             parts.append((rows_B, self.embedder(*moved).float()))
+            _count(rows_B)
         if parts:
             rows_N = np.concatenate([rows_B for rows_B, _ in parts])
             vectors_ND[rows_N] = torch.cat([part_BD for _, part_BD in parts]).cpu().numpy()
@@ -122,6 +124,7 @@ class CheckpointEncoder:
                 vectors_ND[rows_B] = (
                     self.embedder(torch.from_numpy(ids_BL), torch.from_numpy(mask_BL)).float().numpy()
                 )
+                _count(rows_B)
 
         try:
             with ThreadPoolExecutor(num_threads, thread_name_prefix="encode") as pool:
@@ -130,6 +133,12 @@ class CheckpointEncoder:
         finally:
             # A thread's count is also that of threads to come.
             torch.set_num_threads(num_threads)
+
+
+def _count(rows_B: np.ndarray) -> None:
+    """Count texts as encoded for whoever shows the progress."""
+    if (meter := current()) is not None:
+        meter.advance(len(rows_B))
 
 
 def fingerprint(embedder: Embedder, tokenizer: PreTrainedTokenizerFast, *, max_length: int) -> str:

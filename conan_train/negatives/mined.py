@@ -52,6 +52,14 @@ class Mined:
         """Whether scores move the cursors."""
         return self.rule.enabled and self.task.num_negatives > 0
 
+    def sources_without_negatives(self) -> list[str]:
+        """Return the sources none of whose queries has a negative, where queries of another source have some."""
+        pairs = self.task.pairs
+        has_some_Q = self.cursors.size_Q > 0
+        with_some = set(pairs.query_sources[has_some_Q].tolist())
+        asked = set(pairs.query_sources.tolist())
+        return [pairs.sources[place] for place in sorted(asked - with_some)] if with_some else []
+
     def use(self, generation: Generation) -> None:
         """Begins at the top of the pools of `generation`."""
         self.generation = generation

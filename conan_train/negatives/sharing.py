@@ -18,6 +18,7 @@ import pyarrow as pa
 from conan_data.mining.arrays import document_texts
 from conan_data.mining.embeddings import encode_into_cache
 from conan_data.mining.encoder import Encoder, Kind
+from conan_data.progress import counting
 from conan_data.retrieval import RetrievalSplit
 from conan_train.negatives.claim import Claims
 
@@ -57,17 +58,24 @@ class SharedShards:
             for start in range(0, table.num_rows, self.shard_size)
         ]
         num_encoded, num_shards = 0, len(missing)
-        while missing and self.folder.is_dir():
-            left = []
-            for kind, start in missing:
-                texts, ids = _texts(tables[kind].slice(start, self.shard_size), kind)
-                did = encode_into_cache(encoder, texts, ids, self.folder, kind=kind, claim=self.claims.taken)
-                num_encoded += did == "encoded"
-                if did == "claimed":
-                    left.append((kind, start))
-            missing = left
-            if missing:
-                time.sleep(self.poll)
+        total, done = sum(table.num_rows for table in tables.values()), 0
+        with counting("encoding texts", total=total, unit="text") as meter:
+            while missing and self.folder.is_dir():
+                left = []
+                for kind, start in missing:
+                    texts, ids = _texts(tables[kind].slice(start, self.shard_size), kind)
+                    did = encode_into_cache(
+                        encoder, texts, ids, self.folder, kind=kind, claim=self.claims.taken
+                    )
+                    num_encoded += did == "encoded"
+                    if did == "claimed":
+                        left.append((kind, start))
+                    else:
+                        done += len(texts)
+                        meter.catch_up(done, is_new=did == "encoded")
+                missing = left
+                if missing:
+                    time.sleep(self.poll)
         log.info("encoded %d of %d shards of %s", num_encoded, num_shards, self.folder.name)
         return num_encoded
 

@@ -46,7 +46,8 @@ def run_path(config: PathConfig) -> str:
     log.info("all %d stages of %s are done (%.0f s)", len(stages), path, time.monotonic() - start)
     from conan_train.summary import summarise
 
-    return summarise([bound.config.out for bound in stages if isinstance(bound.config, StageConfig)])
+    made = [bound for bound in stages if isinstance(bound.config, StageConfig)]
+    return summarise([bound.config.out for bound in made], stages=[bound.stage.name for bound in made])
 
 
 def _bound(path: Path, config: PathConfig) -> list[Bound]:

@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from conan_train.pretrain.config import LanguageModelConfig
 from conan_train.pretrain.losses import GroupedLoss, batch_losses
 from conan_train.pretrain.packing import Batch, PackedRows
+from conan_train.training.notices import Notice
 from conan_train.training.objective import ObjectiveState, Outcome
 from conan_train.training.parallel import held
 
@@ -78,7 +79,7 @@ class NextToken:
     def figures(self, step: int) -> Mapping[str, float]:
         return {}
 
-    def warnings(self, event: Mapping[str, Any]) -> list[str]:
+    def warnings(self, event: Mapping[str, Any]) -> list[Notice]:
         return []
 
     def batch_ids(self, step: int) -> list[str]:

@@ -1,18 +1,19 @@
 """The artifacts of one project, told apart by their manifests and put into the order in which they are made.
 
-Nothing depends on what a directory is called. Which evaluation is of the model *before* training and which of
-the one *after* is read off the recorded inputs: a trained model that is no input of a further training is
-what came out; an evaluation of it, or of its export, is "after", any other model is "before".
+Nothing depends on what a directory is called; names are labels only. An evaluation is called by its artifact and by
+the model that it is of. It is "before" another one only where the other's model was trained from its model, which the
+manifest of the trained one says: among several trainings there is no other truth.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from conan_data.artifact import Artifact, open_artifact
 from conan_data.errors import UserError
+from conan_train.report.names import distinct_names
 from conan_train.trainlog import NAME as TRAIN_LOG
 from conan_train.trainlog import read_events, read_log
 
@@ -27,25 +28,30 @@ KINDS = (
     "sentence-transformers",
 )
 """In the order in which they are made; others (reports) are left out."""
-BEFORE, AFTER, BM25 = "before training", "after training", "BM25"
-ROLES = (BEFORE, AFTER, BM25)
-_FINISHED = ("embedder", "sentence-transformers")
+TRAINED = ("language-model", "embedder")
+"""Kinds whose manifest names the model that they were trained from as the first input."""
+EXPORTED = "sentence-transformers"
+BM25 = "bm25"
 SCORES = "scores.json"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation, what it is of (one of `ROLES`), and a label that no other one of the same set has."""
+    """An evaluation, its label and the name of its model (each different from all others of the same set), the name
+    of the set, and the label of the evaluation of the model that its model was trained from (None: not there).
+    """
 
-    role: str
     label: str
+    model: str
+    set_name: str
     artifact: Artifact
     scores: dict[str, Any]
+    before: str | None = None
 
     @property
-    def set_name(self) -> str:
-        """The set, split and protocol, for a headline."""
-        return f"{Path(self.scores['data']).name}, {self.scores['split']}, {self.scores['protocol']['name']}"
+    def is_bm25(self) -> bool:
+        """Whether it is of word matching, not of a model."""
+        return self.scores["model_kind"] == BM25
 
 
 def open_all(paths: Sequence[str | Path]) -> list[Artifact]:
@@ -77,38 +83,45 @@ def of_kind(artifacts: Sequence[Artifact], kind: str) -> list[Artifact]:
     return [item for item in artifacts if item.manifest["kind"] == kind]
 
 
+def names(artifacts: Sequence[Artifact]) -> dict[Path, str]:
+    """Return by directory what each artifact is called: its directory's name, with parents where two are alike."""
+    found = distinct_names(
+        [item.dir.resolve() for item in artifacts], [item.manifest_hash for item in artifacts]
+    )
+    return {item.dir: name for item, name in zip(artifacts, found, strict=True)}
+
+
 def evaluations(artifacts: Sequence[Artifact]) -> list[list[Evaluation]]:
-    """Evaluations of retrieval by set, split and protocol, for only those can be compared; each in the order
-    before, after, BM25.
+    """Return the evaluations of retrieval by set, split and protocol, for only those can be compared; each model
+    after the one that it was trained from, BM25 last.
     """
-    found: dict[tuple[str, str, str], list[Evaluation]] = {}
-    finals = _final_models(artifacts)
-    for item in of_kind(artifacts, "evaluation"):
-        scores = read_json(item, SCORES)
-        if "data" not in scores:
-            continue
-        role = _role(item, scores, finals)
-        key = (scores["data_hash"], scores["split"], scores["protocol"]["name"])
-        found.setdefault(key, []).append(Evaluation(role, role, item, scores))
+    found: dict[tuple[str, ...], list[tuple[Artifact, dict[str, Any]]]] = {}
+    for item, scores in _scored(artifacts):
+        if "data" in scores:
+            key = (scores["data_hash"], scores["split"], scores["protocol"]["name"])
+            found.setdefault(key, []).append((item, scores))
+    keys = sorted(found)
+    sets = distinct_names([found[key][0][1]["data"] for key in keys], [key[0] for key in keys])
     return [
-        _labelled(sorted(group, key=lambda one: ROLES.index(one.role))) for _, group in sorted(found.items())
+        _group(found[key], f"{name}, {', '.join(key[1:])}", artifacts)
+        for key, name in zip(keys, sets, strict=True)
     ]
 
 
 def evaluations_of(artifacts: Sequence[Artifact], task: str) -> list[list[Evaluation]]:
-    """Evaluations with a part `task` (`sts`, `classification`) by its data and protocol, in that order too."""
-    found: dict[tuple[str, str], list[Evaluation]] = {}
-    finals = _final_models(artifacts)
-    for item in of_kind(artifacts, "evaluation"):
-        scores = read_json(item, SCORES)
+    """Return the evaluations with a part `task` (`sts`, `classification`) by its data and protocol, as above."""
+    found: dict[tuple[str, str], list[tuple[Artifact, dict[str, Any]]]] = {}
+    for item, scores in _scored(artifacts):
         if task in scores:
-            role = _role(item, scores, finals)
             settings = {name: scores[task].get(name) for name in ("probe", "samples_per_label")}
             key = (scores[task]["data_hash"], json.dumps([scores[task]["protocol"]["name"], settings]))
-            found.setdefault(key, []).append(Evaluation(role, role, item, scores))
-    return [
-        _labelled(sorted(group, key=lambda one: ROLES.index(one.role))) for _, group in sorted(found.items())
+            found.setdefault(key, []).append((item, scores))
+    keys = sorted(found)
+    files = [
+        (own.get("data") or own.get("test") or [""])[0] for own in (found[key][0][1][task] for key in keys)
     ]
+    sets = distinct_names(files, [key[0] for key in keys])
+    return [_group(found[key], name, artifacts) for key, name in zip(keys, sets, strict=True)]
 
 
 def train_log(item: Artifact) -> list[dict[str, Any]]:
@@ -143,31 +156,60 @@ def _depth(item: Artifact, known: dict[str, Artifact]) -> int:
     )
 
 
-def _final_models(artifacts: Sequence[Artifact]) -> set[str]:
-    """Manifest hashes of the trained models that no other training went on from, and of their exports."""
-    trained = of_kind(artifacts, "embedder")
-    used = {made_from for item in trained for made_from in input_hashes(item)}
-    finals = {item.manifest_hash for item in trained} - used
-    return finals | {
-        item.manifest_hash
-        for item in of_kind(artifacts, "sentence-transformers")
-        if not trained or input_hashes(item) & finals
-    }
+def _scored(artifacts: Sequence[Artifact]) -> list[tuple[Artifact, dict[str, Any]]]:
+    return [(item, read_json(item, SCORES)) for item in of_kind(artifacts, "evaluation")]
 
 
-def _role(item: Artifact, scores: dict[str, Any], finals: set[str]) -> str:
-    if scores["model_kind"] == "bm25":
-        return BM25
-    if finals:
-        return AFTER if input_hashes(item) & finals else BEFORE
-    return AFTER if scores["model_kind"] in _FINISHED else BEFORE
+def _group(
+    members: Sequence[tuple[Artifact, dict[str, Any]]], set_name: str, artifacts: Sequence[Artifact]
+) -> list[Evaluation]:
+    """Return the evaluations of one set, labelled, in their order."""
+    known = {item.manifest_hash: item for item in artifacts}
+    called = names(artifacts)
+    models = [_model(item, scores, known) for item, scores in members]
+    model_names = distinct_names(
+        [scores["model"] for _, scores in members], [scores["fingerprint"] for _, scores in members]
+    )
+    found = []
+    for (item, scores), model, own in zip(members, models, model_names, strict=True):
+        start = _trained_from(model, known)
+        earlier = [
+            called[other.dir]
+            for (other, _), other_model in zip(members, models, strict=True)
+            if start and other_model == start
+        ]
+        before = earlier[0] if len(earlier) == 1 else None
+        found.append(Evaluation(called[item.dir], own, set_name, item, scores, before))
+    depth = {one.label: _model_depth(model, known) for one, model in zip(found, models, strict=True)}
+    return sorted(found, key=lambda one: (one.is_bm25, depth[one.label], one.label))
 
 
-def _labelled(group: list[Evaluation]) -> list[Evaluation]:
-    roles = [one.role for one in group]
-    return [
-        one
-        if roles.count(one.role) == 1
-        else Evaluation(one.role, f"{one.role} ({one.artifact.dir.name})", one.artifact, one.scores)
-        for one in group
-    ]
+def _model(item: Artifact, scores: dict[str, Any], known: Mapping[str, Artifact]) -> str:
+    """Return what identifies the model that an evaluation is of; an export is the model that was exported."""
+    if scores["model_kind"] == BM25 or not item.manifest["inputs"]:
+        return ""
+    entry = item.manifest["inputs"][0]
+    made = known.get(entry.get("manifest_sha256", ""))
+    return _content(made.manifest["inputs"][0] if made and made.manifest["kind"] == EXPORTED else entry)
+
+
+def _trained_from(model: str, known: Mapping[str, Artifact]) -> str:
+    """Return what identifies the model that a trained one started from; nothing where that is not known."""
+    made = known.get(model)
+    is_trained = made is not None and made.manifest["kind"] in TRAINED and made.manifest["inputs"]
+    return _content(made.manifest["inputs"][0]) if made is not None and is_trained else ""
+
+
+def _model_depth(model: str, known: Mapping[str, Artifact]) -> int:
+    made = known.get(model)
+    return 0 if made is None else _depth(made, dict(known))
+
+
+def _content(entry: Mapping[str, Any]) -> str:
+    """Return what an input's content is, wherever it lies: the hash of an artifact's manifest, or all that the
+    manifest says of other files and of a model on the Hub.
+    """
+    if "manifest_sha256" in entry:
+        return str(entry["manifest_sha256"])
+    content = {key: value for key, value in entry.items() if key != "path"}
+    return json.dumps(content or dict(entry), sort_keys=True)

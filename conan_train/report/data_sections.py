@@ -12,12 +12,12 @@ KEPT = "kept:rank"
 """What a mining counts the candidates under that it took."""
 
 
-def corpus_section(item: Artifact) -> dict[str, Any]:
+def corpus_section(item: Artifact, *, name: str) -> dict[str, Any]:
     """The funnel of a corpus, its drops by reason, and its documents by language."""
     rows, extra = item.manifest["rows"], item.manifest["extra"]
     funnel = extra.get("funnel", [])
     return {
-        "name": item.dir.name,
+        "name": name,
         "rows": rows,
         "stages": counts.stages(rows, funnel),
         "reasons": counts.drop_reasons(rows, funnel, extra.get("other_languages")),
@@ -26,7 +26,7 @@ def corpus_section(item: Artifact) -> dict[str, Any]:
     }
 
 
-def retrieval_section(item: Artifact, *, number: int) -> dict[str, Any]:
+def retrieval_section(item: Artifact, *, name: str, number: int) -> dict[str, Any]:
     """The mix of languages that was asked for and the one that was reached, and what was refused."""
     extra = item.manifest["extra"]
     asked, reached = extra.get("mix_asked", {}), extra.get("mix_reached", {})
@@ -51,7 +51,7 @@ def retrieval_section(item: Artifact, *, number: int) -> dict[str, Any]:
         for language in languages
     ]
     return {
-        "name": item.dir.name,
+        "name": name,
         "rows": item.manifest["rows"],
         "figure": figures.shares(f"mix-{number}", asked, reached) if asked and reached else None,
         "languages": table,
@@ -59,7 +59,7 @@ def retrieval_section(item: Artifact, *, number: int) -> dict[str, Any]:
     }
 
 
-def negatives_section(item: Artifact) -> dict[str, Any]:
+def negatives_section(item: Artifact, *, name: str) -> dict[str, Any]:
     """What became of the candidates, and how far the scores of positives and negatives are apart."""
     extra = item.manifest["extra"]
     quantiles = extra.get("quantiles", [])
@@ -80,7 +80,7 @@ def negatives_section(item: Artifact) -> dict[str, Any]:
     candidates = extra.get("candidates", {})
     total = max(1, sum(candidates.values()))
     return {
-        "name": item.dir.name,
+        "name": name,
         "rows": item.manifest["rows"],
         "candidates": [
             ("kept" if reason == KEPT else reason, count, count / total)

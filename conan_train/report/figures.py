@@ -1,6 +1,7 @@
 """What each figure shows; numbers in, `<svg>` out."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
@@ -14,6 +15,10 @@ from conan_train.report.training import Series
 WIDTH, HALF_WIDTH = 7.6, 5.2
 """Inches of a figure that fills a column of text, and of one of two beside each other."""
 _MOST_LANGUAGES_WITH_NUMBERS = 14
+_HEAT_MAPS_WIDTH = 10.5
+"""Inches of a row of heat maps; the others begin a new one."""
+_LETTERS_AN_INCH, _LINE = 9, 0.17
+"""Letters of a bold title that surely fit into an inch, and the inches of a line of it."""
 _COLOURS = (BLUE, ORANGE, GREEN, RED, VIOLET)
 
 
@@ -112,11 +117,16 @@ def heat_maps(name: str, panels: Mapping[str, Mapping[tuple[str, str], float]], 
     # The next ten above the best score: one scale for all panels, on which differences can be seen.
     top = 10 * math.ceil(10 * max(value for scores in panels.values() for value in scores.values())) or 10
     cell = 0.33 if num_columns <= _MOST_LANGUAGES_WITH_NUMBERS else 0.2
+    panel_width = max(1.6, cell * num_columns + 0.3)
+    a_row = min(len(panels), max(1, int(_HEAT_MAPS_WIDTH / panel_width)))
+    titles = [textwrap.wrap(label, int(panel_width * _LETTERS_AN_INCH)) or [""] for label in panels]
+    height = max(1.5, cell * num_rows + 0.9 + _LINE * max(map(len, titles)))
     with style():
-        width = len(panels) * max(1.6, cell * num_columns + 0.3) + 1.2
-        drawn = figure(name, width=width, height=max(1.5, cell * num_rows + 0.9))
-        all_axes = drawn.subplots(1, len(panels), squeeze=False)[0]
-        for place, (axes, (label, scores)) in enumerate(zip(all_axes, panels.items())):
+        drawn = figure(name, width=a_row * panel_width + 1.2, height=-(-len(panels) // a_row) * height)
+        all_axes = drawn.subplots(-(-len(panels) // a_row), a_row, squeeze=False).ravel()
+        for axes in all_axes[len(panels) :]:
+            axes.set_visible(False)
+        for place, (axes, title, scores) in enumerate(zip(all_axes, titles, panels.values())):
             values = np.array(
                 [
                     [100 * scores.get((query, document), np.nan) for document in document_languages]
@@ -124,16 +134,21 @@ def heat_maps(name: str, panels: Mapping[str, Mapping[tuple[str, str], float]], 
                 ]
             )
             _heat_map(
-                axes, values, top=top, title=label, with_numbers=num_columns <= _MOST_LANGUAGES_WITH_NUMBERS
+                axes,
+                values,
+                top=top,
+                title="\n".join(title),
+                with_numbers=num_columns <= _MOST_LANGUAGES_WITH_NUMBERS,
             )
             axes.set_xticks(
                 range(num_columns),
                 document_languages,
                 rotation=90 if max(map(len, document_languages)) > 2 or num_columns > 14 else 0,
             )
-            axes.set_yticks(range(num_rows), query_languages if place == 0 else [""] * num_rows)
+            axes.set_yticks(range(num_rows), query_languages if place % a_row == 0 else [""] * num_rows)
             axes.set_xlabel("documents")
-        all_axes[0].set_ylabel("queries")
+            if place % a_row == 0:
+                axes.set_ylabel("queries")
         return to_svg(drawn, label=f"{metric} by language of query and document, {', '.join(panels)}")
 
 

@@ -1,21 +1,20 @@
-"""What the page says about models: the tokenizer by language, curves of training, refreshes of negatives, and
-scores before, after and of BM25.
+"""What the page says about models: the tokenizer by language, curves of training, refreshes of negatives, and the
+scores of all evaluations of a set side by side.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from conan_data.artifact import Artifact
-from conan_train.evaluation.groups import CROSS, SAME
 from conan_train.report import figures, training
-from conan_train.report.artifacts import AFTER, BEFORE, BM25, ROLES, Evaluation, read_json, train_log
+from conan_train.report.artifacts import Evaluation, read_json, train_log
+from conan_train.report.gains import gains
 
 SHOWN_METRICS = ("ndcg@10", "recall@20")
 FERTILITY, VOCABULARY = "fertility.json", "vocabulary.json"
 
 
-def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
+def training_section(item: Artifact, *, name: str, number: int) -> dict[str, Any] | None:
     """The curves of a language model or an embedder; None for one that was not trained (a log is missing)."""
     lines = train_log(item)
     steps = training.step_lines(lines)
@@ -34,12 +33,12 @@ def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
             if (found := training.series(lines, field)) is not None
         }
         if lines_of:
-            name = f"training-{number}-{len(drawn)}"
+            figure = f"training-{number}-{len(drawn)}"
             shown = marks if with_refreshes else []
             drawn.append(
                 {
                     "caption": caption,
-                    "svg": figures.curves(name, lines_of, ylabel=ylabel, refreshes=shown, log=log),
+                    "svg": figures.curves(figure, lines_of, ylabel=ylabel, refreshes=shown, log=log),
                 }
             )
 
@@ -99,7 +98,7 @@ def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
     )
     draw("Learning rate", {"learning rate": "lr"}, ylabel="learning rate", with_refreshes=False)
     return {
-        "name": item.dir.name,
+        "name": name,
         "kind": item.manifest["kind"],
         "figures": drawn,
         "refreshes": refreshes,
@@ -109,7 +108,7 @@ def training_section(item: Artifact, *, number: int) -> dict[str, Any] | None:
     }
 
 
-def tokenizer_section(item: Artifact) -> dict[str, Any] | None:
+def tokenizer_section(item: Artifact, *, name: str) -> dict[str, Any] | None:
     """What a tokenizer's text costs by language, beside its baseline where there is one; None where nothing
     was measured.
     """
@@ -118,7 +117,7 @@ def tokenizer_section(item: Artifact) -> dict[str, Any] | None:
     languages = read_json(item, FERTILITY)
     trained = item.manifest["extra"].get("sample_characters", {})
     return {
-        "name": item.dir.name,
+        "name": name,
         "rows": [{"language": lang, "trained": trained.get(lang), **row} for lang, row in languages.items()],
         "baseline": any("baseline" in row for row in languages.values()),
         "vocabulary": read_json(item, VOCABULARY) if (item.dir / VOCABULARY).is_file() else {},
@@ -147,10 +146,10 @@ def scores_section(group: Sequence[Evaluation], *, number: int) -> dict[str, Any
     return {
         "name": group[0].set_name,
         "labels": [one.label for one in group],
-        "models": [(one.label, Path(one.scores["model"]).name) for one in group if one.role != BM25],
+        "models": [(one.label, one.model) for one in group],
         "metrics": SHOWN_METRICS,
         "rows": rows,
-        "gain": _gain(group),
+        "gains": gains(group),
         "heat_map": figures.heat_maps(f"pairs-{number}", panels, metric="nDCG@10") if panels else None,
         "protocol": first["protocol"],
         "skipped": max(len(one.scores["skipped_pairs"]) for one in group),
@@ -205,7 +204,8 @@ def _task_section(
             row["cells"][place] = score
     return {
         "labels": [one.label for one in group],
-        "models": [(one.label, Path(one.scores["model"]).name) for one in group],
+        "set": group[0].set_name,
+        "models": [(one.label, one.model) for one in group],
         "rows": list(rows.values()),
         "protocol": protocol,
     }
@@ -222,26 +222,6 @@ def _score_row(name: str, records: Sequence[dict[str, Any] | None], *, key: str)
             for metric in SHOWN_METRICS
         ],
     }
-
-
-def _gain(group: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """nDCG@10 before, after and of BM25 in the two groups that matter most, where one evaluation each says
-    so.
-    """
-    found = []
-    for name in (SAME, CROSS):
-        values = {
-            role: [
-                one.scores["summary"][name]["by_query"]["ndcg@10"]["value"]
-                for one in group
-                if one.role == role and name in one.scores["summary"]
-            ]
-            for role in ROLES
-        }
-        if len(values[BEFORE]) == len(values[AFTER]) == 1:
-            bm25 = values[BM25][0] if len(values[BM25]) == 1 else None
-            found.append({"name": name, "before": values[BEFORE][0], "after": values[AFTER][0], "bm25": bm25})
-    return found
 
 
 def _facts(lines: Sequence[dict[str, Any]], steps: Sequence[Any]) -> list[tuple[str, str]]:

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from conan_data.artifact import Artifact
+from conan_train.report.artifacts import names
 
 
 def provenance(artifacts: Sequence[Artifact]) -> list[dict[str, Any]]:
     """One record an artifact, in order."""
+    called = names(artifacts)
     return [
         {
-            "name": item.dir.name,
+            "name": called[item.dir],
             "kind": item.manifest["kind"],
             "command": item.manifest["command"],
             "commit": item.manifest["commit"],

@@ -14,7 +14,7 @@ from conan_data.artifact import Artifact
 from conan_data.corpus.report import counts
 from conan_data.manifest import TIMES_PAGE
 from conan_train.report import data_sections, model_sections
-from conan_train.report.artifacts import evaluations, evaluations_of, of_kind, open_all
+from conan_train.report.artifacts import evaluations, evaluations_of, names, of_kind, open_all
 from conan_train.report.config import ReportConfig
 from conan_train.report.provenance import provenance, versions
 from conan_train.report.times import render_times
@@ -52,9 +52,14 @@ def trained(artifacts: list[Artifact]) -> list[Artifact]:
 
 def context(artifacts: list[Artifact]) -> dict[str, Any]:
     """What the template shows."""
-    tokenizers = [model_sections.tokenizer_section(item) for item in of_kind(artifacts, "tokenizer")]
+    called = names(artifacts)
+    tokenizers = [
+        model_sections.tokenizer_section(item, name=called[item.dir])
+        for item in of_kind(artifacts, "tokenizer")
+    ]
     trainings = [
-        model_sections.training_section(item, number=number) for number, item in enumerate(trained(artifacts))
+        model_sections.training_section(item, name=called[item.dir], number=number)
+        for number, item in enumerate(trained(artifacts))
     ]
     return {
         "scores": [
@@ -73,12 +78,17 @@ def context(artifacts: list[Artifact]) -> dict[str, Any]:
         ],
         "trainings": [section for section in trainings if section is not None],
         "tokenizers": [section for section in tokenizers if section is not None],
-        "corpora": [data_sections.corpus_section(item) for item in of_kind(artifacts, "corpus")],
+        "corpora": [
+            data_sections.corpus_section(item, name=called[item.dir]) for item in of_kind(artifacts, "corpus")
+        ],
         "retrievals": [
-            data_sections.retrieval_section(item, number=number)
+            data_sections.retrieval_section(item, name=called[item.dir], number=number)
             for number, item in enumerate(of_kind(artifacts, "retrieval"))
         ],
-        "negatives": [data_sections.negatives_section(item) for item in of_kind(artifacts, "negatives")],
+        "negatives": [
+            data_sections.negatives_section(item, name=called[item.dir])
+            for item in of_kind(artifacts, "negatives")
+        ],
         "artifacts": provenance(artifacts),
         "versions": versions(artifacts),
     }

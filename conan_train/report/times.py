@@ -9,7 +9,7 @@ from typing import Any
 from conan_data import page
 from conan_data.artifact import Artifact
 from conan_train.report import training
-from conan_train.report.artifacts import timed_log
+from conan_train.report.artifacts import names, timed_log
 
 TEMPLATE = Path(__file__).parent / "times.html.jinja"
 _SPEEDS = (
@@ -21,7 +21,8 @@ _SPEEDS = (
 
 def render_times(trained: Sequence[Artifact], *, title: str) -> str:
     """Return the page; trainings without times are left out."""
-    sections = [{"name": item.dir.name, **_section(timed_log(item))} for item in trained]
+    called = names(trained)
+    sections = [{"name": called[item.dir], **_section(timed_log(item))} for item in trained]
     return page.render(
         TEMPLATE, title=title, trainings=[one for one in sections if one["facts"] or one["refreshes"]]
     )

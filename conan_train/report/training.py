@@ -64,16 +64,28 @@ def task_losses(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(names - {"z_loss"} - {name for name in names if name.endswith("random_loss")})
 
 
-def warnings(lines: Sequence[Mapping[str, Any]]) -> list[tuple[int, int, str]]:
-    """First step, number of lines and words of what a log warns of; those that differ in their numbers only are
-    one, in the words of the last.
-    """
-    found: dict[str, tuple[int, int, str]] = {}
-    for line in step_lines(lines):
+@dataclass(frozen=True)
+class Warned:
+    """What a log warns of, in the words of the last line that does: first and last step, and how many lines."""
+
+    first: int
+    last: int
+    count: int
+    words: str
+    is_over: bool
+    """Whether later lines are without it."""
+
+
+def warnings(lines: Sequence[Mapping[str, Any]]) -> list[Warned]:
+    """Return what a log warns of; warnings that differ in their numbers only are one."""
+    found: dict[str, Warned] = {}
+    steps = step_lines(lines)
+    for line in steps:
         for words in line.get("warnings", ()):
             key = re.sub(r"[0-9.]+", "", words)
-            first, count, _ = found.get(key, (line["step"], 0, ""))
-            found[key] = (first, count + 1, words)
+            known = found.get(key)
+            first, count = (known.first, known.count) if known else (line["step"], 0)
+            found[key] = Warned(first, line["step"], count + 1, words, line["step"] < steps[-1]["step"])
     return list(found.values())
 
 

@@ -6,11 +6,14 @@ unnoticed. Three figures show it: the mean cosine of two random texts, the effec
 that of a random guess.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+
+from conan_train.training.notices import Notice
 
 # N vectors, D dim
 
@@ -64,23 +67,36 @@ def effective_rank(vectors_ND: torch.Tensor) -> float:
     return float((-(share * share.log()).sum()).exp()) if len(singular) else 0.0
 
 
-def warning(figures: Collapse, *, loss: float = math.nan, random_loss: float = math.nan) -> str | None:
-    """What is wrong, in one line with the numbers and what to try, or None. `loss` and `random_loss` (of a
-    task, over the log's window) are left out of it where they are not given.
+def warning(
+    figures: Collapse, *, loss: float = math.nan, random_loss: float = math.nan, normal_until: int = 0
+) -> Notice | None:
+    """Return what is wrong, with the numbers and what to try, or None. `loss` and `random_loss` (of a task, over the
+    log's window) are left out of it where they are not given; up to step `normal_until` vectors may be close.
     """
+    collapsed = functools.partial(
+        Notice,
+        name="collapse",
+        normal_until=normal_until,
+        over=f"the embeddings no longer collapse (mean cosine of two random texts {figures.mean_cosine:.2f})",
+    )
     if figures.mean_cosine > HIGH_COSINE:
-        return (
-            f"the embeddings collapse: two random texts have a mean cosine of {figures.mean_cosine:.2f} (over "
-            f"{HIGH_COSINE}); try a lower learning rate, a lower temperature or more negatives"
+        return collapsed(
+            words=f"the embeddings collapse: two random texts have a mean cosine of {figures.mean_cosine:.2f} (over "
+            f"{HIGH_COSINE})",
+            advice="try a lower learning rate, a lower temperature or more negatives",
         )
     if figures.num_rows >= FEW_ROWS and figures.effective_rank < LOW_RANK:
-        return (
-            f"the embeddings collapse: all differences lie in about {figures.effective_rank:.1f} directions (under "
-            f"{LOW_RANK:g}); try a lower learning rate or more varied batches"
+        return collapsed(
+            words=f"the embeddings collapse: all differences lie in about {figures.effective_rank:.1f} directions (under "
+            f"{LOW_RANK:g})",
+            advice="try a lower learning rate or more varied batches",
         )
     if loss > NEAR_RANDOM * random_loss:
-        return (
-            f"the loss is {loss:.3f} and a random guess has {random_loss:.3f}: nothing is learned yet; if this stays after "
-            "the warm-up, check that positives belong to their queries and the learning rate is not 0"
+        return Notice(
+            name="nothing-learned",
+            words=f"the loss is {loss:.3f} and a random guess has {random_loss:.3f}: nothing is learned yet",
+            advice="check that positives belong to their queries and the learning rate is not 0",
+            normal_until=normal_until,
+            over="the loss is below that of a random guess",
         )
     return None

@@ -27,6 +27,7 @@ from conan_train.optim.groups import set_lr
 from conan_train.optim.optimizer import make_optimizer
 from conan_train.optim.schedule import lr_at
 from conan_train.training.config import TrainingConfig
+from conan_train.training.notices import Notices
 from conan_train.training.objective import Objective, ObjectiveState
 from conan_train.training.parallel import clip_gradients, highest
 from conan_train.training.refusal import not_finite, refuse
@@ -61,7 +62,7 @@ class Loop:
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.log = TrainLog(directory / NAME)
         self.peak = peak_flops(accelerator.device) if config.precision == "bf16" else None
-        self.window = Window()
+        self.window, self.notices = Window(), Notices()
         self.step = 0
         self._signum = 0
 
@@ -71,6 +72,7 @@ class Loop:
         if found is not None:
             loaded = load_checkpoint(found, model=self.model, optimizer=self.bare_optimizer)
             self.step, self.window = loaded.step, Window(**loaded.extra["window"])
+            self.notices.restore(loaded.extra["notices"])
             self.objective.restore(ObjectiveState(loaded.extra["objective"], loaded.arrays))
             log.info("continuing after step %d", self.step)
         if self.accelerator.is_main_process:
@@ -130,6 +132,7 @@ class Loop:
             extra={
                 "objective": state.extra,
                 "window": dataclasses.asdict(self.window),
+                "notices": self.notices.state(),
                 "log": self.log.mark() if self.accelerator.is_main_process else None,
             },
             arrays=state.arrays,
@@ -183,12 +186,12 @@ class Loop:
         self.window = Window()
         if not self.accelerator.is_main_process:
             return
-        if words := self.objective.warnings(event):
-            event["warnings"] = words
+        if found := self.objective.warnings(event):
+            event["warnings"] = [str(notice) for notice in found]
         self.log.append(event)
         self.accelerator.log(dict(flat(event)), step=self.step)
         log.info("step %d of %d: %s", self.step, self.num_steps, _line(event, self.objective.unit))
-        for line in words:
+        for line in self.notices.update(self.step, found, is_last=self.step == self.num_steps):
             log.warning("step %d: %s", self.step, line)
 
 

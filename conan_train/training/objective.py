@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import torch
 
+from conan_train.training.notices import Notice
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -60,8 +62,8 @@ class Objective(Protocol):
         """What the log says of step `step` beside its means, such as alpha."""
         ...
 
-    def warnings(self, event: Mapping[str, Any]) -> list[str]:
-        """What looks wrong in a line of the log, in plain words."""
+    def warnings(self, event: Mapping[str, Any]) -> list[Notice]:
+        """Return what looks wrong in a line of the log."""
         ...
 
     def batch_ids(self, step: int) -> list[str]:

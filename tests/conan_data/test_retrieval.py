@@ -178,7 +178,7 @@ def test_every_row_and_column_is_kept_counted_or_named(
         "translations": {"read": 2, "kept": 1, "dropped": {"translation-of-unknown-query": 1}},
         "unused": ["corpus.metadata.year", "corpus.url", "queries.answer"],
     }
-    (line,) = caplog.messages
+    (line,) = [line for line in caplog.messages if "not used" in line]
     assert "2 of 5 documents (no-id 1, no-text 1)" in line and line.endswith("corpus.url, queries.answer")
     kept = read_retrieval(root, "train", keep_absent=True)
     assert ("1", "c", 1) in [tuple(row.values()) for row in kept.qrels.to_pylist()]
@@ -192,3 +192,17 @@ def test_refused_rows_of_a_set_are_counted_by_their_reason_as_weak_pairs_too(tmp
     sets = read_retrieval_sets([path], "dev")
     assert sets.rows() == Rows(read=3, kept=2, dropped={"no-positive": 1})
     assert sets.sets["set"]["qrels"]["dropped"]["judgement-of-unknown-document"] == 1
+
+
+def test_queries_that_say_no_language_are_counted_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_retrieval(write(tmp_path / "set"), "dev")
+    said = [line for line in caplog.messages if "say no language" in line]
+    assert len(said) == 1 and "split dev: 1 of 2 queries say no language and count as one (und)" in said[0]
+    caplog.clear()
+    full = write(tmp_path / "full")
+    rows = [{**row, "lang": "en"} for row in QUERIES]
+    (full / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    read_retrieval(full, "dev")
+    assert "say no language" not in caplog.text

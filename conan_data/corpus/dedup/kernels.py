@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
+from conan_data.compiling import njit
 from conan_data.corpus.dedup.arrays import BASE, FIRST, SECOND, Fingerprints, Sets
 from conan_data.corpus.dedup.set_kernels import HASHES, PLACES, SORT_COUNTS, distinct, jaccard, settle, sort
 from conan_data.corpus.dedup.table_kernels import codes, find, tally

@@ -4,7 +4,9 @@ A set is a run of ascending uint64 values, each once; many sets lie one behind t
 """
 
 import numpy as np
-from numba import njit, types
+from numba import types
+
+from conan_data.compiling import njit
 
 HASHES = types.Array(types.uint64, 1, "C", readonly=True)
 PLACES = types.Array(types.int64, 1, "C", readonly=True)

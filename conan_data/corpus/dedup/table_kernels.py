@@ -1,8 +1,9 @@
 """Compiled tables of hashes with open addressing: equal ones are found without sorting them all."""
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
+from conan_data.compiling import njit
 from conan_data.corpus.dedup.set_kernels import HASHES
 
 _NUMBERS = types.int64[::1]

@@ -5,10 +5,10 @@ Repeats are found in open hash tables of 64-bit hashes that are at most half ful
 Shapes: N characters, U units, L lines, P paragraphs.
 """
 
-import numba
 import numpy as np
 from numba import types
 
+from conan_data.compiling import njit
 from conan_data.corpus.rules.measures import (
     BASE,
     HASH_SLOTS,
@@ -49,7 +49,7 @@ def measure(text: str, *, sentence_letters: int, stop: StopTable) -> list[int]:
     return counts.tolist()
 
 
-@numba.njit(types.UniTuple(types.int64, 2)(_HASHES, _INT, _INTS), cache=True, nogil=True)
+@njit(types.UniTuple(types.int64, 2)(_HASHES, _INT, _INTS), cache=True, nogil=True)
 def _repeated(hashes: np.ndarray, num_hashes: int, sizes: np.ndarray) -> tuple[int, int]:
     """How many of the first `num_hashes` were there before, and the sum of their sizes (0 if `sizes` is
     empty).
@@ -73,7 +73,7 @@ def _repeated(hashes: np.ndarray, num_hashes: int, sizes: np.ndarray) -> tuple[i
     return repeated, size
 
 
-@numba.njit(_INT(_HASHES, _INT, _INT, _HASHES), cache=True, nogil=True)
+@njit(_INT(_HASHES, _INT, _INT, _HASHES), cache=True, nogil=True)
 def _ngrams(prefixes: np.ndarray, num_units: int, length: int, out: np.ndarray) -> int:
     """Writes the hash of each run of `length` units to `out`; returns how many there are."""
     power = np.uint64(1)
@@ -85,7 +85,7 @@ def _ngrams(prefixes: np.ndarray, num_units: int, length: int, out: np.ndarray) 
     return num_ngrams
 
 
-@numba.njit(_INT(_HASHES, _INT, _INT, _INTS), cache=True, nogil=True)
+@njit(_INT(_HASHES, _INT, _INT, _INTS), cache=True, nogil=True)
 def _top(ngrams: np.ndarray, num_ngrams: int, length: int, ends: np.ndarray) -> int:
     """Most characters in one n-gram that is there `TOP_TIMES` times, all its places together."""
     bits = 4
@@ -106,7 +106,7 @@ def _top(ngrams: np.ndarray, num_ngrams: int, length: int, ends: np.ndarray) -> 
     return top
 
 
-@numba.njit(_HASH(_HASH, _HASHES, _KINDS), cache=True, nogil=True)
+@njit(_HASH(_HASH, _HASHES, _KINDS), cache=True, nogil=True)
 def _stop_word(value: np.uint64, stop_hashes: np.ndarray, stop_numbers: np.ndarray) -> np.uint64:
     """The bit of the stop word with this hash; 0 if there is none."""
     slot = value & _SLOTS
@@ -117,13 +117,13 @@ def _stop_word(value: np.uint64, stop_hashes: np.ndarray, stop_numbers: np.ndarr
     return np.uint64(0)
 
 
-@numba.njit(types.void(_HASH, _INT, _INT, _HASHES, _INTS), cache=True, nogil=True)
+@njit(types.void(_HASH, _INT, _INT, _HASHES, _INTS), cache=True, nogil=True)
 def _push(value: np.uint64, length: int, num_units: int, prefixes: np.ndarray, ends: np.ndarray) -> None:
     prefixes[num_units + 1] = prefixes[num_units] * _UNIT_BASE + value
     ends[num_units + 1] = ends[num_units] + length
 
 
-@numba.njit(types.void(_INT, _INT, _INTS), cache=True, nogil=True)
+@njit(types.void(_INT, _INT, _INTS), cache=True, nogil=True)
 def _end_passage(letters: int, sentence_letters: int, counts: np.ndarray) -> None:
     counts[Count.PASSAGE] += letters
     if letters >= sentence_letters:
@@ -131,9 +131,7 @@ def _end_passage(letters: int, sentence_letters: int, counts: np.ndarray) -> Non
         counts[Count.SENTENCES] += 1
 
 
-@numba.njit(
-    _INT(_CODES, _KINDS, _KINDS, _INT, _HASHES, _INTS, _HASHES, _KINDS, _INTS), cache=True, nogil=True
-)
+@njit(_INT(_CODES, _KINDS, _KINDS, _INT, _HASHES, _INTS, _HASHES, _KINDS, _INTS), cache=True, nogil=True)
 def _units(
     codes: np.ndarray,
     found: np.ndarray,
@@ -213,7 +211,7 @@ def _units(
     return num_units
 
 
-@numba.njit(types.void(_CODES, _KINDS, _KINDS, _INT, _INTS), cache=True, nogil=True)
+@njit(types.void(_CODES, _KINDS, _KINDS, _INT, _INTS), cache=True, nogil=True)
 def _lines(
     codes: np.ndarray, found: np.ndarray, weights: np.ndarray, sentence_letters: int, counts: np.ndarray
 ) -> None:
@@ -286,7 +284,7 @@ def _lines(
     )
 
 
-@numba.njit(types.void(_CODES, _KINDS, _KINDS, _INT, _HASHES, _KINDS, _INTS), cache=True, nogil=True)
+@njit(types.void(_CODES, _KINDS, _KINDS, _INT, _HASHES, _KINDS, _INTS), cache=True, nogil=True)
 def _measure(
     codes: np.ndarray,
     kinds: np.ndarray,

@@ -9,8 +9,9 @@ buffer (twice as many as are kept), D dimensions.
 """
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
+from conan_data.compiling import njit
 from conan_data.mining.search import GROUP
 
 _NUMBERS, _VECTORS = types.Array(types.float32, 1, "C"), types.Array(types.float32, 2, "C")

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from conan_data.mining.arrays import RetrievalArrays, document_texts
 from conan_data.mining.config import SelectionConfig
-from conan_data.mining.encoder import Encoder
+from conan_data.mining.encoder import Encoder, encode_shown
 from conan_data.mining.search.hits import Searcher
 from conan_train.negatives.depth.boundary import (
     chance_of_error,
@@ -85,4 +85,5 @@ class Refinement:
 
 def encode_documents(encoder: Encoder, corpus: pa.Table, row_R: np.ndarray) -> np.ndarray:
     """float16 [R, D]."""
-    return encoder.encode(list(document_texts(corpus.take(row_R))), kind="document").astype(np.float16)
+    texts = list(document_texts(corpus.take(row_R)))
+    return encode_shown(encoder, texts, kind="document").astype(np.float16)

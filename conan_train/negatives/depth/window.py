@@ -20,7 +20,7 @@ import pyarrow as pa
 from conan_data.mining.arrays import document_texts
 from conan_data.mining.config import SelectionConfig
 from conan_data.mining.embeddings import Embeddings, encode_to_shards
-from conan_data.mining.encoder import Encoder
+from conan_data.mining.encoder import Encoder, encode_shown
 from conan_data.mining.pools import pools_of_vectors
 from conan_data.mining.search.hits import Searcher
 from conan_data.mining.selection import Pools
@@ -73,7 +73,7 @@ class WindowMiner:
             return self._full(encoder, store, step, figures=figures)
         window = np.sort(window)
         texts = self.pairs.data.queries.column("text").take(pa.array(window)).to_pylist()
-        query_WD = encoder.encode(texts, kind="query").astype(np.float16)
+        query_WD = encode_shown(encoder, texts, kind="query").astype(np.float16)
         index = CarriedIndex(store.folder / "carried.raw", base, fit.map)
         for earlier in past[1:]:
             # Every refresh encodes the sample, and stores it first: the map from its own time is known too.

@@ -62,9 +62,8 @@ def test_whole_project(project, tmp_path):
     assert "A <b>bold</b> title" in page.text
     for expected in (
         "18.0 → 61.0",
-        "before training",
-        "after training",
-        "BM25",
+        "before training (scores-lm) and after (scores-tuned)",
+        "scores-bm25",
         "boilerplate",
         "wrong-language",
         "gen-00000200-0a1b2c3d",

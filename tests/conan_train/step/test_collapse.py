@@ -45,8 +45,11 @@ def test_healthy_vectors_get_no_warning() -> None:
 
 def test_collapsed_vectors_are_named() -> None:
     cone = random_vectors(100, 32) * 0.05 + 1.0
-    assert "mean cosine of 1.00" in (warning(collapse(cone)) or "")
+    assert "mean cosine of 1.00" in str(warning(collapse(cone)))
     plane = random_vectors(100, 2) @ random_vectors(2, 32, seed=1)
-    assert "2.0 directions" in (warning(collapse(plane)) or "")
-    assert "random guess" in (warning(collapse(random_vectors(100, 32)), loss=4.59, random_loss=4.6) or "")
+    assert "2.0 directions" in str(warning(collapse(plane)))
+    assert "random guess" in str(warning(collapse(random_vectors(100, 32)), loss=4.59, random_loss=4.6))
+    assert "normal up to step 1,000; if it stays, try a lower" in str(
+        warning(collapse(cone), normal_until=1000)
+    )
     assert collapse(torch.ones(20, 4)).mean_cosine == pytest.approx(1.0)

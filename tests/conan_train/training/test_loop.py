@@ -16,6 +16,7 @@ from conan_train.device import make_accelerator
 from conan_train.optim.config import OptimConfig
 from conan_train.training.config import TrainingConfig
 from conan_train.training.loop import Loop
+from conan_train.training.notices import Notice
 from conan_train.training.objective import ObjectiveState, Outcome
 from conan_train.training.parallel import clip_gradients
 from conan_train.training.refusal import FILE, not_finite
@@ -31,6 +32,7 @@ class Draws:
 
     def __init__(self, model: torch.nn.Linear, *, bad: int = -1, part: str = "loss") -> None:
         self.model, self.bad, self.part, self.drawn = model, bad, part, {}
+        self.warned = {4}
 
     def prepare(self, step: int) -> None:
         torch.rand(step % 3)  # what a step draws must not depend on what was drawn before it
@@ -49,8 +51,9 @@ class Draws:
     def figures(self, step: int) -> Mapping[str, float]:
         return {"alpha": step / 10}
 
-    def warnings(self, event: Mapping[str, Any]) -> list[str]:
-        return ["a warning"] if event["step"] == 4 else []
+    def warnings(self, event: Mapping[str, Any]) -> list[Notice]:
+        found = Notice(name="n", words="a warning", advice="do this", normal_until=4, over="all is well")
+        return [found] if event["step"] in self.warned else []
 
     def batch_ids(self, step: int) -> list[str]:
         return [f"row {step}-{number}" for number in range(5)]
@@ -102,8 +105,38 @@ def test_the_log_has_lr_figures_counts_and_warnings(tmp_path: Path, caplog: pyte
         5,
         9,
     ]
-    assert [line.get("warnings") for line in lines] == [None, ["a warning"], None]
-    assert "step 4: a warning" in caplog.text
+    assert [line.get("warnings") for line in lines] == [
+        None,
+        [text := "a warning; normal up to step 4; if it stays, do this"],
+        None,
+    ]
+    assert f"step 4: {text} (said once; a line follows when it is over)" in caplog.text
+    assert "step 6: all is well" in caplog.text
+
+
+def test_a_warning_is_said_when_it_begins_when_it_is_late_and_when_it_is_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of eight lines with a warning and one gap, over a run that is resumed in the middle of them."""
+    warned = {2, 4, 6, 10, 12, 14}
+    run = make(tmp_path / "run", num_steps=24, keep_checkpoints=20)
+    run.objective.warned = warned
+    run.train("run")
+    whole = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert whole == [
+        "step 2: a warning; normal up to step 4; if it stays, do this (said once; a line follows when it is over)",
+        "step 6: still there after step 4: a warning; do this",
+        "step 20: all is well",
+    ]
+    caplog.clear()
+    for step in range(10, 25, 2):
+        (tmp_path / "run" / "checkpoints" / f"step-{step:08d}" / "meta.json").unlink()
+    again = make(tmp_path / "run", num_steps=24, keep_checkpoints=20)
+    again.objective.warned = warned
+    again.resume()
+    again.train("run")
+    again_said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert [line for line in again_said if line.startswith("step")] == whole[2:]
 
 
 @pytest.mark.parametrize(("part", "cause"), [("loss", "loss is inf"), ("gradient", "gradient norm is nan")])

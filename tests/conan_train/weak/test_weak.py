@@ -113,3 +113,19 @@ def test_labels_and_unused_columns_of_training_files(
     assert any("6 of the 6 negatives that the data name for 6 of 6 queries" in m for m in caplog.messages)
     assert f"{path}: 1 of 14 rows are refused (no-label 1)" in caplog.messages
     assert f"{path}: columns that are not used: id" in caplog.messages
+
+
+def test_a_set_without_negatives_beside_one_that_has_them_is_named(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rich = write_pairs(tmp_path / "rich.jsonl")
+    bare = tmp_path / "bare.jsonl"
+    bare.write_text(
+        "".join(json.dumps({"query": f"why {topic}", "pos": [f"so {topic}"]}) + "\n" for topic in TOPICS)
+    )
+    weak(config_for(tmp_path / "both", rich, model, data=(str(rich), str(bare)), num_negatives=2))
+    said = [line for line in caplog.messages if "has a negative" in line]
+    assert len(said) == 1 and "no query of bare has a negative" in said[0]
+    caplog.clear()
+    weak(config_for(tmp_path / "one", rich, model, num_negatives=2))
+    assert "has a negative" not in caplog.text

@@ -180,3 +180,10 @@ def test_controls_in_names_and_texts_are_shown_and_names_are_isolated(tmp_path):
     html = (build(path, tmp_path / "out") / PAGE).read_text(encoding="utf-8")
     assert not set("\u202e\x1b\0") & set(html)
     assert "<bdi>\\u202eid\\x1b0</bdi>" in html and "<bdi>a\\u202ebc.jsonl</bdi>" in html
+
+
+def test_rows_in_quarantine_are_told_in_one_line(source, tmp_path, caplog):
+    out = build(source, tmp_path / "told")
+    rows = len((out / "quarantine.jsonl").read_text(encoding="utf-8").splitlines())
+    said = [line for line in caplog.messages if "quarantine.jsonl" in line]
+    assert len(said) == 1 and said[0].startswith(f"{rows} of ") and "broken-invalid-json 1" in said[0]
