@@ -40,6 +40,7 @@ KEPT = pa.schema(
         pa.field("lang_score", pa.float32()),
         pa.field("title", pa.string()),
         pa.field("url", pa.string()),
+        pa.field("host", pa.string()),
         pa.field("source", pa.string()),
         pa.field("group", pa.string()),
         pa.field("tokens", pa.int32()),

@@ -3,6 +3,7 @@
 Every step passes on every document, the dropped ones too (see `documents`).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from datatrove.pipeline.base import PipelineStep
@@ -20,7 +21,7 @@ from conan_data.corpus.steps.write import WritePart
 
 
 def pipeline(
-    config: BuildCorpusConfig, files: list[Path], folder: Path, boilerplate: Path | None = None
+    config: BuildCorpusConfig, files: Mapping[Path, str], folder: Path, boilerplate: Path | None = None
 ) -> list[PipelineStep]:
     """The steps of `config` over `files`; parts go to `folder`, and the lines that hosts repeat come from
     `boilerplate`.

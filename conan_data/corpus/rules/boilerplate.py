@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
+from conan_data.corpus.dedup import url
 from conan_data.files import written_aside
 from conan_data.sealed import read_mark, write_mark
 from conan_data.text.normalisation import normalise
@@ -34,11 +34,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 def host(metadata: Mapping[str, Any]) -> str:
     """What the lines of a document are compared within: the host of its `url`, without `www.`, else its file."""
-    try:
-        name = urlsplit(metadata.get("url") or "").hostname or ""
-    except ValueError:
-        name = ""
-    return name.removeprefix("www.") or f"file:{metadata['file']}"
+    return url.host(metadata.get("url")) or f"file:{metadata['file']}"
 
 
 def lines_within(num_bytes: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-from conan_data.corpus.dedup.url import url_hash
+from conan_data.corpus.dedup.url import host, url_hash
 from conan_data.corpus.parts import KEPT, PartWriter
 
 _REST = KEPT.names[KEPT.names.index("lang") :]
@@ -51,6 +51,7 @@ class WritePart(PipelineStep):
                 else:
                     text = document.text
                     part.counts["fields"]["group"] += bool(found.get("group"))
+                    found["host"] = host(found.get("url"))
                     found["url_hash"] = url_hash(found.get("url"))
                     values = (file, row, name, place, document.id, text, *map(found.get, _REST))
                     part.add("kept", values, characters=len(text))

@@ -84,5 +84,6 @@ def test_rows_and_labels_are_counted(out: Path) -> None:
     opened = open_artifact(out, kind="corpus")
     extra = opened.manifest["extra"]
     assert opened.rows.read == TRUTH["rows"]
-    assert extra["renamed_ids"] == sum(row["kind"] == "duplicate-id" for row in TRUTH["broken"])
+    # Both of two texts that share an id carry a tag.
+    assert extra["renamed_ids"] == 2 * sum(row["kind"] == "duplicate-id" for row in TRUTH["broken"])
     assert extra["labels"]["wrong"] >= TRUTH["counts"]["wrong-label"]
