@@ -35,7 +35,7 @@ from conan_data.corpus.dedup.index import write_settings
 from conan_data.corpus.dedup.search import find_duplicates
 from conan_data.corpus.dedup.spill import bits_for
 from conan_data.corpus.order import write_order
-from conan_data.corpus.output.account import funnel, label_report
+from conan_data.corpus.output.account import extraction_report, funnel, label_report
 from conan_data.corpus.output.card import CARD, write_card
 from conan_data.corpus.output.examples import choose_examples
 from conan_data.corpus.output.names import Names
@@ -114,6 +114,7 @@ def _build(
         "labels": label_report(counts["labels"]),
         "masked": dict(sorted(counts["masked"].items())),
         "other_languages": dict(sorted(counts["other_languages"].items())),
+        "extraction": extraction_report(counts["parts"]),
         "renamed_ids": Names(work).num_renamed,
     }
     examples.write(out / examples.FILE, shown)

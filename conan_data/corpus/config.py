@@ -6,7 +6,7 @@ identity: the output is the same, byte for byte, for any of them.
 
 import dataclasses
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import MinLen
 
@@ -83,6 +83,10 @@ class BuildCorpusConfig(StageConfig):
     """
     rules: RulesConfig = dataclasses.field(default_factory=RulesConfig)
     """Length, symbol, boilerplate and repetition rules."""
+    code: Literal["keep", "drop"] = "keep"
+    """What becomes of blocks of code, between lines of three backquotes or tildes (the `pre` of web pages come so): they
+    stay as they are, whatever the rules say, or are taken out.
+    """
     safety: SafetyConfig = dataclasses.field(default_factory=SafetyConfig)
     """Block lists of domains, and masking of personal data."""
     classify: ClassifyConfig = dataclasses.field(default_factory=ClassifyConfig)

@@ -41,7 +41,7 @@ def to_document(
 
     `path` is that of the file below the input (None: the file's name). A row without an id is called `<path>:<place>`,
     and `<path>` where the file is one page (`is_page`). Metadata: file, place, declared, title, url, source, group
-    (None: the document's own id).
+    (None: the document's own id), and of web pages parts.
     """
     if path is None:
         path = item.file.rsplit("/", 1)[-1]
@@ -70,6 +70,8 @@ def to_document(
         metadata[name] = None if found is None else _as_text(found)
     declared = metadata.pop("lang")
     metadata["declared"] = _label(declared) if declared else ""
+    if item.parts:
+        metadata["parts"] = item.parts
     name = _as_text(identifier) or place_id
     metadata["group"] = _group(values, name, path, fields)
     return Document(text, name, [], metadata)

@@ -75,7 +75,8 @@ class PartWriter:
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
         self._characters = dict.fromkeys(TABLES, 0)
         self.counts: dict[str, Counter[str]] = {
-            name: Counter() for name in ("labels", "masked", "drops", "other_languages", "fields", "rows")
+            name: Counter()
+            for name in ("labels", "masked", "drops", "other_languages", "fields", "rows", "parts")
         }
         self.examples = Examples()
 

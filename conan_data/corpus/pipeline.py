@@ -31,7 +31,7 @@ def pipeline(
         ReadRows.from_config(config, files),
         *([BlockDomains(config.safety, folder)] if config.safety.blocks else []),
         FindLanguage(config.languages, config.min_lang_score, config.identifier),
-        ApplyRules(config.rules, boilerplate),
+        ApplyRules(config.rules, boilerplate, drops_code=config.code == "drop"),
         *([Classify(config.classify)] if config.classify.inputs else []),
         *([MaskPii(config.safety)] if config.safety.mask_pii else []),
         *([CountTokens(config.tokenizer, parallel=alone)] if config.tokenizer else []),

@@ -64,7 +64,7 @@ def _row(page: Page, name: str, place: int, details: dict[str, Any], content: by
         return Broken(name, place, page.reason, cut(f"{details['url'] or ''} {page.detail}".strip()))
     if not page.text.strip():
         return Broken(name, place, "no-main-text", cut(f"{details['url'] or ''} ") + cut(content[:500]))
-    return Row(details | {"text": page.text, "title": page.title, "lang": page.lang}, name, place)
+    return Row(details | {"text": page.text, "title": page.title, "lang": page.lang}, name, place, page.parts)
 
 
 class _Record:

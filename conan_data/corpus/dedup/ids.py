@@ -102,8 +102,8 @@ def _shared(chunks: Iterable[np.ndarray]) -> tuple[np.ndarray, set[tuple[int, in
         lows, highs = (np.concatenate([values, holders["text"]]) for values in (lows, highs))
         order = np.argsort(both, order=KEY.names)
         both, lows, highs = both[order], lows[order], highs[order]
-        starts = np.flatnonzero(np.append(True, both[1:] != both[:-1])) if len(both) else []
-        if len(starts):
+        if len(both):
+            starts = np.flatnonzero(np.append(True, both[1:] != both[:-1]))
             keys = both[starts]
             lows, highs = np.minimum.reduceat(lows, starts), np.maximum.reduceat(highs, starts)
     return keys[lows < highs], claims

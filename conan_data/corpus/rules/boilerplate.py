@@ -22,6 +22,7 @@ import numpy as np
 from conan_data.corpus.dedup import url
 from conan_data.files import written_aside
 from conan_data.sealed import read_mark, write_mark
+from conan_data.text.code import code_lines, has_fences
 from conan_data.text.normalisation import normalise
 
 RUN = 1 << 22
@@ -43,14 +44,18 @@ def lines_within(num_bytes: int) -> int:
 
 
 def line_hashes(text: str, host: str) -> list[int]:
-    """The hash of each line of a text; 0 for lines without letters, which are layout."""
+    """The hash of each line of a text; 0 for lines without letters, which are layout, and for lines of code."""
     prefix = host.encode() + b"\n"
-    return [
+    lines = text.split("\n")
+    hashes = [
         int.from_bytes(hashlib.blake2b(prefix + line.strip().encode(), digest_size=8).digest(), "little")
         if _LETTER.search(line)
         else 0
-        for line in text.split("\n")
+        for line in lines
     ]
+    if has_fences(text):
+        return [0 if is_code else value for value, is_code in zip(hashes, code_lines(lines), strict=True)]
+    return hashes
 
 
 def without_boilerplate(text: str, host: str, lines: np.ndarray) -> str:

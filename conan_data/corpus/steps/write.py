@@ -30,6 +30,10 @@ class WritePart(PipelineStep):
                     labels[found["label"]] += 1
                 if masked := found.get("masked"):
                     part.counts["masked"].update(masked | {"documents": 1})
+                for kind, (num_found, num_extracted) in (found.get("parts") or {}).items():
+                    part.counts["parts"].update(
+                        {f"{kind}\tfound": num_found, f"{kind}\textracted": num_extracted}
+                    )
                 file, row, name, place = map(found.get, ("file_number", "row_number", "file", "place"))
                 if drop := found.get("dropped"):
                     lang = found.get("lang") or None
