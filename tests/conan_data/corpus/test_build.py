@@ -266,7 +266,7 @@ def test_a_corpus_can_be_read_again(tmp_path: Path) -> None:
         {name: value for name, value in row.items() if name not in ("file", "place")}
         for row in documents(first)
     ]
-    assert files == {str(path) for path in first.glob("data/*/*.parquet")}
+    assert files == {str(path.relative_to(tmp_path)) for path in first.glob("data/*/*.parquet")}
 
 
 def test_only_our_own_lines_are_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
