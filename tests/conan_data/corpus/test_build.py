@@ -361,7 +361,7 @@ def test_a_run_that_is_killed_anywhere_goes_on(tmp_path: Path) -> None:
     stock, codes = os.replace, []
 
     def killed_soon() -> None:
-        left = 12
+        left = 24
 
         def replace(*args: Any) -> None:
             nonlocal left
