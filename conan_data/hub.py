@@ -99,6 +99,17 @@ def cached_name(path: str | Path) -> str:
     return f"{PREFIX}{kind}/{owner}/{name}@{revision}" + (f"/{rest}" if rest else "")
 
 
+def path_in_repository(path: str | Path) -> str:
+    """The repository of a file that lies in the Hub's cache, and its path there, without the commit; "" for any other
+    path.
+    """
+    match = _CACHED.fullmatch(str(path))
+    if match is None or not match.group(5):
+        return ""
+    _, owner, name, _, rest = match.groups()
+    return f"{owner}/{name}/{rest}"
+
+
 def describe(path: str | Path) -> dict[str, Any] | None:
     """What identifies a pinned data set or model, or a file of one; None for anything else."""
     text = str(path) if is_name(path) else cached_name(path)

@@ -4,6 +4,7 @@ for the texts that come with the package.
 
 import glob
 import logging
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -44,13 +45,35 @@ def expand(inputs: tuple[str, ...] | list[str], *, also: tuple[str, ...] = ()) -
     A folder gives the files in it that end in one of `SUFFIXES` or of `also`, or itself where `datasets.save_to_disk` wrote
     it; a corpus artifact gives its documents. Raises `UserError` for an input that matches nothing.
     """
-    files: dict[Path, None] = {}
+    return list(expand_named(inputs, also=also))
+
+
+def expand_named(inputs: tuple[str, ...] | list[str], *, also: tuple[str, ...] = ()) -> dict[Path, str]:
+    """Return the files of `expand`, in its order, with the path of each below its input.
+
+    That path does not change when the input is moved or when others are added after it: of a file that several inputs
+    give, it is the path below the first of them. A file that is an input itself has its name; a file of the Hub,
+    `owner/name/` and its path in the data set.
+    """
+    files: dict[Path, str] = {}
     for name in inputs:
-        found = _expand_one(resolve(name, "documents"), SUFFIXES + also)
+        resolved = resolve(name, "documents")
+        found = _expand_one(resolved, SUFFIXES + also)
         if not found:
             raise UserError(f"{name}: no data file there (readable: {READABLE})")
-        files.update(dict.fromkeys(sorted(found)))
-    return sorted(files, key=lambda path: Path(published_name(path, inputs)))
+        for path in sorted(found):
+            files.setdefault(path, _below(path, resolved))
+    return {path: files[path] for path in sorted(files, key=lambda path: Path(published_name(path, inputs)))}
+
+
+def _below(path: Path, name: str) -> str:
+    """The path of a file below the input `name` that gave it."""
+    if hub.is_name(name):
+        return hub.path_in_repository(path) or path.name
+    root = Path(name)
+    if glob.has_magic(name) and not root.exists():
+        root = Path(*takewhile(lambda part: not glob.has_magic(part), root.parts))
+    return path.name if path == root else path.relative_to(root).as_posix()
 
 
 def _expand_one(name: str, suffixes: tuple[str, ...]) -> list[Path]:

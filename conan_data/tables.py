@@ -3,7 +3,8 @@ makes.
 
 Columns beyond a schema are refused rather than carried along: a table means the same thing wherever it is
 read. `group` names documents that say the same thing (translations, near duplicates); a document whose group
-is that of a positive is never a negative.
+is that of a positive is never a negative. `file` and `place` say where a document was read: the file, and the
+line, row or record in it, from 1.
 """
 
 from pathlib import Path
@@ -26,7 +27,10 @@ DOCUMENT = pa.schema(
         pa.field("lang_score", pa.float32()),
         pa.field("title", pa.string()),
         pa.field("url", pa.string()),
+        pa.field("host", pa.string()),
         pa.field("source", pa.string()),
+        pa.field("file", pa.string()),
+        pa.field("place", pa.int64()),
         _required("group", pa.string()),
         pa.field("tokens", pa.int32()),
         pa.field("toxicity", pa.float32()),

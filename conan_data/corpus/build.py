@@ -8,9 +8,10 @@ memory that grows with the corpus. Kept documents lie in `data/<lang>/part-00000
 `index/` for later runs, drops in `dropped.parquet` (one row each), broken rows as they were in
 `quarantine.jsonl`.
 
-Ids: the first row of an id keeps it, each further one gets `<id>~2`, `<id>~3`, ... Rows of two sources that
-count from 0 are different documents, so dropping them would lose the second source; a row that is there twice
-goes as a duplicate.
+Ids: a row keeps the id that it brings, and one without is called by the path of its file below the input, and its
+place. Where several texts have one id, each of them gets `<id>~<hash of its text>` (see `dedup.ids`), so that more
+input never gives an id to another text. Rows of two sources that count from 0 are different documents, so dropping
+them would lose the second source; a row that is there twice goes as a duplicate.
 
 A run that ended early goes on where it was, with the number of tasks that it began with.
 """
@@ -20,20 +21,21 @@ import logging
 import os
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from conan_data import artifact, sources
 from conan_data.config import parse_memory
 from conan_data.corpus import parts, tokenizer
-from conan_data.corpus.config import BuildCorpusConfig
+from conan_data.corpus.config import GROUP_FIELDS, BuildCorpusConfig
 from conan_data.corpus.dedup.against import find_references, inputs
 from conan_data.corpus.dedup.buckets import BAND
 from conan_data.corpus.dedup.index import write_settings
 from conan_data.corpus.dedup.search import find_duplicates
 from conan_data.corpus.dedup.spill import bits_for
 from conan_data.corpus.order import write_order
-from conan_data.corpus.output.account import funnel, label_report
+from conan_data.corpus.output.account import extraction_report, funnel, label_report
 from conan_data.corpus.output.card import CARD, write_card
 from conan_data.corpus.output.examples import choose_examples
 from conan_data.corpus.output.names import Names
@@ -63,7 +65,7 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
     would be kept; `UnfinishedError` when the disk is full, memory runs out or a worker was killed.
     """
     load_identifier(config.identifier, config.languages)
-    files = sources.expand(config.input)
+    files = sources.expand_named(config.input)
     check_text_field(files, config.text_field)
     with artifact.building(
         config,
@@ -88,7 +90,7 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
 
 
 def _build(
-    config: BuildCorpusConfig, files: list[Path], out: Path, header: Job, run: Runner
+    config: BuildCorpusConfig, files: Mapping[Path, str], out: Path, header: Job, run: Runner
 ) -> tuple[artifact.Rows, dict[str, Any]]:
     """All passes; returns what becomes of the rows and what the manifest says beside it."""
     folder = _parts_folder(out, config)
@@ -101,6 +103,7 @@ def _build(
     drops = funnel(counts["drops"], plan)
     rows = _rows(work, plan, drops)
     shown, tokens = choose_examples(work)
+    _warn_of_shared_ids(work)
     output = WriteOutput(work, plan, out)
     run_pass(output, output.num_tasks, run)
     write_settings(out / "index", config.dedup)
@@ -112,6 +115,7 @@ def _build(
         "labels": label_report(counts["labels"]),
         "masked": dict(sorted(counts["masked"].items())),
         "other_languages": dict(sorted(counts["other_languages"].items())),
+        "extraction": extraction_report(counts["parts"]),
         "renamed_ids": Names(work).num_renamed,
     }
     examples.write(out / examples.FILE, shown)
@@ -140,7 +144,7 @@ def _tools(config: BuildCorpusConfig) -> list[Path]:
     ]
 
 
-def _filter(config: BuildCorpusConfig, files: list[Path], folder: Path, run: Runner) -> Workspace:
+def _filter(config: BuildCorpusConfig, files: Mapping[Path, str], folder: Path, run: Runner) -> Workspace:
     """The first pass, over the input and over what it is held against; then all rows in one order."""
     num_parts = int(folder.name.rpartition("-")[2])
     if missing := parts.missing_parts(folder, num_parts):
@@ -168,7 +172,7 @@ def _filter(config: BuildCorpusConfig, files: list[Path], folder: Path, run: Run
 
 
 def _count_lines(
-    config: BuildCorpusConfig, files: list[Path], folder: Path, num_parts: int, run: Runner
+    config: BuildCorpusConfig, files: Mapping[Path, str], folder: Path, num_parts: int, run: Runner
 ) -> Path | None:
     """Where the lines lie that many documents of a host share; None where they are not asked for."""
     if not config.rules.boilerplate_documents:
@@ -204,9 +208,25 @@ def _tell_broken(drops: list[dict[str, Any]], num_read: int) -> None:
         )
 
 
+def _warn_of_shared_ids(work: Workspace) -> None:
+    names = Names(work)
+    if names.num_renamed:
+        log.warning(
+            "%s documents share an id with one of another text, and are called by it and a hash of their text, such as %s",
+            f"{names.num_renamed:,}",
+            names.first_renamed,
+        )
+
+
 def _check_group(config: BuildCorpusConfig, counts: dict[str, Counter[str]]) -> None:
-    if config.group_field and counts["rows"]["kept"] and not counts["fields"]["group"]:
-        raise UserError(f"group_field: no document has a field {config.group_field!r}")
+    name = next((name for name in GROUP_FIELDS if getattr(config, name)), "")
+    if name and counts["rows"]["kept"] and not counts["fields"]["group"]:
+        wanted = f"has a field {config.group_field!r}"
+        if not config.group_field:
+            searched = "id" if config.group_regex else "path"
+            wanted = f"has an {searched}" if searched == "id" else "has a path"
+            wanted += f" in which {getattr(config, name)!r} is found"
+        raise UserError(f"{name}: no document {wanted}")
 
 
 def _parts_folder(out: Path, config: BuildCorpusConfig) -> Path:

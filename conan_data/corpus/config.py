@@ -6,7 +6,7 @@ identity: the output is the same, byte for byte, for any of them.
 
 import dataclasses
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import MinLen
 
@@ -20,6 +20,16 @@ from conan_data.fields import DISTINCT, Count, FileName, Name, NonNegativeInt, R
 from conan_data.inputs import Input, OptionalModelPath, SomeDataPaths
 from conan_data.readers.config import ExtractConfig
 
+
+def _has_group(pattern: str) -> bool:
+    try:
+        return not pattern or re.compile(pattern).groups > 0
+    except re.error:
+        return False
+
+
+GROUP_REGEX = Rule("must be a regular expression with a bracketed part to take the group from", _has_group)
+GROUP_FIELDS = ("group_field", "group_regex", "group_path_regex")
 IDENTIFIER = Rule(
     "must be langid, or fasttext: and the path of a model",
     lambda text: re.fullmatch(r"langid|fasttext:.+", text) is not None,
@@ -47,7 +57,9 @@ class BuildCorpusConfig(StageConfig):
     text_field: Name = "text"
     """Field of a row that holds the text; dots lead into nested fields (`raw.content`)."""
     id_field: str = "id"
-    """Field of a row that holds its id; a row without one is called by its file and place."""
+    """Field of a row that holds its id; a row without one is called by the path of its file below the input, and its
+    place there.
+    """
     strict: bool = False
     """Stop at the first row that cannot be read or used, with its file and place, instead of putting it into
     quarantine.
@@ -62,8 +74,19 @@ class BuildCorpusConfig(StageConfig):
     """Field of a row, such as `metadata.passage`, whose value names documents that say the same thing; empty:
     each stands for itself.
     """
+    group_regex: Annotated[str, GROUP_REGEX] = ""
+    """Regular expression whose first bracketed part, in a document's id, names its group, such as ^(.*)@ for
+    page@de and page@fr.
+    """
+    group_path_regex: Annotated[str, GROUP_REGEX] = ""
+    """The same in the path of its file below the input, such as ^(.+)\\.\\w\\w\\.html$ for guide.de.html and guide.fr.html.
+    """
     rules: RulesConfig = dataclasses.field(default_factory=RulesConfig)
     """Length, symbol, boilerplate and repetition rules."""
+    code: Literal["keep", "drop"] = "keep"
+    """What becomes of blocks of code, between lines of three backquotes or tildes (the `pre` of web pages come so): they
+    stay as they are, whatever the rules say, or are taken out.
+    """
     safety: SafetyConfig = dataclasses.field(default_factory=SafetyConfig)
     """Block lists of domains, and masking of personal data."""
     classify: ClassifyConfig = dataclasses.field(default_factory=ClassifyConfig)
@@ -94,6 +117,10 @@ class BuildCorpusConfig(StageConfig):
             "languages",
             self.languages,
             "name zh, or its scripts zh-Hans and zh-Hant, not both",
+        )
+        named = [name for name in GROUP_FIELDS if getattr(self, name)]
+        require(
+            len(named) < 2, (named or [""])[-1], named, "groups can be named in one way only: by one of these"
         )
 
     @property

@@ -5,6 +5,7 @@ a document marks it with stage, reason and detail, later steps pass it on untouc
 it down. So every row that was read is either kept or dropped for a reason, by construction.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,14 +34,20 @@ class Dropped:
     raw: str = ""
 
 
-def to_document(item: Row | Broken, fields: Fields) -> Document:
+def to_document(
+    item: Row | Broken, fields: Fields, path: str | None = None, *, is_page: bool = False
+) -> Document:
     """The document of a row, its text normalised; one that is dropped already where the row cannot be used.
 
-    An id that is missing is `<file name>:<place>`. Metadata: file, place, declared, title, url, source, group
-    (None: the document's own id).
+    `path` is that of the file below the input (None: the file's name). A row without an id is called `<path>:<place>`,
+    and `<path>` where the file is one page (`is_page`). Metadata: file, place, declared, title, url, source, group
+    (None: the document's own id), and of web pages parts.
     """
+    if path is None:
+        path = item.file.rsplit("/", 1)[-1]
+    place_id = path if is_page else f"{path}:{item.place}"
     if isinstance(item, Broken):
-        return _dropped(item)
+        return _dropped(item, place_id)
     values = item.values
     text, identifier = values.get(fields.text), values.get(fields.id)
     if text is None:
@@ -48,10 +55,10 @@ def to_document(item: Row | Broken, fields: Fields) -> Document:
     if identifier is None:
         identifier = lookup(values, fields.id)
     if reason := _problem(text, identifier):
-        return _dropped(broken(item, reason))
+        return _dropped(broken(item, reason), place_id)
     text = normalise(text)
     if not text:
-        return _dropped(broken(item, "empty-text"))
+        return _dropped(broken(item, "empty-text"), place_id)
     nested = values.get("metadata")
     if not isinstance(nested, Mapping):
         nested = _EMPTY
@@ -63,8 +70,11 @@ def to_document(item: Row | Broken, fields: Fields) -> Document:
         metadata[name] = None if found is None else _as_text(found)
     declared = metadata.pop("lang")
     metadata["declared"] = _label(declared) if declared else ""
-    metadata["group"] = _as_text(lookup(values, fields.group)) if fields.group else None
-    return Document(text, _as_text(identifier) or _place_id(item), [], metadata)
+    if item.parts:
+        metadata["parts"] = item.parts
+    name = _as_text(identifier) or place_id
+    metadata["group"] = _group(values, name, path, fields)
+    return Document(text, name, [], metadata)
 
 
 def remaining(documents: Iterator[Document]) -> Iterator[tuple[Document, bool]]:
@@ -106,15 +116,19 @@ def _problem(text: Any, identifier: Any) -> str:
     return ""
 
 
-def _dropped(item: Broken) -> Document:
+def _dropped(item: Broken, place_id: str) -> Document:
     drop = Dropped("read", f"broken-{item.reason}", "", item.raw)
-    return Document(
-        text="", id=_place_id(item), metadata={"file": item.file, "place": item.place, "dropped": drop}
-    )
+    return Document(text="", id=place_id, metadata={"file": item.file, "place": item.place, "dropped": drop})
 
 
-def _place_id(item: Row | Broken) -> str:
-    return f"{item.file.rsplit('/', 1)[-1]}:{item.place}"
+def _group(values: Mapping[str, Any], name: str, path: str, fields: Fields) -> str | None:
+    """The group that a row names, or that is found in its id or path."""
+    if fields.group:
+        return _as_text(lookup(values, fields.group))
+    for pattern, searched in ((fields.group_regex, name), (fields.group_path_regex, path)):
+        if pattern and (match := re.search(pattern, searched)):
+            return match.group(1) or None
+    return None
 
 
 @lru_cache(maxsize=4096)

@@ -40,6 +40,7 @@ KEPT = pa.schema(
         pa.field("lang_score", pa.float32()),
         pa.field("title", pa.string()),
         pa.field("url", pa.string()),
+        pa.field("host", pa.string()),
         pa.field("source", pa.string()),
         pa.field("group", pa.string()),
         pa.field("tokens", pa.int32()),
@@ -74,7 +75,8 @@ class PartWriter:
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
         self._characters = dict.fromkeys(TABLES, 0)
         self.counts: dict[str, Counter[str]] = {
-            name: Counter() for name in ("labels", "masked", "drops", "other_languages", "fields", "rows")
+            name: Counter()
+            for name in ("labels", "masked", "drops", "other_languages", "fields", "rows", "parts")
         }
         self.examples = Examples()
 

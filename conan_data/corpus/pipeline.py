@@ -3,6 +3,7 @@
 Every step passes on every document, the dropped ones too (see `documents`).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from datatrove.pipeline.base import PipelineStep
@@ -20,7 +21,7 @@ from conan_data.corpus.steps.write import WritePart
 
 
 def pipeline(
-    config: BuildCorpusConfig, files: list[Path], folder: Path, boilerplate: Path | None = None
+    config: BuildCorpusConfig, files: Mapping[Path, str], folder: Path, boilerplate: Path | None = None
 ) -> list[PipelineStep]:
     """The steps of `config` over `files`; parts go to `folder`, and the lines that hosts repeat come from
     `boilerplate`.
@@ -30,7 +31,7 @@ def pipeline(
         ReadRows.from_config(config, files),
         *([BlockDomains(config.safety, folder)] if config.safety.blocks else []),
         FindLanguage(config.languages, config.min_lang_score, config.identifier),
-        ApplyRules(config.rules, boilerplate),
+        ApplyRules(config.rules, boilerplate, drops_code=config.code == "drop"),
         *([Classify(config.classify)] if config.classify.inputs else []),
         *([MaskPii(config.safety)] if config.safety.mask_pii else []),
         *([CountTokens(config.tokenizer, parallel=alone)] if config.tokenizer else []),

@@ -28,6 +28,7 @@ __all__ = [
     "Share",
     "broken",
     "is_dataset_folder",
+    "is_page",
     "is_web",
     "quarantine",
     "read_rows",
@@ -102,3 +103,8 @@ def is_dataset_folder(path: str | Path) -> bool:
 def is_web(path: str | Path) -> bool:
     """Whether a file holds web pages, whose rows are `id`, `text`, `title`, `url` and `lang`."""
     return unpacked_name(str(path)).lower().endswith((*_HTML, *_WARC))
+
+
+def is_page(path: str | Path) -> bool:
+    """Whether a file is one web page."""
+    return unpacked_name(str(path)).lower().endswith(_HTML)

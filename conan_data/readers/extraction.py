@@ -14,9 +14,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from conan_data.errors import UserError
 from conan_data.readers.config import ExtractConfig
@@ -34,6 +36,8 @@ class Page:
     lang: str | None = None
     reason: str = ""
     detail: str = ""
+    parts: Mapping[str, tuple[int, int]] | None = None
+    """By kind, how many parts the page has and how many of them are in the text (see `text.page_parts`)."""
 
 
 class Extractor:
@@ -67,7 +71,7 @@ class Extractor:
         answer = json.loads(line) if line.endswith(b"\n") else {}
         if "text" not in answer:
             return self._failure(answer)
-        return Page(answer["text"] or "", answer["title"], answer["lang"])
+        return Page(answer["text"] or "", answer["title"], answer["lang"], parts=answer["parts"])
 
     def close(self) -> None:
         """Ends the process."""
@@ -94,7 +98,7 @@ class Extractor:
             )
         return self._child
 
-    def _failure(self, answer: dict[str, str | None]) -> Page:
+    def _failure(self, answer: dict[str, Any]) -> Page:
         """Why the process ended."""
         assert self._child is not None
         child = self._child

@@ -23,7 +23,7 @@ from trafilatura.utils import decode_file, load_html
 
 # A script finds no package beside it; at the end, so that nothing there hides another package.
 sys.path.append(str(Path(__file__).parents[2]))
-from conan_data.text import page_structure
+from conan_data.text import page_parts, page_structure
 
 MEMORY = 4 << 30
 """Bytes that a page may need."""
@@ -59,13 +59,15 @@ def decode(page: bytes, charset: str) -> str:
     return decode_file(page)
 
 
-def extract(page: bytes, request: dict[str, Any]) -> dict[str, str | None]:
-    """Main text, title and declared language; no text is an empty one."""
+def extract(page: bytes, request: dict[str, Any]) -> dict[str, Any]:
+    """Main text, title, declared language, and how many parts of each kind are in it; no text is an empty one."""
     tree = load_html(decode(page, request["charset"]))
     if tree is None:
-        return {"text": "", "title": None, "lang": None}
+        return {"text": "", "title": None, "lang": None, "parts": {}}
     title, lang = _title(tree), tree.get("lang") or tree.get("xml:lang")
     page_structure.simplify(tree)
+    parts = page_parts.parts(tree)
+    blocks = page_structure.mark_code(tree)
     headings = page_structure.mark(tree)
     text = trafilatura.extract(
         tree,
@@ -74,7 +76,8 @@ def extract(page: bytes, request: dict[str, Any]) -> dict[str, str | None]:
         favor_precision=request["favour"] == "precision",
         favor_recall=request["favour"] == "recall",
     )
-    return {"text": page_structure.restore(text or "", headings), "title": title, "lang": lang}
+    text = page_structure.restore_code(page_structure.restore(text or "", headings), blocks)
+    return {"text": text, "title": title, "lang": lang, "parts": page_parts.kept(parts, text)}
 
 
 def serve() -> None:
@@ -116,7 +119,7 @@ def _say_why(kind: type[BaseException], error: BaseException, _: TracebackType |
     _answer({"failed": f"{kind.__name__}: {error}"[:300]})
 
 
-def _answer(answer: dict[str, str | None]) -> None:
+def _answer(answer: dict[str, Any]) -> None:
     # ASCII: half a surrogate pair, which a page may name by its number, passes as it is.
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
     sys.stdout.buffer.flush()

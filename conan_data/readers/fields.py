@@ -14,11 +14,15 @@ LOOKED_AT = 100
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Where a row has its text, its id and its group ("": nowhere), as dotted paths."""
+    """Where a row has its text, its id and its group ("": nowhere), as dotted paths; instead of a group's field, regular
+    expressions whose first bracketed part names it, searched in the id or in the path of the file below the input.
+    """
 
     text: str = "text"
     id: str = "id"
     group: str = ""
+    group_regex: str = ""
+    group_path_regex: str = ""
 
 
 def lookup(values: Mapping[str, Any], path: str) -> Any:

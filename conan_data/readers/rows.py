@@ -1,6 +1,6 @@
 """A row that could be read, one that could not, and the part of a file that one task reads."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ RAW_LENGTH = 1000
 
 @dataclass(slots=True)
 class Row:
-    """A row that could be read: its values, its file, and its place there (line, row or record, from 1)."""
+    """A row that could be read: its values, its file, and its place there (line, row or record, from 1); of a web page,
+    `parts` says by kind how many parts (headings, ...) it has and how many of them were extracted.
+    """
 
     values: dict[str, Any]
     file: str
     place: int
+    parts: Mapping[str, tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,12 @@ costs itself alone (`warc_records`).
 
 import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from conan_data.readers.config import ExtractConfig
 from conan_data.readers.extraction import Page, extractor, require_packages
 from conan_data.readers.rows import Broken, Row, Share, cut
-from conan_data.readers.streams import Failure, chunks, unpacked_name
+from conan_data.readers.streams import Failure, chunks
 from conan_data.readers.warc_records import MAX_HEAD, warc_records
 
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -31,7 +30,7 @@ def html_rows(path: str, name: str, share: Share, config: ExtractConfig) -> Iter
             if len(content) > config.max_page_bytes:
                 break
         page = extractor(config).extract(content)
-        yield _row(page, name, 1, {"id": Path(unpacked_name(name)).stem, "url": None}, content)
+        yield _row(page, name, 1, {"id": None, "url": None}, content)
 
 
 def warc_rows(path: str, name: str, share: Share, config: ExtractConfig) -> Iterator[Row | Broken]:
@@ -65,7 +64,7 @@ def _row(page: Page, name: str, place: int, details: dict[str, Any], content: by
         return Broken(name, place, page.reason, cut(f"{details['url'] or ''} {page.detail}".strip()))
     if not page.text.strip():
         return Broken(name, place, "no-main-text", cut(f"{details['url'] or ''} ") + cut(content[:500]))
-    return Row(details | {"text": page.text, "title": page.title, "lang": page.lang}, name, place)
+    return Row(details | {"text": page.text, "title": page.title, "lang": page.lang}, name, place, page.parts)
 
 
 class _Record:

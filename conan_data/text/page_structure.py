@@ -1,10 +1,13 @@
-"""Headings, note boxes and permalinks of web pages: what an extractor of main text gets wrong about them.
+"""Headings, code, note boxes and permalinks of web pages: what an extractor of main text gets wrong about them.
 
 trafilatura keeps headings only inside of containers whose names it knows. On other pages (most software manuals)
 it collects paragraphs, and the headings between them are lost, all of them. So each block of text is marked with
 the heading that it stands under before the page is extracted, and afterwards a heading whose mark was kept, but
 which was itself left out, is put back before the first text of its section. A heading without any text that was
 kept, as those of menus and sidebars are, stays out.
+
+Code is kept to the letter: a block of it is marked at both ends, and afterwards what is between its marks is replaced
+by the block between fences (see `conan_data.text.code`).
 
 A mark is one letter of a script that hardly any page is written in (Tangut), since extractors drop characters that
 are not printable. A page that holds such letters is left as it is.
@@ -17,9 +20,20 @@ from dataclasses import dataclass
 from lxml import etree
 from lxml.html import HtmlElement
 
+from conan_data.text.code import fence
+
 _LEVELS = {f"h{level}": level for level in range(1, 7)}
 _FIRST_MARK, _MAX_HEADINGS = 0x17000, 3000
+_FIRST_CODE, _MAX_CODE = 0x18800, 760
+_CODE_END = chr(_FIRST_CODE + _MAX_CODE)
 _MARKS = re.compile(f"[{chr(_FIRST_MARK)}-{chr(_FIRST_MARK + 2 * _MAX_HEADINGS - 1)}]")
+_CODE_MARKS = re.compile(f"[{chr(_FIRST_CODE)}-{_CODE_END}]")
+_CODE_BLOCK = re.compile(
+    rf"[^\S\n]*([{chr(_FIRST_CODE)}-{chr(_FIRST_CODE + _MAX_CODE - 1)}])([^{chr(_FIRST_CODE)}-{_CODE_END}]*){_CODE_END}[^\S\n]*"
+)
+_CODE_CLASS = re.compile(
+    r"code|highlight|listing|screen|source|synopsis|console|terminal|lang-|language-|literal-?block", re.I
+)
 _MARK_AND_SPACE = re.compile(_MARKS.pattern + r"\s*")
 _BLOCKS = frozenset(
     [
@@ -88,6 +102,56 @@ def simplify(tree: HtmlElement) -> None:
                 cell.tag = "div"
 
 
+def mark_code(tree: HtmlElement) -> list[str]:
+    """Mark the blocks of code of a page and return their texts by number.
+
+    A `pre` is code if its class, or that of what it lies in, says so, if it holds `code`, or if the page has more text
+    outside of such elements: archives of mail and plain texts put everything into one.
+    """
+    if _CODE_MARKS.search("".join(tree.itertext())):
+        return []
+    plain = {element for element in tree.iter("pre") if not _is_marked_code(element)}
+    num_plain = sum(len(_own_text(element)) for element in plain)
+    are_code = (
+        0 < 2 * num_plain < len(_own_text(tree.find("body") if tree.find("body") is not None else tree))
+    )
+    blocks: list[str] = []
+    for element in list(tree.iter("pre")):
+        if len(blocks) == _MAX_CODE or next(element.iterancestors("pre"), None) is not None:
+            continue
+        for line_break in list(element.iter("br")):
+            line_break.tail = "\n" + (line_break.tail or "")
+        code = "".join(element.itertext()).strip("\r\n").rstrip()
+        if code.strip() and (are_code or element not in plain):
+            for child in list(element):
+                element.remove(child)
+            element.text = chr(_FIRST_CODE + len(blocks)) + code + _CODE_END
+            blocks.append(code)
+    return blocks
+
+
+def boilerplate_free(tree: HtmlElement) -> Iterator[HtmlElement]:
+    """Yield the elements of a page that lie in no menu, footer or the like."""
+    waiting = [tree]
+    while waiting:
+        element = waiting.pop()
+        if isinstance(element.tag, str) and not _is_boilerplate(element):
+            yield element
+            waiting += reversed(element)
+
+
+def restore_code(text: str, blocks: list[str]) -> str:
+    """Return extracted text with its blocks of code between fences."""
+    if not blocks:
+        return text
+
+    def block(match: re.Match[str]) -> str:
+        number = ord(match.group(1)) - _FIRST_CODE
+        return f"\n{fence(blocks[number])}\n" if number < len(blocks) else match.group(2)
+
+    return _CODE_MARKS.sub("", _CODE_BLOCK.sub(block, text))
+
+
 def mark(tree: HtmlElement) -> list[Heading]:
     """Mark the headings of a page and the blocks of text under them; return the headings by number."""
     if _MARKS.search("".join(tree.itertext())):
@@ -143,6 +207,14 @@ def restore(text: str, headings: list[Heading]) -> str:
         if cleaned or not line:
             lines.append(cleaned)
     return "\n".join(lines)
+
+
+def _is_marked_code(element: HtmlElement) -> bool:
+    if next(element.iter("code", "samp", "kbd"), None) is not None:
+        return True
+    classes = [element.get("class") or ""]
+    classes += [parent.get("class") or "" for parent in (element.getparent(),) if parent is not None]
+    return any(map(_CODE_CLASS.search, classes))
 
 
 def _own_text(element: HtmlElement) -> str:

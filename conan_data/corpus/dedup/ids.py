@@ -1,126 +1,121 @@
-"""Unique ids, out of core: the first row of an id keeps it, each further one gets `<id>~2`, `<id>~3`, ...
+"""Unique ids, out of core: where documents with different texts have one id, each of them gets `<id>~<tag>`, with a tag of
+its text.
 
-An id that is given already is passed over: of the rows a, a, a~2 the second gets a~3. Whoever could be in the
-way of `a~2` is found because an id that ends in `~<number>` is also filed under what stands before.
+What a document is called must not depend on the other files of the input, or a new one would give its ids to other
+texts. So none of several keeps the id, however they are ordered, and the tag comes from the text alone. Documents of
+one text keep a common id: all but one of them are dropped as duplicates.
+
+A row may bring an id that looks like one of ours (those of an earlier corpus do). It keeps it, unless a row with
+another text has that tag and the id before it. To find such rows, an id that ends in `~<tag>` is also filed under
+what stands before.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from conan_data.corpus.dedup.groups import hash_pairs
 from conan_data.corpus.dedup.shingles import hasher
 from conan_data.corpus.workspace import PAIR
 
-ID = np.dtype([("hash", "u8"), ("check", "u8"), ("number", "i8"), ("suffix", "i8")])
-"""A holder of the hashed id (suffix 0), or of that id with `~<suffix>` behind it."""
-_DIGITS = 18
+ID = np.dtype([("hash", "u8"), ("check", "u8"), ("number", "i8"), ("text", "u8"), ("tail", "i8")])
+"""A document with the hashed id and the tag of its text (`tail` -1), or one whose id is that one with the tag `tail`
+behind it.
+"""
+KEY = np.dtype([("hash", "u8"), ("check", "u8")])
+DIGITS = 12
+_ENDS_IN_TAG = rf"~[0-9a-f]{{{DIGITS}}}$"
+_MARK = 1 << 4 * DIGITS
+"""Tells the tag 0 from none."""
 
 
-def id_records(ids: pa.StringArray, numbers: np.ndarray) -> np.ndarray:
-    """`ID` of the ids and of what they could be in the way of, in the order of `numbers`."""
-    pairs, holders, suffixes = [_hashes(ids)], list(range(len(ids))), [0] * len(ids)
-    bases = []
-    for place in np.flatnonzero(pc.match_substring(ids, "~").to_numpy(zero_copy_only=False)).tolist():
-        if cut := _cut(ids[place].as_py()):
-            bases.append(cut[0])
-            holders.append(place)
-            suffixes.append(cut[1])
-    if bases:
-        pairs.append(_hashes(pa.array(bases, pa.string())))
-    hashes = np.concatenate(pairs)
-    records = np.empty(len(hashes), dtype=ID)
-    records["hash"], records["check"] = hashes[:, 0], hashes[:, 1]
-    records["number"], records["suffix"] = numbers[holders], suffixes
-    return records[np.argsort(records["number"], kind="stable")] if bases else records
+def text_tags(exact_hashes: pa.Array) -> np.ndarray:
+    """uint64 [N], of `DIGITS` hexadecimal digits, of the hashes of N texts (16 bytes each)."""
+    return hash_pairs(exact_hashes)[:, 0] >> np.uint64(64 - 4 * DIGITS)
 
 
-def _hashes(ids: pa.StringArray) -> np.ndarray:
-    """uint64 [N, 2] of N ids."""
-    if not len(ids):
-        return np.zeros((0, 2), dtype=np.uint64)
-    _, offsets, data = ids.buffers()
-    places = np.frombuffer(offsets, np.int32)[ids.offset : ids.offset + len(ids) + 1]
-    return hasher().byte_hashes(np.frombuffer(data or b"", np.uint8), places)
+def suffix(target: int) -> str:
+    """What is put behind an id, from the `target` of a pair that `renamed` returned."""
+    return f"~{target - _MARK:0{DIGITS}x}"
+
+
+def id_records(ids: pa.StringArray, numbers: np.ndarray, texts: np.ndarray) -> np.ndarray:
+    """`ID` of the ids, and of what they could be in the way of, in the order of `numbers` (all [N]); `texts` are the tags
+    of the texts.
+    """
+    named = np.flatnonzero(pc.match_substring_regex(ids, _ENDS_IN_TAG).to_numpy(zero_copy_only=False))
+    names = [ids[place].as_py() for place in named.tolist()]
+    records = np.concatenate([_records(ids, numbers, texts), np.empty(0, dtype=ID)])
+    if not names:
+        return records
+    others = _records(
+        pa.array([name[: -DIGITS - 1] for name in names], pa.string()), numbers[named], texts[named]
+    )
+    others["tail"] = [int(name[-DIGITS:], 16) for name in names]
+    records = np.concatenate([records, others])
+    return records[np.argsort(records["number"], kind="stable")]
+
+
+def _records(ids: pa.StringArray, numbers: np.ndarray, texts: np.ndarray) -> np.ndarray:
+    records = np.empty(len(ids), dtype=ID)
+    if len(ids):
+        _, offsets, data = ids.buffers()
+        places = np.frombuffer(offsets, np.int32)[ids.offset : ids.offset + len(ids) + 1]
+        hashes = hasher().byte_hashes(np.frombuffer(data or b"", np.uint8), places)
+        records["hash"], records["check"] = hashes[:, 0], hashes[:, 1]
+    records["number"], records["text"], records["tail"] = numbers, texts, -1
+    return records
 
 
 def renamed(chunks: Callable[[], Iterable[np.ndarray]]) -> np.ndarray:
-    """`PAIR` of each row that gets another id, with its suffix.
+    """`PAIR` of each document that gets another id, with what `suffix` makes its suffix of.
 
-    `chunks()` gives the records of some ids, any number of times, in growing order of their numbers.
+    `chunks()` gives the records of some ids, any number of times.
     """
-    several = _shared(chunks())
-    taken: defaultdict[int, list[int]] = defaultdict(list)
-    for chunk in chunks():
-        named = chunk[chunk["suffix"] > 0]
-        places, known = _find(several, named)
-        for owner, suffix in zip(places[known].tolist(), named["suffix"][known].tolist(), strict=True):
-            taken[owner].append(suffix)
-    seen = np.zeros(len(several), dtype=np.int64)
+    shared, claims = _shared(chunks())
+    claimed: set[tuple[int, int, int]] = set()
     found = [np.zeros(0, dtype=PAIR)]
     for chunk in chunks():
-        holders = chunk[chunk["suffix"] == 0]
-        places, known = _find(several, holders)
-        found.append(_suffixes(holders["number"][known], places[known], seen, taken))
+        holders = chunk[chunk["tail"] < 0]
+        found.append(_pairs(holders[np.isin(_keys(holders), shared)]))
+        if claims:
+            claimed |= claims & set(holders[["hash", "check", "text"]].tolist())
+    for chunk in chunks() if claimed else ():
+        others = chunk[(chunk["tail"] >= 0) & (chunk["tail"].astype(np.uint64) != chunk["text"])]
+        inside = [claim in claimed for claim in others[["hash", "check", "tail"]].tolist()]
+        found.append(_pairs(others[np.array(inside, dtype=bool)]))
     return np.concatenate(found)
 
 
-def _suffixes(
-    numbers: np.ndarray, owners: np.ndarray, seen: np.ndarray, taken: dict[int, list[int]]
-) -> np.ndarray:
-    """The suffixes of the rows `numbers` of the ids `owners`; counts them in `seen`."""
-    order = np.lexsort((numbers, owners))
-    numbers, owners = numbers[order], owners[order]
-    counts = np.bincount(owners, minlength=len(seen))
-    before = np.cumsum(counts) - counts
-    pairs = np.empty(len(numbers), dtype=PAIR)
-    pairs["number"] = numbers
-    pairs["target"] = np.arange(len(numbers)) - before[owners] + seen[owners] + 1
-    seen += counts
-    pairs, owners = pairs[pairs["target"] > 1], owners[pairs["target"] > 1]
-    for place in np.flatnonzero(np.isin(owners, list(taken))).tolist():
-        suffix = int(pairs["target"][place])
-        for other in sorted(set(taken[int(owners[place])])):
-            suffix += other <= suffix
-        pairs["target"][place] = suffix
-    return pairs
-
-
-def _shared(chunks: Iterable[np.ndarray]) -> np.ndarray:
-    """The hashes ([n, 2]) that several rows hold."""
-    keys, counts = np.zeros((0, 2), dtype=np.uint64), np.zeros(0, dtype=np.int64)
+def _shared(chunks: Iterable[np.ndarray]) -> tuple[np.ndarray, set[tuple[int, int, int]]]:
+    """The ids (`KEY`) of several texts, and the ids and tags (hash, check, tail) that rows of other texts carry."""
+    keys = np.zeros(0, dtype=KEY)
+    lows = highs = np.zeros(0, dtype=np.uint64)
+    claims: set[tuple[int, int, int]] = set()
     for chunk in chunks:
-        holders = chunk[chunk["suffix"] == 0]
-        both = np.concatenate([keys, np.stack([holders["hash"], holders["check"]], axis=1)])
-        weights = np.concatenate([counts, np.ones(len(holders), dtype=np.int64)])
-        order = np.lexsort((both[:, 1], both[:, 0]))
-        both, weights = both[order], weights[order]
-        new = np.ones(len(both), dtype=bool)
-        new[1:] = (both[1:] != both[:-1]).any(axis=1)
-        starts = np.flatnonzero(new)
-        keys, counts = both[starts], np.add.reduceat(weights, starts) if len(starts) else weights
-    return keys[counts > 1]
+        holders = chunk[chunk["tail"] < 0]
+        others = chunk[(chunk["tail"] >= 0) & (chunk["tail"].astype(np.uint64) != chunk["text"])]
+        claims |= set(others[["hash", "check", "tail"]].tolist())
+        both = np.concatenate([keys, _keys(holders)])
+        lows, highs = (np.concatenate([values, holders["text"]]) for values in (lows, highs))
+        order = np.argsort(both, order=KEY.names)
+        both, lows, highs = both[order], lows[order], highs[order]
+        if len(both):
+            starts = np.flatnonzero(np.append(True, both[1:] != both[:-1]))
+            keys = both[starts]
+            lows, highs = np.minimum.reduceat(lows, starts), np.maximum.reduceat(highs, starts)
+    return keys[lows < highs], claims
 
 
-def _find(keys: np.ndarray, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each record the place of its hash in `keys`, and whether it is there."""
-    places = np.searchsorted(keys[:, 0], records["hash"])
-    known = np.zeros(len(records), dtype=bool)
-    left = np.arange(len(records))
-    while len(left := left[places[left] < len(keys)]):
-        same = keys[places[left], 0] == records["hash"][left]
-        right = same & (keys[places[left], 1] == records["check"][left])
-        known[left[right]] = True
-        left = left[same & ~right]
-        places[left] += 1
-    return places, known
+def _keys(records: np.ndarray) -> np.ndarray:
+    keys = np.empty(len(records), dtype=KEY)
+    keys["hash"], keys["check"] = records["hash"], records["check"]
+    return keys
 
 
-def _cut(name: str) -> tuple[str, int] | None:
-    """`a~2` as a, 2; None for what this module would not have written."""
-    base, _, tail = name.rpartition("~")
-    if not (tail.isascii() and tail.isdigit()) or tail[0] == "0" or len(tail) > _DIGITS or tail == "1":
-        return None
-    return base, int(tail)
+def _pairs(records: np.ndarray) -> np.ndarray:
+    pairs = np.empty(len(records), dtype=PAIR)
+    pairs["number"], pairs["target"] = records["number"], records["text"] + np.uint64(_MARK)
+    return pairs

@@ -35,7 +35,7 @@ def gather_facts(work: Workspace) -> None:
 
 
 def gather_suffixes(work: Workspace) -> None:
-    """Writes `suffixes`, int64 [rows]: what is put behind each id; 0 for nothing."""
+    """Writes `suffixes`, int64 [rows]: what is put behind each id (see `ids.suffix`); 0 for nothing."""
     with new_records(work.scratch / "suffixes", np.int64, opened(work).first_reference) as suffixes:
         for pairs in _pairs(work, "renamed"):
             suffixes[pairs["number"]] = pairs["target"]

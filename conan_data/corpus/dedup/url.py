@@ -4,6 +4,7 @@ apart by it.
 """
 
 import hashlib
+from urllib.parse import urlsplit
 
 _TRACKING = """
 _ga _gl _hsenc _hsmi dclid fbclid gbraid gclid gclsrc igshid mc_cid mc_eid mkt_tok msclkid ref_src s_cid twclid
@@ -34,6 +35,15 @@ def url_hash(url: str | None) -> bytes | None:
     """16 bytes, equal for the addresses of one page; None where there is none."""
     normal = normal_url(url) if url else ""
     return hashlib.blake2b(normal.encode(), digest_size=16).digest() if normal else None
+
+
+def host(url: str | None) -> str | None:
+    """The host of an address, in small letters and without `www.`; None where there is none."""
+    try:
+        name = urlsplit(url or "").hostname
+    except ValueError:
+        return None
+    return (name or "").removeprefix("www.") or None
 
 
 def _is_tracking(parameter: str) -> bool:

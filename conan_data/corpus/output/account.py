@@ -44,3 +44,11 @@ def label_report(counts: Counter[str]) -> dict[str, Any]:
     }
     names = ("right", "wrong", "missing", "unknown", "unchecked")
     return {**{name: total[name] for name in names}, "confusion": confusion, "by_declared": by_declared}
+
+
+def extraction_report(counts: Counter[str]) -> dict[str, dict[str, int]]:
+    """Of each kind of part (headings, list items, table cells, code blocks) how many web pages have (`found`), and how many
+    of them are in their texts (`extracted`); empty where there were no pages.
+    """
+    kinds = sorted({key.partition("\t")[0] for key in counts})
+    return {kind: {name: counts[f"{kind}\t{name}"] for name in ("found", "extracted")} for kind in kinds}

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from conan_data.corpus.dedup.ids import suffix
 from conan_data.corpus.records import open_records
 from conan_data.corpus.workspace import Workspace, opened
 
@@ -18,7 +19,7 @@ class Names:
         """Published ids; `given` are the documents' own, where they are at hand."""
         given = self._open.ids(numbers) if given is None else given
         suffixes = self._suffixes[numbers].tolist()
-        return [f"{name}~{suffix}" if suffix else name for name, suffix in zip(given, suffixes, strict=True)]
+        return [name + suffix(code) if code else name for name, code in zip(given, suffixes, strict=True)]
 
     def groups(self, numbers: np.ndarray, ids: list[str], fields: list[str | None]) -> list[str]:
         """The group of the document that each is a near duplicate of, else its own (`fields`), else its id."""
@@ -34,3 +35,8 @@ class Names:
     @property
     def num_renamed(self) -> int:
         return int(np.count_nonzero(self._suffixes))
+
+    @property
+    def first_renamed(self) -> str:
+        """The published id of the first of them."""
+        return self.ids(np.flatnonzero(self._suffixes)[:1])[0]

@@ -16,7 +16,7 @@ from conan_data.files import written_aside
 ROW_GROUP = 5000
 ROW_GROUP_BYTES = 1 << 25
 """A row group has at most so many rows and so many bytes of text, or one document."""
-REPEATED = ["lang", "source"]
+REPEATED = ["lang", "host", "source", "file"]
 """Columns that a dictionary makes smaller."""
 
 

@@ -30,7 +30,7 @@ class CorpusRecord:
 
     Of `extra` are shown: `funnel` (drops by stage, reason and language), `kept`, `characters` and `tokens` (by
     language), `other_languages` (documents that are in none of the wanted ones), `labels`, `masked` (personal
-    data by kind, and `documents` with any) and `renamed_ids`; what is missing is left out.
+    data by kind, and `documents` with any), `extraction` (parts of web pages) and `renamed_ids`; what is missing is left out.
     """
 
     rows: Mapping[str, Any]
@@ -91,6 +91,7 @@ def context(record: CorpusRecord) -> dict[str, Any]:
         "labels": labels,
         "confusion": counts.confusion(labels) if labels else None,
         "masked": counts.most_first(extra.get("masked") or {}),
+        "extraction": extra.get("extraction") or {},
         "renamed_ids": extra.get("renamed_ids", 0),
         "examples": _example_groups(record.examples, funnel),
         "kept_examples": _kept_groups(record.examples, extra.get("kept", {})),

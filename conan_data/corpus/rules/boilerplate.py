@@ -16,12 +16,13 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
+from conan_data.corpus.dedup import url
 from conan_data.files import written_aside
 from conan_data.sealed import read_mark, write_mark
+from conan_data.text.code import code_lines, has_fences
 from conan_data.text.normalisation import normalise
 
 RUN = 1 << 22
@@ -34,11 +35,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 def host(metadata: Mapping[str, Any]) -> str:
     """What the lines of a document are compared within: the host of its `url`, without `www.`, else its file."""
-    try:
-        name = urlsplit(metadata.get("url") or "").hostname or ""
-    except ValueError:
-        name = ""
-    return name.removeprefix("www.") or f"file:{metadata['file']}"
+    return url.host(metadata.get("url")) or f"file:{metadata['file']}"
 
 
 def lines_within(num_bytes: int) -> int:
@@ -47,14 +44,18 @@ def lines_within(num_bytes: int) -> int:
 
 
 def line_hashes(text: str, host: str) -> list[int]:
-    """The hash of each line of a text; 0 for lines without letters, which are layout."""
+    """The hash of each line of a text; 0 for lines without letters, which are layout, and for lines of code."""
     prefix = host.encode() + b"\n"
-    return [
+    lines = text.split("\n")
+    hashes = [
         int.from_bytes(hashlib.blake2b(prefix + line.strip().encode(), digest_size=8).digest(), "little")
         if _LETTER.search(line)
         else 0
-        for line in text.split("\n")
+        for line in lines
     ]
+    if has_fences(text):
+        return [0 if is_code else value for value, is_code in zip(hashes, code_lines(lines), strict=True)]
+    return hashes
 
 
 def without_boilerplate(text: str, host: str, lines: np.ndarray) -> str:

@@ -9,7 +9,8 @@ is its reason.
 The rules are those of Gopher (Rae et al. 2021, table A1), C4 (Raffel et al. 2020) and FineWeb (Penedo et al.
 2024), restated so that they hold for texts of a few sentences and without spaces; which of theirs one stands
 for is said at its threshold in `config`. What they cannot see: well-formed prose that is useless, such as a
-licence text; repeats of it over documents are the dedup's, or `boilerplate`'s.
+licence text; repeats of it over documents are the dedup's, or `boilerplate`'s. Blocks of code are no prose by nature:
+the rules look at the text around them.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.rules.measures import Count, Measure, StopTable
 from conan_data.corpus.rules.notices import NOTICE_LETTERS, is_placeholder, notice_share
 from conan_data.corpus.rules.profiles import Profile, profile
+from conan_data.text.code import without_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Checker:
             return Drop("empty", "0")
         if len(text) > config.max_chars:
             return Drop("too-long", f"{len(text)} characters")
+        text = without_code(text)
         stop, shares = self._by_lang.get(lang) or self._prepare(lang)
         counts = self._measure(text, sentence_letters=config.sentence_letters, stop=stop)
         unspaced = _unspaced(counts)

@@ -12,7 +12,8 @@ NOT_ONE = Rule("must be 0 (off), or at least 2", lambda value: value != 1)
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RulesConfig(Config):
     """Thresholds below or above which a document is dropped; a share of 0 (minimum) or 1 (maximum) and a
-    number of 0 switch their rule off.
+    number of 0 switch their rule off. No rule but `max_chars` looks at blocks of code, between lines of three
+    backquotes or tildes (the `pre` of web pages come so).
     """
 
     min_words: Count = 8

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from conan_data.corpus.dedup.arrays import Sets, mix
 from conan_data.corpus.dedup.buckets import BAND, MEMBER, band_records, members
 from conan_data.corpus.dedup.groups import HASHED, REFERENCE, Ids, duplicates, hash_pairs, preferences
-from conan_data.corpus.dedup.ids import ID, id_records, renamed
+from conan_data.corpus.dedup.ids import ID, id_records, renamed, text_tags
 from conan_data.corpus.dedup.shingles import hasher
 from conan_data.corpus.dedup.spill import Spill, SpillWriter, cuts_path, repeated
 from conan_data.corpus.dedup.survivors import near_survivors
@@ -84,7 +84,7 @@ class ScatterHashes(Pass):
         """Spills the records of a batch; returns its facts, but for the language."""
         rows = np.zeros(batch.num_rows, dtype=FACTS)
         if is_part:
-            add["ids"](id_records(batch.column("id"), numbers))
+            add["ids"](id_records(batch.column("id"), numbers, text_tags(batch.column("exact_hash"))))
             rows["characters"] = pc.utf8_length(batch.column("text")).to_numpy(zero_copy_only=False)
             rows["preference"] = preferences(batch, rows["characters"], self.workspace.dedup)
             rows["bytes"] = pc.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)

@@ -8,6 +8,7 @@ from datatrove.pipeline.base import PipelineStep
 from conan_data.corpus.documents import Dropped, remaining
 from conan_data.language.identify import Verdict, identify, load_identifier
 from conan_data.language.labels import CHINESE, CHINESE_SCRIPTS, merge_variant
+from conan_data.text.code import without_code
 
 
 class FindLanguage(PipelineStep):
@@ -26,7 +27,8 @@ class FindLanguage(PipelineStep):
             if is_in:
                 declared = merge_variant(document.metadata["declared"], self.languages)
                 verdict = identify(
-                    document.text,
+                    # Code is in no language; what is nothing else is judged as it is.
+                    without_code(document.text) or document.text,
                     declared,
                     identifier=identifier,
                     languages=self.languages,

@@ -2,7 +2,8 @@
 task for any number of tasks, and blocks of other tasks are not parsed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from conan_data.corpus.documents import to_document
 from conan_data.errors import UserError
 from conan_data.progress import progress
 from conan_data.public_names import published_name
-from conan_data.readers import Share, is_web, read_rows
+from conan_data.readers import Share, is_page, is_web, read_rows
 from conan_data.readers.fields import Fields
 
 BLOCK = 1 << 20
@@ -37,7 +38,7 @@ class ReadRows(PipelineStep):
 
     def __init__(
         self,
-        files: list[Path],
+        files: Mapping[Path, str],
         fields: Fields,
         options: dict[str, Any],
         *,
@@ -45,17 +46,25 @@ class ReadRows(PipelineStep):
         strict: bool,
         show_progress: bool,
     ) -> None:
-        """`options`: of `readers.read_rows`; `below`: the inputs as the user named them."""
+        """`files` with their paths below the input (`sources.expand_named`); `options`: of `readers.read_rows`; `below`:
+        the inputs as the user named them.
+        """
         super().__init__()
-        self.files, self.fields, self.options = files, fields, options
+        self.files, self.fields, self.options = list(files.items()), fields, options
         self.names = [published_name(file, below) for file in files]
         self.strict, self.show_progress = strict, show_progress
 
     @classmethod
-    def from_config(cls, config: BuildCorpusConfig, files: list[Path]) -> "ReadRows":
+    def from_config(cls, config: BuildCorpusConfig, files: Mapping[Path, str]) -> "ReadRows":
         return cls(
             files,
-            Fields(text=config.text_field, id=config.id_field, group=config.group_field),
+            Fields(
+                text=config.text_field,
+                id=config.id_field,
+                group=config.group_field,
+                group_regex=config.group_regex,
+                group_path_regex=config.group_path_regex,
+            ),
             {"max_line_bytes": config.max_line_bytes, "extract": config.extract},
             below=config.input,
             strict=config.strict,
@@ -69,11 +78,12 @@ class ReadRows(PipelineStep):
 
     def _documents(self, units: list[tuple[int, int, int]]) -> Iterator[Document]:
         for file, index, count in units:
-            path = self.files[file]
+            path, below = self.files[file]
             # The reader of web pages names its own fields.
-            fields = Fields(group=self.fields.group) if is_web(path) else self.fields
+            fields = replace(self.fields, text="text", id="id") if is_web(path) else self.fields
+            is_one = is_page(path)
             for item in read_rows(path, Share(index, count, BLOCK), name=self.names[file], **self.options):
-                document = to_document(item, fields)
+                document = to_document(item, fields, below, is_page=is_one)
                 metadata = document.metadata
                 metadata["file_number"], metadata["row_number"] = file, item.place
                 if self.strict and "dropped" in metadata:

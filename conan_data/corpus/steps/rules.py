@@ -11,18 +11,21 @@ from conan_data.corpus.documents import Dropped, remaining
 from conan_data.corpus.rules.boilerplate import host, without_boilerplate
 from conan_data.corpus.rules.check import Checker
 from conan_data.corpus.rules.config import RulesConfig
+from conan_data.text.code import has_fences, without_code
 
 
 class ApplyRules(PipelineStep):
-    """Takes out the lines that `boilerplate` (a file, see `rules.boilerplate`) holds, and drops documents that
-    break a rule.
+    """Takes out blocks of code (`drops_code`) and the lines that `boilerplate` (a file, see `rules.boilerplate`) holds, and
+    drops documents that break a rule.
     """
 
     name, type = "rules", "filter"
 
-    def __init__(self, rules: RulesConfig, boilerplate: Path | None = None) -> None:
+    def __init__(
+        self, rules: RulesConfig, boilerplate: Path | None = None, *, drops_code: bool = False
+    ) -> None:
         super().__init__()
-        self.rules, self.boilerplate = rules, boilerplate
+        self.rules, self.boilerplate, self.drops_code = rules, boilerplate, drops_code
 
     def run(self, data: Iterator[Document], rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         checker = Checker(self.rules)
@@ -33,6 +36,12 @@ class ApplyRules(PipelineStep):
             yield document
 
     def _apply(self, document: Document, checker: Checker, lines: np.ndarray | None) -> None:
+        if self.drops_code and has_fences(document.text):
+            size = len(document.text)
+            document.text = without_code(document.text)
+            if not document.text:
+                document.metadata["dropped"] = Dropped("rules", "only-code", f"{size} characters")
+                return
         text = document.text
         if lines is not None and len(text) <= self.rules.max_chars:
             document.text = without_boilerplate(text, host(document.metadata), lines)

@@ -6,7 +6,7 @@ from pathlib import Path
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-from conan_data.corpus.dedup.url import url_hash
+from conan_data.corpus.dedup.url import host, url_hash
 from conan_data.corpus.parts import KEPT, PartWriter
 
 _REST = KEPT.names[KEPT.names.index("lang") :]
@@ -30,6 +30,10 @@ class WritePart(PipelineStep):
                     labels[found["label"]] += 1
                 if masked := found.get("masked"):
                     part.counts["masked"].update(masked | {"documents": 1})
+                for kind, (num_found, num_extracted) in (found.get("parts") or {}).items():
+                    part.counts["parts"].update(
+                        {f"{kind}\tfound": num_found, f"{kind}\textracted": num_extracted}
+                    )
                 file, row, name, place = map(found.get, ("file_number", "row_number", "file", "place"))
                 if drop := found.get("dropped"):
                     lang = found.get("lang") or None
@@ -51,6 +55,7 @@ class WritePart(PipelineStep):
                 else:
                     text = document.text
                     part.counts["fields"]["group"] += bool(found.get("group"))
+                    found["host"] = host(found.get("url"))
                     found["url_hash"] = url_hash(found.get("url"))
                     values = (file, row, name, place, document.id, text, *map(found.get, _REST))
                     part.add("kept", values, characters=len(text))

@@ -166,7 +166,7 @@ def test_a_folder_of_pages(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_bytes(html())
     (tmp_path / "b.htm").write_bytes(b"")
     (tmp_path / "c.html.gz").write_bytes(gzip.compress(html())[:-30])
-    assert read(tmp_path / "a.html") == [(1, "a")]
+    assert read(tmp_path / "a.html") == [(1, None)]
     assert read(tmp_path / "b.htm") == [(1, "no-main-text")]
     assert read(tmp_path / "c.html.gz") == [(1, "truncated-file")]
     assert read(tmp_path / "a.html", share=Share(1, 2)) == []

@@ -38,7 +38,7 @@ def test_the_steps_of_a_corpus_come_back_from_their_description(tmp_path: Path) 
         group_field="metadata.passage",
         dedup=DedupConfig(ngram=4),
     )
-    steps = pipeline(config, [Path("a b.jsonl"), Path("中.jsonl")], tmp_path)
+    steps = pipeline(config, {Path("a b.jsonl"): "a b.jsonl", Path("中.jsonl"): "中.jsonl"}, tmp_path)
     found = described(*steps)
     assert (found.name, found.slug, found.tasks) == ("filtering 1", "filtering-1", 7)
     for old, new in zip(steps, found.steps, strict=True):

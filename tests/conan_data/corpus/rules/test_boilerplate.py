@@ -50,7 +50,9 @@ def crawl(tmp_path: Path) -> list[Path]:
 
 
 def documents(crawl: list[Path], task: int, num_tasks: int) -> Iterator[Document]:
-    return ReadRows(crawl, Fields(), {}, strict=False, show_progress=False).run(None, task, num_tasks)
+    return ReadRows({path: path.name for path in crawl}, Fields(), {}, strict=False, show_progress=False).run(
+        None, task, num_tasks
+    )
 
 
 def count(crawl: list[Path], folder: Path, num_tasks: int, least: int) -> Path:
