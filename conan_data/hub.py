@@ -294,7 +294,7 @@ def _download(hub: Hub, name: HubName, patterns: tuple[str, ...], without: tuple
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
         here = "no such directory here, and " if name.repo_type == "model" else ""
         raise UserError(
-            f"{what}: {here}the Hub cannot be reached, and it was not downloaded whole before; give a local folder"
+            f"{what}: {here}the Hub cannot be reached, nor was it downloaded whole before; give a local folder"
         ) from error
     except errors.HfHubHTTPError as error:
         raise UserError(f"{what}: the Hub answers with an error ({error.response.status_code})") from error
