@@ -21,15 +21,13 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from conan_data.errors import UserError
+from conan_data.hub_names import PREFIX as PREFIX
+from conan_data.hub_names import HubName, is_name
+from conan_data.hub_names import parse as parse
+from conan_data.hub_names import parse_model as parse_model
 
-PREFIX = "hf://"
-_NAME = re.compile(
-    r"hf://(?:datasets/)?([\w.-]+/[\w.-]+)(?:@([^/:]+))?(?:/([^:]+))?(?::(.+))?",
-)
-_MODEL = re.compile(r"(?:hf://(?:models/)?)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
 _PINNED = re.compile(r"hf://(?:datasets|models)/([\w.-]+/[\w.-]+)@([0-9a-f]{40})(?:/([^:]+))?(?::(.+))?")
 _CACHED = re.compile(r".*/(datasets|models)--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})(?:/(.+))?")
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -41,53 +39,6 @@ _MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", *_SMAL
 _MODEL_COPIES = ("*/*", "consolidated*")
 """The same weights in other formats, and parts of other libraries, which `transformers` does not read."""
 _MODULE_FILES = ("*.json", "*.safetensors", "*.txt")
-
-
-@dataclass(frozen=True, slots=True)
-class HubName:
-    """A data set, or a part of one; or a model."""
-
-    repository: str
-    revision: str | None = None
-    config: str = ""
-    selection: str = ""
-    """A split, or a pattern of file names."""
-    repo_type: str = "dataset"
-
-    def __str__(self) -> str:
-        revision = f"@{self.revision}" if self.revision else ""
-        config = f"/{self.config}" if self.config else ""
-        selection = f":{self.selection}" if self.selection else ""
-        return f"{PREFIX}{self.repo_type}s/{self.repository}{revision}{config}{selection}"
-
-    @property
-    def is_pattern(self) -> bool:
-        """Whether it selects files by their names."""
-        return any(mark in self.selection for mark in "*?[/.")
-
-
-def is_name(text: object) -> bool:
-    """Whether `text` names something on the Hub."""
-    return isinstance(text, str) and text.startswith(PREFIX)
-
-
-def parse(text: str) -> HubName:
-    """Raises `UserError` for what is not such a name. The part after the data set is its config, or, where it
-    looks like one, a pattern of file names.
-    """
-    match = _NAME.fullmatch(text)
-    if match is None:
-        raise UserError(f"{text}: write hf://owner/name[@revision][/config][:split or file pattern]")
-    repository, revision, config, selection = (part or "" for part in match.groups())
-    name = HubName(repository, unquote(revision) or None, config.strip("/"), selection)
-    as_pattern = HubName(repository, name.revision, "", name.config)
-    return as_pattern if not selection and as_pattern.is_pattern else name
-
-
-def parse_model(text: str) -> HubName | None:
-    """The model that `owner/name[@revision]` names, with or without `hf://`; None for what cannot be such a name."""
-    match = _MODEL.fullmatch(text)
-    return HubName(match.group(1), match.group(2), repo_type="model") if match else None
 
 
 def cached_name(path: str | Path) -> str:
@@ -305,7 +256,7 @@ def _download(hub: Hub, name: HubName, patterns: tuple[str, ...], without: tuple
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
         here = "no such directory here, and " if name.repo_type == "model" else ""
         raise UserError(
-            f"{what}: {here}the Hub cannot be reached, and it was not downloaded whole before; give a local folder"
+            f"{what}: {here}the Hub cannot be reached, nor was it downloaded whole before; give a local folder"
         ) from error
     except errors.HfHubHTTPError as error:
         raise UserError(f"{what}: the Hub answers with an error ({error.response.status_code})") from error

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeAlias, get_args
 
 from annotated_types import MinLen
 
-from conan_data import hub
+from conan_data import hub_names
 from conan_data.fields import FieldError, PathMark, Rule, hints
 
 SAMPLE = "sample"
@@ -104,9 +104,9 @@ def _missing(text: str, *, is_model: bool) -> str:
     if not text or _exists(path):
         return ""
     if is_model:
-        may_be_there = hub.parse_model(text) is not None and not path.parent.is_dir()
+        may_be_there = hub_names.parse_model(text) is not None and not path.parent.is_dir()
     else:
-        may_be_there = text == SAMPLE or hub.is_name(text) or glob.has_magic(text)
+        may_be_there = text == SAMPLE or hub_names.is_name(text) or glob.has_magic(text)
     if may_be_there:
         return ""
     unfinished = path.with_name(path.name + ".partial")

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from conan_data import hub
+from conan_data import hub_names
 from conan_data.config import StageConfig
 from conan_data.errors import UserError
 from conan_data.fields import FieldError, hints
@@ -92,7 +92,7 @@ def places_of(config: Any, within: tuple[str, ...] = ()) -> Iterator[Place]:
         for mark in path_marks(hint):
             for text in (value,) if isinstance(value, str) else value:
                 path = text.removeprefix(mark.prefix)
-                if path and text.startswith(mark.prefix) and not hub.is_name(path):
+                if path and text.startswith(mark.prefix) and not hub_names.is_name(path):
                     yield Place(field, path, isinstance(mark, Cache))
 
 
