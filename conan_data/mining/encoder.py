@@ -80,11 +80,12 @@ def load_encoder(
     `max_length` tokens.
     """
     found = model if isinstance(model, Model) else find_model(model)
-    if found.kind == LANGUAGE_MODEL and not any(
-        (found.folder / name).is_file() for name in (CONTRACT, MODULES)
-    ):
+    is_artifact = Path(found.name).resolve() != found.folder.resolve()
+    if found.kind == LANGUAGE_MODEL and is_artifact and not (found.folder / CONTRACT).is_file():
+        # Nobody has said how its states become vectors. Whoever names its folder asks for sentence-transformers' way.
         raise UserError(
-            f"{found.name}: its model has neither {CONTRACT} nor {MODULES}, so it is no encoder; train one from it first"
+            f"{found.name}: its model has neither {CONTRACT} nor {MODULES}, so it is no encoder; train one from it first,"
+            f" or name its folder {found.folder.name} to read it as sentence-transformers does (mean of the states)"
         )
     if (found.folder / CONTRACT).is_file():
         if prompts:

@@ -6,6 +6,7 @@ from datatrove.data import Document
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from conan_data import artifact
+from conan_data.config import StageConfig
 from conan_data.corpus import tokenizer
 from conan_data.corpus.build import build_corpus
 from conan_data.corpus.config import BuildCorpusConfig
@@ -122,10 +123,9 @@ def test_where_a_tokenizer_may_lie(file, tmp_path):
         tokenizer.find(str(tmp_path))
     with pytest.raises(UserError, match=r"no such file or folder, got '/no/where/at/all'"):
         tokenizer.find("/no/where/at/all")
-    (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / "manifest.json").write_text(
-        '{"kind": "corpus", "schema_version": 1, "files": [], "rows": {}, "job_hash": ""}'
-    )
+    made = StageConfig(out=tmp_path / "corpus")
+    with artifact.building(made, kind="corpus", command="make-corpus", inputs=[]) as build:
+        build.publish(rows=artifact.Rows(read=0, kept=0))
     with pytest.raises(UserError, match="holds a corpus, not a tokenizer"):
         tokenizer.find(str(tmp_path / "corpus"))
 

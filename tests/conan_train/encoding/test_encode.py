@@ -11,7 +11,6 @@ import pytest
 from conan_data.artifact import open_artifact
 from conan_data.errors import UserError
 from conan_data.mining.encoder import load_encoder
-from conan_data.public_names import public_name
 from conan_train.encoding.config import EncodeConfig
 from conan_train.encoding.encode import encode, load_embeddings
 
@@ -48,7 +47,7 @@ def test_vectors_and_ids_of_rows(rows: Path, checkpoint: Path, tmp_path: Path) -
     expected = encoder.encode(texts_of(rows), kind="document")
     np.testing.assert_allclose(loaded.vectors[0:40], expected, atol=1e-3)
     names = [f"r{number}" for number in range(40)]
-    assert loaded.ids.to_pylist() == [*names[:7], f"{public_name(rows)}:8", *names[8:]]
+    assert loaded.ids.to_pylist() == [*names[:7], "rows.jsonl:8", *names[8:]]
     assert loaded.fingerprint == encoder.fingerprint == open_artifact(out).manifest["extra"]["fingerprint"]
     rows_read = open_artifact(out).rows
     assert (rows_read.read, rows_read.kept, sum(rows_read.dropped.values())) == (42, 40, 2)

@@ -287,7 +287,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_cause(
             config_for(
                 tmp_path / "out",
                 inputs,
-                optim=OptimConfig(lr=1e30, grad_clip=0),
+                optim=OptimConfig(lr=1e18, grad_clip=0),
                 mine_every=0,
                 num_negatives=0,
             )

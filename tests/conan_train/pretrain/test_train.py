@@ -201,7 +201,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(model_dir: Path, corpus_file: P
         tmp_path / "run",
         model_dir,
         corpus_file,
-        optim=OptimConfig(lr=1e30, grad_clip=0.0),
+        optim=OptimConfig(lr=1e18, grad_clip=0.0),
         checkpoint_every=1,
     )
     with pytest.raises(
@@ -221,6 +221,7 @@ def test_wrong_inputs(model_dir: Path, corpus_file: Path, tmp_path: Path) -> Non
             )
         )
 
+    (tmp_path / "empty").mkdir()
     short = tmp_path / "short.jsonl"
     short.write_text('{"text": "a"}\n{"text": "b"}\n')
     for fields, message in (
@@ -231,7 +232,7 @@ def test_wrong_inputs(model_dir: Path, corpus_file: Path, tmp_path: Path) -> Non
         ({"corpus": short}, "too few for one row of 64"),
         ({"corpus": tmp_path / "absent"}, "absent: no such file"),
         ({"model": tmp_path / "absent"}, "absent: no such directory"),
-        ({"model": tmp_path}, "no config.json"),
+        ({"model": tmp_path / "empty"}, "no config.json"),
         ({"device": "tpu"}, "device: must be one of"),
         ({"steps": 2}, "warmup_steps: must be less than the 2 steps"),
     ):
