@@ -78,9 +78,8 @@ class Command:
             return False
         if not missing_inputs(config):
             return False
-        from conan_data.artifact import is_done_without_inputs
-
-        return is_done_without_inputs(config, command=self.name)
+        # Loaded by name: artifacts import Arrow, which no command needs before it runs.
+        return _load("conan_data.artifact:is_done_without_inputs")(config, command=self.name)
 
     def check_processes(self) -> None:
         """Raises `UserError` where a launcher started several processes for a stage that runs as one."""
