@@ -36,7 +36,7 @@ def run(tokens, limit):
 
 def tree(folder):
     return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.name not in ("train_log.jsonl", "manifest.json")}
+            if path.is_file() and path.name not in ("times.jsonl", "times.html")}
 
 from pathlib import Path
 limits = [int(limit) for limit in sys.argv[1].split(",")]
@@ -131,6 +131,7 @@ class OutOfMemoryError(RuntimeError):
         (RuntimeError("Error while serializing: I/O error: File too large (os error 27)"), "File too large"),
         (RuntimeError('called `Result::unwrap()` on an `Err` value: Os { code: 28, kind: StorageFull }'), "No space"),
         (RuntimeError("[Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device"), "No space"),
+        (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), "set TMPDIR"),
         (MemoryError(), "memory ran out; run the same command again with more memory"),
         (MemoryError("Unable to allocate 9 GiB for an array"), "memory ran out (Unable to allocate 9 GiB"),
         (OSError(12, "Cannot allocate memory"), "Cannot allocate memory; run"),
