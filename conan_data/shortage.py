@@ -27,6 +27,8 @@ _FORBIDDEN = (
 _NUMBER = re.compile(r"os error (\d+)|\[?[Ee]rrno:? (\d+)|Error code (\d+)|Os \{ code: (\d+)")
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 """numpy's `tofile`, which does not say why."""
+_NO_TEMPORARY = "No usable temporary directory found"
+"""Python's `tempfile`, which calls a full disk a missing file."""
 _MAKE_ROOM = "make room, and run the same command again"
 _MORE_MEMORY = "run the same command again with more memory, or with less at once"
 _NO_MEMORY = re.compile(
@@ -51,6 +53,8 @@ def shortage(error: BaseException) -> str | None:
 def _of_one(error: BaseException, *, is_first: bool) -> str | None:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return _memory(str(error))
+    if _NO_TEMPORARY in str(error):
+        return f"no temporary folder can be written to; {_MAKE_ROOM}, or set TMPDIR to another folder"
     if isinstance(error, OSError) and error.errno is not None:
         # A refused permission is often met and dealt with; only as the end of it all does it matter.
         if error.errno in (*_SPACE, *_MEMORY) or (is_first and error.errno in _FORBIDDEN):

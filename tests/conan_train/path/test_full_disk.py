@@ -36,7 +36,7 @@ def run(tokens, limit):
 
 def tree(folder):
     return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.name not in ("train_log.jsonl", "manifest.json")}
+            if path.is_file() and path.name not in ("times.jsonl", "times.html")}
 
 from pathlib import Path
 limits = [int(limit) for limit in sys.argv[1].split(",")]
@@ -78,7 +78,7 @@ TRAINING = """\
 conan-train pretrain --model runs/random --corpus runs/corpus --steps 2 --batch-tokens 256 --micro-batch-tokens 128 --sequence-length 64 --out runs/lm
 conan-train sft --model runs/random --pairs runs/set --steps 2 --batch-tokens 2048 --micro-batch-tokens 1024 --sequence-length 1024 --held-out 0.1 --out runs/sft
 conan-train weak --model runs/random --data runs/set --steps 2 --batch-size 4 --max-length 16 --out runs/weak
-conan-data mine --model runs/random/model --data runs/set --max-length 16 --select.pool-size 4 --select.depth 40 --select.margin 1.0 --out runs/mined
+conan-data mine --model runs/weak --data runs/set --max-length 16 --select.pool-size 4 --select.depth 40 --select.margin 1.0 --out runs/mined
 conan-train finetune --model runs/random --data runs/set --negatives runs/mined --steps 2 --batch-size 4 --num-negatives 1 --mine-every 1 --select.pool-size 4 --select.depth 40 --select.margin 1.0 --max-length 16 --out runs/embedder
 conan-train encode --model runs/embedder --data runs/set --shard-size 16 --out runs/vectors
 conan-data audit --negatives runs/mined --data runs/set --sample 10 --out runs/audit
@@ -131,6 +131,7 @@ class OutOfMemoryError(RuntimeError):
         (RuntimeError("Error while serializing: I/O error: File too large (os error 27)"), "File too large"),
         (RuntimeError('called `Result::unwrap()` on an `Err` value: Os { code: 28, kind: StorageFull }'), "No space"),
         (RuntimeError("[Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device"), "No space"),
+        (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), "set TMPDIR"),
         (MemoryError(), "memory ran out; run the same command again with more memory"),
         (MemoryError("Unable to allocate 9 GiB for an array"), "memory ran out (Unable to allocate 9 GiB"),
         (OSError(12, "Cannot allocate memory"), "Cannot allocate memory; run"),
