@@ -9,7 +9,7 @@ import dataclasses
 import inspect
 import json
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from conan_data.errors import UserError
@@ -76,7 +76,9 @@ def parse(name: str, flags: Sequence[Flag], tokens: Sequence[str]) -> dict[Field
                 flag.argument,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=None,
-                annotation=Annotated[flag.hint, Parameter(name=flag.name)],
+                annotation=Annotated[
+                    flag.hint, Parameter(name=flag.name, converter=_converter(flag.hint)), _Unchecked()
+                ],
             )
             for flag in flags
         ]
@@ -84,7 +86,7 @@ def parse(name: str, flags: Sequence[Flag], tokens: Sequence[str]) -> dict[Field
     app = App(
         name=name,
         version_flags=[],
-        default_parameter=Parameter(negative_iterable=(), consume_multiple=True, converter=_plain),
+        default_parameter=Parameter(negative_iterable=(), consume_multiple=True),
     )
     app.default(take)
     try:
@@ -93,6 +95,24 @@ def parse(name: str, flags: Sequence[Flag], tokens: Sequence[str]) -> dict[Field
         error.verbose = False
         raise UserError(str(error)) from error
     return {flag.path: bound.arguments[flag.argument] for flag in flags if flag.argument in bound.arguments}
+
+
+def _converter(hint: Any) -> Callable[[Any, Any], Any]:
+    """Return `_plain` for a field; cyclopts itself hands on a type that no longer says whether None is taken."""
+    is_optional = type(None) in get_args(hint)
+    return lambda kind, tokens: _plain(hint if is_optional else kind, tokens)
+
+
+class _Unchecked:
+    """Tells pydantic that any value will do.
+
+    Where some library has imported pydantic, cyclopts has it check every value and default, with messages of its own.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.any_schema()
 
 
 def as_written(path: FieldPath, flags: Sequence[Flag]) -> str:

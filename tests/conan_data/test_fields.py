@@ -84,3 +84,18 @@ def test_a_mapping_shows_how_it_is_written(capsys: pytest.CaptureFixture[str]) -
     tokens = ["build-xlr", "--data", "sample", "--out", "out", "--mix", "es=1"]
     assert main("conan-data", "", DATA_COMMANDS, tokens) == 2
     assert "write --mix.es 1 as a flag" in capsys.readouterr().err
+
+
+def test_flags_mean_the_same_where_pydantic_is_loaded() -> None:
+    """cyclopts checks values and defaults with pydantic as soon as anything in the process has imported it."""
+    import pydantic  # noqa: F401
+
+    from conan_data.flags import flags_of, parse
+    from conan_data.mining.config import MineConfig
+
+    tokens = ["--select.pool-size", "x", "--select.margin", "none", "--select.margin-by-language.de", ".5"]
+    assert parse("mine", list(flags_of(MineConfig)), tokens) == {
+        ("select", "pool_size"): "x",
+        ("select", "margin"): None,
+        ("select", "margin_by_language"): {"de": 0.5},
+    }
