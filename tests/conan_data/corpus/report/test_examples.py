@@ -1,5 +1,4 @@
 import random
-import time
 from collections import Counter
 
 import numpy as np
@@ -96,19 +95,3 @@ def test_long_and_broken_texts_are_made_fit_to_store(tmp_path):
     read = {example.id: example for example in examples.read(tmp_path / "one.parquet")}
     assert (read["d1"].text, read["d1"].characters) == ("x" * SHOWN, 5000)
     assert read["d2"].text == "a?b␀c␛d\te\nf"
-
-
-def test_offering_costs_less_than_two_microseconds():
-    chosen = Examples()
-    text = "some text of ordinary length " * 30
-    for number in range(2000):
-        offer(chosen, number, text=text)
-    best = min(_seconds(chosen, text) for _ in range(5))
-    assert best / 10_000 < 2e-6
-
-
-def _seconds(chosen, text):
-    start = time.process_time()
-    for place in range(10_000):
-        chosen.offer("rules", "too-short", lang="en", file="f", place=place, id="d", detail="", text=text)
-    return time.process_time() - start
