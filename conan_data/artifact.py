@@ -26,9 +26,10 @@ from typing import Any
 
 import filelock
 
-from conan_data.config import StageConfig, identity, named_sources
+from conan_data.config import StageConfig, identity
 from conan_data.errors import OccupiedError, UnfinishedError, UserError
 from conan_data.files import hash_file, sync_directory
+from conan_data.inputs import named_sources
 from conan_data.job import describe_input, describe_job, difference
 from conan_data.manifest import (
     Job,

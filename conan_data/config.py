@@ -113,19 +113,6 @@ def identity(config: Any, published: Callable[[str], str] = str) -> dict[str, An
     }
 
 
-def named_sources(config: Any) -> list[str]:
-    """The values of all fields that name inputs, also of nested configs."""
-    kind: Any = type(config)
-    found: list[str] = []
-    for name, hint in hints(kind).items():
-        value = getattr(config, name)
-        if dataclasses.is_dataclass(value):
-            found += named_sources(value)
-        elif value and any(input_marks(hint)):
-            found += [value] if isinstance(value, str) else list(value)
-    return found
-
-
 def _identity_of(hint: Any, value: Any, published: Callable[[str], str]) -> Any:
     if dataclasses.is_dataclass(value):
         return identity(value, published)

@@ -51,37 +51,44 @@ CachePath: TypeAlias = Annotated[str, EMPTY_OR_NOT_BLANK, Cache()]
 """A folder that runs share; empty for none."""
 
 
-def check_inputs(config: Any, path: tuple[str, ...] = ()) -> None:
-    """Raise `FieldError` for the first field of a config, or of a nested one, that names an input that is not there."""
+def marked_texts(config: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], PathMark, str]]:
+    """Yield (field, mark, text) for every path that a config, or one nested in it, names: inputs, caches and others."""
     kind: Any = type(config)
     for name, hint in hints(kind).items():
-        value = getattr(config, name)
+        value, field = getattr(config, name), (*path, name)
         if dataclasses.is_dataclass(value):
-            check_inputs(value, (*path, name))
-        for mark in input_marks(hint):
-            for text in (value,) if isinstance(value, str) else value:
-                own = text.removeprefix(mark.prefix)
-                if text not in mark.names and (problem := _missing(own, is_model=mark.is_model)):
-                    raise FieldError((*path, name), f"{own}: {problem}")
+            yield from marked_texts(value, field)
+        for mark in path_marks(hint):
+            for text in (value,) if isinstance(value, str) else value or ():
+                yield field, mark, text
+
+
+def check_inputs(config: Any) -> None:
+    """Raise `FieldError` for the first field of a config, or of a nested one, that names an input that is not there."""
+    for field, mark, text in marked_texts(config):
+        if isinstance(mark, Input) and text not in mark.names:
+            own = text.removeprefix(mark.prefix)
+            if problem := _missing(own, is_model=mark.is_model):
+                raise FieldError(field, f"{own}: {problem}")
 
 
 def missing_inputs(config: Any) -> list[str]:
     """Return the inputs on this machine that a config, or a nested one, names and that are not there."""
-    kind: Any = type(config)
-    found: list[str] = []
-    for name, hint in hints(kind).items():
-        value = getattr(config, name)
-        if dataclasses.is_dataclass(value):
-            found += missing_inputs(value)
-        for mark in input_marks(hint):
-            own = [text.removeprefix(mark.prefix) for text in ((value,) if isinstance(value, str) else value)]
-            found += [
-                text
-                for text in own
-                if text not in mark.names
-                and ((glob.has_magic(text) and not glob.glob(text)) or _missing(text, is_model=mark.is_model))
-            ]
-    return found
+    named = (
+        (mark, text.removeprefix(mark.prefix))
+        for _, mark, text in marked_texts(config)
+        if isinstance(mark, Input) and text not in mark.names
+    )
+    return [
+        text
+        for mark, text in named
+        if (glob.has_magic(text) and not glob.glob(text)) or _missing(text, is_model=mark.is_model)
+    ]
+
+
+def named_sources(config: Any) -> list[str]:
+    """Return the values of all fields that name inputs, also of nested configs."""
+    return [text for _, mark, text in marked_texts(config) if isinstance(mark, Input) and text]
 
 
 def input_marks(hint: Any) -> Iterator[Input]:

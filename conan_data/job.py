@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from conan_data import hub
-from conan_data.config import StageConfig, identity, named_sources
+from conan_data.config import StageConfig, identity
 from conan_data.errors import UserError
 from conan_data.files import hash_file
+from conan_data.inputs import named_sources
 from conan_data.manifest import MANIFEST, SCHEMA_VERSION, Job, is_artifact, list_files
 from conan_data.public_names import published_name, published_value
 from conan_data.retrieval_files import folder_and_config

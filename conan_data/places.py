@@ -6,7 +6,6 @@ the next run reads, or damage another artifact. Paths are compared as the file s
 inode of every folder on the way, so that neither links nor bind mounts nor letter case hide that two are one.
 """
 
-import dataclasses
 import errno
 import glob
 import os
@@ -18,8 +17,8 @@ from typing import Any, NamedTuple
 from conan_data import hub_names
 from conan_data.config import StageConfig
 from conan_data.errors import UserError
-from conan_data.fields import FieldError, hints
-from conan_data.inputs import Cache, path_marks
+from conan_data.fields import FieldError
+from conan_data.inputs import Cache, marked_texts
 
 MANIFEST = "manifest.json"
 JOB, LOCK, WHOLE = "job.json", ".lock", "whole.json"
@@ -82,18 +81,12 @@ def check_apart(outs: Iterable[tuple[str, Path]]) -> None:
         seen.append((name, out))
 
 
-def places_of(config: Any, within: tuple[str, ...] = ()) -> Iterator[Place]:
+def places_of(config: Any) -> Iterator[Place]:
     """Yield the inputs and caches that `config` and its parts name."""
-    kind: Any = type(config)
-    for name, hint in hints(kind).items():
-        value, field = getattr(config, name), (*within, name)
-        if dataclasses.is_dataclass(value):
-            yield from places_of(value, field)
-        for mark in path_marks(hint):
-            for text in (value,) if isinstance(value, str) else value:
-                path = text.removeprefix(mark.prefix)
-                if path and text.startswith(mark.prefix) and not hub_names.is_name(path):
-                    yield Place(field, path, isinstance(mark, Cache))
+    for field, mark, text in marked_texts(config):
+        path = text.removeprefix(mark.prefix)
+        if path and text.startswith(mark.prefix) and not hub_names.is_name(path):
+            yield Place(field, path, isinstance(mark, Cache))
 
 
 def _check_out(out: Path) -> None:

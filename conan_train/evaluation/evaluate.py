@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from conan_data import artifact
-from conan_data.config import named_sources
+from conan_data.inputs import named_sources
 from conan_data.mining.encoder import Encoder
 from conan_data.models.locate import find_model, model_input
 from conan_data.pairs.labelled import read_labels
