@@ -76,6 +76,18 @@ FILE_NAME = Rule(
     lambda text: _FILE_NAME.fullmatch(text) is not None and len(text.encode()) <= 200,
 )
 FileName: TypeAlias = Annotated[str, FILE_NAME]
+
+
+def _has_group(pattern: str) -> bool:
+    """Return whether `pattern` is empty, or a regular expression with at least one group."""
+    try:
+        return not pattern or re.compile(pattern).groups > 0
+    except re.error:
+        return False
+
+
+GROUP_REGEX = Rule("must be a regular expression with a bracketed part to take the group from", _has_group)
+GroupRegex: TypeAlias = Annotated[str, GROUP_REGEX]
 WORD = Rule(
     "must be at most 100 letters, digits and underscores",
     lambda text: re.fullmatch(r"\w{0,100}", text) is not None,

@@ -159,13 +159,8 @@ def _read_artifact(root: Path, split: str) -> RetrievalSplit:
 def _group_finder(group_regex: str) -> Callable[[str], str]:
     if not group_regex:
         return lambda identifier: identifier
-    try:
-        pattern = re.compile(group_regex)
-    except re.error as error:
-        raise UserError(f"group_regex: {group_regex!r} is not a regular expression ({error})") from error
-    if pattern.groups < 1:
-        raise UserError(f"group_regex: {group_regex!r} has no bracketed part to take the group from")
-    return lambda identifier: match.group(1) if (match := pattern.search(identifier)) else identifier
+    find = re.compile(group_regex).search
+    return lambda identifier: match.group(1) if (match := find(identifier)) else identifier
 
 
 def _not_used(data: RetrievalSplit) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Le, Lt
 
 from conan_data.config import StageConfig, require
-from conan_data.fields import Count, FileName, NonNegativeInt
+from conan_data.fields import Count, FileName, GroupRegex, NonNegativeInt
 from conan_data.inputs import DataPath, DataPaths
 from conan_data.judging.config import JudgeConfig
 
@@ -21,7 +21,7 @@ class AuditConfig(StageConfig):
     """The retrieval set they were mined for (a directory), or `sample`; empty: the negatives hold it."""
     split: FileName = "train"
     """Split of the set."""
-    group_regex: str = ""
+    group_regex: GroupRegex = ""
     """As in mining."""
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     """Who judges the sample."""

@@ -16,19 +16,10 @@ from conan_data.corpus.dedup.config import DedupConfig
 from conan_data.corpus.execution.config import ExecutorConfig
 from conan_data.corpus.rules.config import RulesConfig
 from conan_data.corpus.safety.config import SafetyConfig
-from conan_data.fields import DISTINCT, Count, FileName, Name, NonNegativeInt, Rule, Share
+from conan_data.fields import DISTINCT, Count, FileName, GroupRegex, Name, NonNegativeInt, Rule, Share
 from conan_data.inputs import Input, OptionalModelPath, SomeDataPaths
 from conan_data.readers.config import ExtractConfig
 
-
-def _has_group(pattern: str) -> bool:
-    try:
-        return not pattern or re.compile(pattern).groups > 0
-    except re.error:
-        return False
-
-
-GROUP_REGEX = Rule("must be a regular expression with a bracketed part to take the group from", _has_group)
 GROUP_FIELDS = ("group_field", "group_regex", "group_path_regex")
 IDENTIFIER = Rule(
     "must be langid, or fasttext: and the path of a model",
@@ -74,11 +65,11 @@ class BuildCorpusConfig(StageConfig):
     """Field of a row, such as `metadata.passage`, whose value names documents that say the same thing; empty:
     each stands for itself.
     """
-    group_regex: Annotated[str, GROUP_REGEX] = ""
+    group_regex: GroupRegex = ""
     """Regular expression whose first bracketed part, in a document's id, names its group, such as ^(.*)@ for
     page@de and page@fr.
     """
-    group_path_regex: Annotated[str, GROUP_REGEX] = ""
+    group_path_regex: GroupRegex = ""
     """The same in the path of its file below the input, such as ^(.+)\\.\\w\\w\\.html$ for guide.de.html and guide.fr.html.
     """
     rules: RulesConfig = dataclasses.field(default_factory=RulesConfig)

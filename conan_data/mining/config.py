@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 from annotated_types import Ge, Gt, Le
 
 from conan_data.config import Config, Memory, StageConfig, execution, require
-from conan_data.fields import Cosine, Count, FileName, NonNegativeInt, PositiveFloat, Share
+from conan_data.fields import Cosine, Count, FileName, GroupRegex, NonNegativeInt, PositiveFloat, Share
 from conan_data.inputs import CachePath, ModelPath, RequiredDataPath
 from conan_data.judging.config import JudgeConfig
 
@@ -106,7 +106,7 @@ class MineConfig(StageConfig):
     """Retrieval set (a directory), or `sample`."""
     split: FileName = "train"
     """Split of the set that is mined."""
-    group_regex: str = ""
+    group_regex: GroupRegex = ""
     """Regular expression whose first bracketed part, searched in a document's id, is the group of documents
     that carry none.
     """

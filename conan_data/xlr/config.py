@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from conan_data.chat.config import ServerConfig, placeholders
 from conan_data.config import Config, StageConfig, require
-from conan_data.fields import WORD, Count, FileName, NonNegativeInt, PositiveFloat
+from conan_data.fields import WORD, Count, FileName, GroupRegex, NonNegativeInt, PositiveFloat
 from conan_data.inputs import DataPath, RequiredDataPath
 
 PROMPT = (
@@ -76,7 +76,7 @@ class BuildXlrConfig(StageConfig):
     """
     seed: NonNegativeInt = 0
     """Seed of the choice of languages."""
-    group_regex: str = ""
+    group_regex: GroupRegex = ""
     """Regular expression whose first bracketed part, in a document's id, names its group, such as ^(.*)@ for
     page@de and page@fr.
     """

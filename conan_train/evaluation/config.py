@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import MinLen
 
 from conan_data.config import Config, StageConfig, execution, require
-from conan_data.fields import Count, FileName, Name, NonNegativeInt
+from conan_data.fields import Count, FileName, GroupRegex, Name, NonNegativeInt
 from conan_data.inputs import NOT_BLANK, DataPath, DataPaths, Input
 
 BM25 = "bm25"
@@ -74,7 +74,7 @@ class EvaluateConfig(StageConfig):
     """Retrieval set (a directory), or `sample`; none for no retrieval."""
     split: FileName = "dev"
     """Split of the set that is scored."""
-    group_regex: str = ""
+    group_regex: GroupRegex = ""
     """Its first bracketed part, searched in a document's id, is the group of documents that carry none."""
     translations: bool = True
     """Also ask the queries in other languages that lie beside the set (`translations.SPLIT.jsonl`)."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from conan_data.config import Memory, execution, require
-from conan_data.fields import Count, FileName, NonNegativeInt, PositiveFloat
+from conan_data.fields import Count, FileName, GroupRegex, NonNegativeInt, PositiveFloat
 from conan_data.inputs import DataPath, SomeDataPaths
 from conan_data.mining.config import SelectionConfig
 from conan_train.embedding.config import EmbeddingConfig
@@ -21,7 +21,7 @@ class FinetuneConfig(EmbeddingConfig):
     """Retrieval sets (directories), cross-lingual ones too, or `sample`; several are joined into one."""
     split: FileName = "train"
     """Split of the sets that is trained on."""
-    group_regex: str = ""
+    group_regex: GroupRegex = ""
     """Regular expression whose first bracketed part, searched in a document's id, is the group of documents
     that carry none.
     """

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conan_data.cli import COMMANDS as DATA_COMMANDS
-from conan_data.command import bind, main
+from conan_data.command import Command, bind, main
 from conan_data.errors import UserError
 from conan_data.fields import build
 from conan_data.mining.config import SelectionConfig
@@ -78,6 +78,25 @@ def test_flags_are_named_as_they_are_written(
     steps = [] if "--steps" in flags else ["--steps", "1"]
     assert main("conan-train", "", COMMANDS, [*base, *steps, *flags.split()]) == 2
     assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize("pattern", ["(", "a"])
+@pytest.mark.parametrize(
+    "command",
+    [c for c in (*DATA_COMMANDS, *COMMANDS) if "group_regex" in c.config_class().__dataclass_fields__],
+    ids=lambda command: command.name,
+)
+def test_a_wrong_group_regex_is_refused_before_anything_is_read(
+    command: Command, pattern: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needed = {"data": "a", "input": "a", "languages": "en", "model": "a", "negatives": "a", "steps": "1"}
+    fields = command.config_class().__dataclass_fields__
+    tokens = [token for name, value in needed.items() if name in fields for token in (f"--{name}", value)]
+    tokens += ["--mix.de", "1"] if command.name == "build-xlr" else []
+    assert main("p", "", [command], [command.name, "--out", "o", *tokens, "--group-regex", pattern]) == 2
+    assert capsys.readouterr().err.startswith(
+        "error: --group-regex: must be a regular expression with a bracketed"
+    )
 
 
 def test_a_mapping_shows_how_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,14 +118,6 @@ def test_a_set_that_cannot_be_used_is_refused_by_name(tmp_path: Path, damage: ob
         read_retrieval(folder, "dev")
 
 
-@pytest.mark.parametrize(
-    ("regex", "message"), [("(", "not a regular expression"), ("a", "no bracketed part")]
-)
-def test_a_wrong_group_regex(tmp_path: Path, regex: str, message: str) -> None:
-    with pytest.raises(UserError, match=f"group_regex: .*{message}"):
-        read_retrieval(write(tmp_path / "set"), "dev", group_regex=regex)
-
-
 @pytest.mark.skipif(not SHARED.exists(), reason="real data is not there")
 def test_a_real_set_has_no_broken_row() -> None:
     data = read_retrieval(SHARED / "tldr", "dev", group_regex="^(.*)@")
