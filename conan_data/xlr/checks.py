@@ -20,6 +20,7 @@ say less or more than their source. Not checked: whether the meaning is right, a
 
 import logging
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -36,6 +37,17 @@ SLACK = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A translation to be checked: `text` in `language` for the query `source` in `source_language`."""
+
+    query_id: str
+    text: str
+    language: str
+    source: str
+    source_language: str
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """The outcome for one translation: why it is refused ("" where it is not), the checks it passed, and the
     identifier's first guess.
@@ -48,11 +60,24 @@ class Checked:
 
 
 class Checker:
-    """Checks translations one by one."""
+    """Checks translations: batches of single ones, then all of a language together."""
 
     def __init__(self, config: ChecksConfig) -> None:
         self._config = config
         self._unknown: set[str] = set()
+
+    def check_all(self, candidates: Sequence[Candidate]) -> list[Checked]:
+        """Return the outcome for each candidate of a batch; it depends on nothing but the candidate."""
+        return [
+            self.check(each.text, each.language, source=each.source, source_language=each.source_language)
+            for each in candidates
+        ]
+
+    def check_together(self, language: str, candidates: Sequence[Candidate]) -> list[str]:
+        """Return for each of all translations into a language that `check_all` passed the reason why it is refused,
+        "" where it is not.
+        """
+        return [""] * len(candidates)
 
     def check(self, text: str, language: str, *, source: str, source_language: str) -> Checked:
         """Whether `text` may stand for `source` in `language`."""
