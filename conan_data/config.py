@@ -118,6 +118,8 @@ def _identity_of(hint: Any, value: Any, published: Callable[[str], str]) -> Any:
         return identity(value, published)
     if any(input_marks(hint)):
         return published(value) if isinstance(value, str) else [published(name) for name in value]
+    if isinstance(value, Mapping):
+        return {str(key): _identity_of(type(item), item, published) for key, item in value.items()}
     return _plain(value)
 
 

@@ -157,7 +157,11 @@ def convert(hint: Any, value: Any, path: tuple[str, ...]) -> Any:
     if origin is Annotated:
         return _within(hint.__metadata__, convert(arguments[0], value, path), path)
     if origin in (Union, types.UnionType):
-        return None if value is None else convert(arguments[0], value, path)
+        words = {word for kind in arguments if get_origin(kind) is Literal for word in get_args(kind)}
+        is_whole = (value is None and types.NoneType in arguments) or (
+            isinstance(value, str) and value in words
+        )
+        return value if is_whole else convert(arguments[0], value, path)
     if origin is Literal:
         return _choice(arguments, value, path)
     if origin is tuple:

@@ -103,7 +103,7 @@ def _type_name(hint: Any) -> str:
         return f"{names[0]}..." if ... in arguments else " ".join(names)
     if get_origin(hint) in (Union, types.UnionType):
         return _type_name(arguments[0])
-    return _TYPES[hint]
+    return _TYPES.get(hint, "JSON")
 
 
 @cache

@@ -58,6 +58,10 @@ def marked_texts(config: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tupl
         value, field = getattr(config, name), (*path, name)
         if dataclasses.is_dataclass(value):
             yield from marked_texts(value, field)
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                if dataclasses.is_dataclass(item):
+                    yield from marked_texts(item, (*field, key))
         for mark in path_marks(hint):
             for text in (value,) if isinstance(value, str) else value or ():
                 yield field, mark, text

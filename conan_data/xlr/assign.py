@@ -1,10 +1,11 @@
 """Which versions of the queries are to be made: the choice of languages for each query."""
 
 import logging
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
-from conan_data.retrieval import RetrievalSplit
+import polars as pl
+import pyarrow as pa
+
 from conan_data.xlr.config import BuildXlrConfig
 from conan_data.xlr.languages import match
 from conan_data.xlr.mix import choose, normalise
@@ -12,42 +13,36 @@ from conan_data.xlr.translators import Translator
 
 log = logging.getLogger(__name__)
 
+VERSIONS = {"query": pl.UInt32, "language": pl.String, "is_source": pl.Boolean}
+"""Columns of a table of versions: the row of the query, the language that it is to be had in ("" where the mix has none
+for it), and whether that is its own.
+"""
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A query in one language: its own (`is_source`), or one to translate it into; `language` is empty where
-    the mix has none for it.
+
+def assign(config: BuildXlrConfig, queries: pa.Table, translator: Translator) -> pl.DataFrame:
+    """Return the versions to make (`VERSIONS`), query by query as they stand in the set, each query's languages in
+    alphabetical order.
     """
-
-    query: dict[str, Any]
-    language: str
-    is_source: bool
-
-
-def assign(config: BuildXlrConfig, split: RetrievalSplit, translator: Translator) -> list[Version]:
-    """Return the versions to make, query by query as they stand in the set, each query's languages in alphabetical
-    order.
-    """
-    mix = normalise(config.mix)
-    matched: dict[str, str | None] = {
-        label: match(label, mix) for label in set(split.queries.column("lang").to_pylist())
-    }
-    versions: list[Version] = []
-    for query in split.queries.to_pylist():
-        own = matched[query["lang"]]
-        available = translator.available(query["_id"])
-        if available is not None and own is not None:
-            available |= {own}
-        chosen = choose(
-            query["_id"], mix, count=config.languages_per_query, seed=config.seed, available=available
-        )
-        versions += [Version(query, language, language == own) for language in sorted(chosen)]
-        if not chosen:
-            versions.append(
-                Version(query, query["lang"], True)
-                if config.unmatched == "source"
-                else Version(query, "", False)
-            )
-    for language in sorted(mix.keys() - {version.language for version in versions}):
+    versions = pl.DataFrame(_versions(config, queries, translator), schema=VERSIONS, orient="row")
+    for language in sorted(config.mix.keys() - set(versions["language"].unique())):
         log.warning("mix: no query can be had in %s, or none was chosen", language)
     return versions
+
+
+def _versions(
+    config: BuildXlrConfig, queries: pa.Table, translator: Translator
+) -> Iterator[tuple[int, str, bool]]:
+    mix = normalise(config.mix)
+    labels = queries.column("lang").to_pylist()
+    matched: dict[str, str | None] = {label: match(label, mix) for label in set(labels)}
+    for place, (name, label) in enumerate(zip(queries.column("_id").to_pylist(), labels, strict=True)):
+        own = matched[label]
+        available = translator.available(name)
+        if available is not None and own is not None:
+            available |= {own}
+        chosen = choose(name, mix, count=config.num_languages, seed=config.seed, available=available)
+        for language in sorted(chosen):
+            yield place, language, language == own
+        if not chosen:
+            is_source = config.unmatched == "source"
+            yield place, label if is_source else "", is_source

@@ -13,22 +13,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import orjson
+import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from conan_data import artifact, tables
 from conan_data.chat.key import read_key
 from conan_data.errors import UserError
 from conan_data.readers import Broken, quarantine
-from conan_data.retrieval import RetrievalSplit, read_retrieval, write_split
-from conan_data.sources import resolve
+from conan_data.retrieval import RetrievalSplit, write_split
 from conan_data.xlr.account import account, count_languages, count_rows
 from conan_data.xlr.assign import assign
 from conan_data.xlr.card import write_card
-from conan_data.xlr.checks import Checker
 from conan_data.xlr.config import BuildXlrConfig
 from conan_data.xlr.judgements import expand
 from conan_data.xlr.languages import english_name, match
 from conan_data.xlr.outcome import Outcome, translate
+from conan_data.xlr.sets import read_sets, resolve_sets
+from conan_data.xlr.splits import divide
 from conan_data.xlr.translators import Translator
 from conan_data.xlr.translators.endpoint import EndpointTranslator
 from conan_data.xlr.translators.table import TableTranslator, read_table
@@ -46,27 +48,52 @@ def build_xlr(config: BuildXlrConfig) -> Path:
     """
     for language in config.mix:
         english_name(language)
-    data = resolve(config.data, "retrieval")
-    inputs = [data, config.table.path] if config.translator == "table" and config.table.path else [data]
+    sets = resolve_sets(config.named_sets)
+    table = [config.table.path] if config.translator == "table" and config.table.path else []
     with artifact.building(
-        config, kind="retrieval", command=COMMAND, inputs=inputs, resume=config.translator == "endpoint"
+        config,
+        kind="retrieval",
+        command=COMMAND,
+        inputs=[*(each.data for each in sets.values()), *table],
+        resume=config.translator == "endpoint",
     ) as build:
         if build.done:
             return build.out
         if config.translator == "endpoint":
             read_key(config.endpoint.api_key_env)
-        split = read_retrieval(data, config.split, group_regex=config.group_regex)
+        sources = read_sets(sets, seed=config.seed)
+        split = sources.split
         translator, broken_translations = _translator(config, split, build.dir)
-        versions = assign(config, split, translator)
-        outcome = translate(versions, translator, Checker(config.checks))
-        if not outcome.kept:
-            raise UserError(f"{config.data}: no query is left ({outcome.reasons()})")
+        versions = assign(config, split.queries, translator)
+        outcome = translate(
+            versions,
+            split.queries,
+            translator,
+            config.checks,
+            work=build.work / "answers",
+            workers=config.workers,
+        )
+        if config.splits:
+            outcome = divide(outcome, config.splits, seed=config.seed)
+        if not outcome.kept.height:
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in outcome.reasons().items())
+            raise UserError(f"{_named(config)}: no query is left ({reasons})")
         result = _result(outcome, split, config.mix)
-        _write(build.dir, config, result, outcome, [*split.broken, *broken_translations], translator.name)
+        _write_splits(build.dir, config, result, outcome)
+        write_card(
+            build.dir,
+            split=config.written_splits[0],
+            translator=translator.name,
+            by_language=count_languages(result.queries),
+            num_documents=result.corpus.num_rows,
+            num_judgements=result.qrels.num_rows,
+        )
+        roots = [*(each.data for each in config.named_sets.values()), config.table.path]
+        quarantine([*split.broken, *broken_translations], build.dir / "quarantine.jsonl", below=roots)
         (build.dir / ANSWERS).unlink(missing_ok=True)
         return build.publish(
-            rows=count_rows(split, versions, outcome),
-            extra=account(config, split, broken_translations, versions, outcome, result),
+            rows=count_rows(split, outcome),
+            extra=account(config, sources, broken_translations, outcome, result),
         )
 
 
@@ -80,50 +107,45 @@ def _translator(
     )
     if not rows:
         raise UserError(
-            f"{config.table.path or config.data}: has no translations of split {config.split!r}; give table.path, or translator endpoint"
+            f"{config.table.path or _named(config)}: has no translations of split {config.split!r}; give table.path, or translator endpoint"
         )
     return TableTranslator(rows, config.mix), refused
 
 
+def _named(config: BuildXlrConfig) -> str:
+    """What is built from, as the user named it."""
+    return ", ".join(each.data for each in config.named_sets.values())
+
+
 def _result(outcome: Outcome, split: RetrievalSplit, mix: Iterable[str]) -> RetrievalSplit:
-    rows = pa.Table.from_pylist(
-        outcome.kept, schema=pa.schema([*tables.XLR_QUERIES, pa.field("origin", pa.string())])
-    )
+    """What is kept, of all splits."""
+    kept = outcome.kept.to_arrow()
     return replace(
         split,
-        queries=rows.drop_columns(["origin"]),
+        queries=tables.check(kept.select(tables.XLR_QUERIES.names), tables.XLR_QUERIES, "queries"),
         corpus=_labelled(split.corpus, mix),
-        qrels=expand(split.qrels, split.corpus, rows),
+        qrels=expand(split.qrels, split.corpus, kept),
     )
+
+
+def _write_splits(directory: Path, config: BuildXlrConfig, result: RetrievalSplit, outcome: Outcome) -> None:
+    """Write what is kept, each split over all documents, and `dropped.jsonl`."""
+    if not config.splits:
+        write_split(directory, config.written_splits[0], result)
+    for name in config.splits:
+        of_split = outcome.kept["split"] == name
+        queries = result.queries.filter(of_split.to_arrow())
+        judged = pc.is_in(result.qrels.column("query-id"), queries.column("_id"))
+        write_split(directory, name, replace(result, queries=queries, qrels=result.qrels.filter(judged)))
+    with open(directory / "dropped.jsonl", "wb") as file:
+        for rows in outcome.dropped.iter_slices():
+            file.writelines(orjson.dumps(row) + b"\n" for row in rows.iter_rows(named=True))
 
 
 def _labelled(corpus: pa.Table, mix: Iterable[str]) -> pa.Table:
     """The documents under the labels of the mix, as the queries are: where it holds `pt`, a page in `pt_BR` is in
     the language of a query in `pt`.
     """
-    labels = corpus.column("lang").to_pylist()
-    names = {label: match(label, mix) or label for label in set(labels)}
-    place = corpus.schema.get_field_index("lang")
-    return corpus.set_column(place, corpus.schema.field(place), pa.array([names[label] for label in labels]))
-
-
-def _write(
-    directory: Path,
-    config: BuildXlrConfig,
-    result: RetrievalSplit,
-    outcome: Outcome,
-    broken: list[Broken],
-    translator: str,
-) -> None:
-    write_split(directory, config.written_split, result)
-    write_card(
-        directory,
-        split=config.written_split,
-        translator=translator,
-        by_language=count_languages(result.queries),
-        num_documents=result.corpus.num_rows,
-        num_judgements=result.qrels.num_rows,
-    )
-    quarantine(broken, directory / "quarantine.jsonl", below=[config.data, config.table.path])
-    with open(directory / "dropped.jsonl", "wb") as file:
-        file.writelines(orjson.dumps(row) + b"\n" for row in outcome.dropped)
+    names = {label: match(label, mix) or label for label in corpus.column("lang").unique().to_pylist()}
+    frame = pl.DataFrame(pl.from_arrow(corpus)).with_columns(pl.col("lang").replace(names))
+    return tables.check(frame.to_arrow(), tables.CORPUS, "corpus")

@@ -20,7 +20,7 @@ say less or more than their source. Not checked: whether the meaning is right, a
 
 import logging
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -73,9 +73,9 @@ class Checker:
             for each in candidates
         ]
 
-    def check_together(self, language: str, candidates: Sequence[Candidate]) -> list[str]:
-        """Return for each of all translations into a language that `check_all` passed the reason why it is refused,
-        "" where it is not.
+    def check_together(self, candidates: Sequence[Candidate], sources: Iterable[str]) -> list[str]:
+        """Return for each of all the translations of a set that `check_all` passed the reason why it is refused, ""
+        where it is not. `sources` are all queries of the set.
         """
         return [""] * len(candidates)
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from conan_data.chat.config import ServerConfig, placeholders
-from conan_data.config import Config, StageConfig, require
-from conan_data.fields import WORD, Count, FileName, GroupRegex, NonNegativeInt, PositiveFloat
+from conan_data.config import Config, StageConfig, execution, require
+from conan_data.fields import FILE_NAME, WORD, Count, FileName, GroupRegex, NonNegativeInt, PositiveFloat
 from conan_data.inputs import DataPath, RequiredDataPath
 
 PROMPT = (
@@ -55,27 +55,53 @@ class ChecksConfig(Config):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class SetConfig(Config):
+    """One of several sets whose queries and passages are built together."""
+
+    data: RequiredDataPath
+    """A BEIR folder, one of our retrieval sets, a data set on the Hub, or `sample`."""
+    split: Annotated[FileName, WORD] = "train"
+    """Split of the set that is read."""
+    weight: Annotated[float, Gt(0), Le(1)] = 1.0
+    """Share of its queries that is taken, by a hash of each query's id."""
+    license: str = ""
+    """Licence of its texts, for the manifest and the card, such as cc-by-sa-4.0."""
+    group_regex: GroupRegex = ""
+    """Names the group of a document, as the field of the same name of the command does for `data`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildXlrConfig(StageConfig):
     """A retrieval set in, the same passages with queries in many languages out."""
 
-    data: RequiredDataPath
+    data: DataPath = ""
     """A BEIR folder, one of our retrieval sets, or `sample` for the one that comes with the package."""
+    sets: dict[str, SetConfig] = dataclasses.field(default_factory=dict)
+    """Several sets in place of `data`, by name, such as {tldr: {data: tldr, weight: 0.5, license: cc-by-4.0}}. The
+    ids of a set's queries and documents, in the result and in `table.path`, are NAME/ID.
+    """
     mix: Annotated[dict[str, PositiveFloat], MinLen(1)]
     """Share of each language among the queries, such as {en: 25, zh: 12, es: 8}; divided by their sum."""
     translator: Literal["table", "endpoint"] = "table"
     """Who translates: a table of translations, or a model behind an OpenAI-compatible endpoint."""
     split: Annotated[FileName, WORD] = "train"
-    """Split of the set that is read."""
+    """Split of `data` that is read; with `sets`, the name of the split that is written."""
     out_split: Annotated[str, WORD] = ""
     """Name of the split that is written; empty: the same."""
-    languages_per_query: Count = 1
-    """Languages that each query gets, fewer where the translator has fewer."""
+    splits: dict[str, PositiveFloat] = dataclasses.field(default_factory=dict)
+    """Share of each split to be written, such as {train: 8, dev: 1, test: 1}, in place of `out_split`. All versions of
+    a query, and queries of equal text, fall into one.
+    """
+    languages_per_query: Count | Literal["all"] = 1
+    """Languages that each query gets, fewer where the translator has fewer; `all` for those of the mix."""
     unmatched: Literal["drop", "source"] = "drop"
     """A query that can be had in no language of the mix: dropped (`no-translation`), or kept as it is in its
     own language.
     """
     seed: NonNegativeInt = 0
-    """Seed of the choice of languages."""
+    """Seed of the choice of languages, of the share of each set, and of the splits."""
+    workers: Count = execution(1)
+    """Processes that check translations."""
     group_regex: GroupRegex = ""
     """Regular expression whose first bracketed part, in a document's id, names its group, such as ^(.*)@ for
     page@de and page@fr.
@@ -99,10 +125,24 @@ class BuildXlrConfig(StageConfig):
         same = [name.lower().replace("-", "_") for name in self.mix]
         require(len(set(same)) == len(same), "mix", sorted(self.mix), "names a language twice")
         require(
-            self.languages_per_query <= len(self.mix),
+            self.languages_per_query == "all" or self.languages_per_query <= len(self.mix),
             "languages_per_query",
             self.languages_per_query,
             f"the mix has only {len(self.mix)} languages",
+        )
+        require(bool(self.data) != bool(self.sets), "data", self.data, "or sets must be given, and not both")
+        require(
+            not (self.sets and self.group_regex),
+            "group_regex",
+            self.group_regex,
+            "belongs to each of the sets",
+        )
+        for name in self.sets:
+            require(FILE_NAME.holds(name), "sets", name, f"the name {FILE_NAME.text}")
+        for name in self.splits:
+            require(bool(name) and WORD.holds(name), "splits", name, f"the name {WORD.text}, and not empty")
+        require(
+            not (self.splits and self.out_split), "out_split", self.out_split, "has no place beside splits"
         )
         if self.translator == "endpoint":
             for name in ("base_url", "model"):
@@ -110,5 +150,19 @@ class BuildXlrConfig(StageConfig):
                 require(bool(value), f"endpoint.{name}", value, "is needed for translator endpoint")
 
     @property
-    def written_split(self) -> str:
-        return self.out_split or self.split
+    def named_sets(self) -> dict[str, SetConfig]:
+        """Return the sets by name; `data` alone has the name ""."""
+        alone = (
+            SetConfig(data=self.data, split=self.split, group_regex=self.group_regex) if self.data else None
+        )
+        return {"": alone} if alone else self.sets
+
+    @property
+    def num_languages(self) -> int:
+        """Return how many languages a query gets at most."""
+        return len(self.mix) if self.languages_per_query == "all" else self.languages_per_query
+
+    @property
+    def written_splits(self) -> tuple[str, ...]:
+        """Return the names of the splits that are written."""
+        return tuple(sorted(self.splits)) or (self.out_split or self.split,)

@@ -27,14 +27,16 @@ def choose(
     had.
     """
     candidates = [language for language in mix if available is None or language in available]
+    if len(candidates) <= 1:
+        return tuple(candidates)
     ranked = sorted(
         candidates,
-        key=lambda language: (-math.log(_uniform(seed, query_id, language)) / mix[language], language),
+        key=lambda language: (-math.log(uniform(seed, query_id, language)) / mix[language], language),
     )
     return tuple(ranked[:count])
 
 
-def _uniform(seed: int, query_id: str, language: str) -> float:
-    """A number in (0, 1] that looks random and is the same for ever; 52 bits of it, so that none rounds to 0."""
+def uniform(seed: int, query_id: str, language: str) -> float:
+    """Return a number in (0, 1] that looks random and is the same for ever; 52 bits of it, so that none rounds to 0."""
     digest = hashlib.blake2b("\x1f".join((str(seed), query_id, language)).encode(), digest_size=8).digest()
     return ((int.from_bytes(digest, "big") >> 12) + 0.5) / (1 << 52)

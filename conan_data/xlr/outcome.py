@@ -1,149 +1,186 @@
-"""Translate the versions and check the translations, in two passes.
+"""What became of each version: translated, checked, and kept or dropped for one reason.
 
-The first pass takes the translator's answers batch by batch (`Checker.check_all`). The second one looks at all
-translations of a language that passed (`Checker.check_together`), for what only shows when they are seen together.
+Three passes, so that the texts of a large set are in memory once and the checks can use all processors: the answers of
+the translator go to files of `SHARD` versions, the shards are checked one by one (`Checker.check_all`, in processes),
+and all translations that passed are checked together (`Checker.check_together`), for what only shows when
+they are seen side by side.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
-from typing import Any
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
 
 from conan_data.progress import progress
-from conan_data.xlr.assign import Version
+from conan_data.workers import run_here, run_in_processes
 from conan_data.xlr.checks import Candidate, Checked, Checker
+from conan_data.xlr.config import ChecksConfig
 from conan_data.xlr.translators import Failure, Request, Translation, Translator
 
 NO_TRANSLATION = "no-translation"
-BATCH = 1024
-"""Versions that are checked at once."""
+SHARD = 1 << 14
+"""Versions in a file."""
+_ANSWER = {"text": pl.String, "translator": pl.String, "reason": pl.String}
+_CHECKED = {"reason": pl.String, "lid": pl.String, "lid_score": pl.Float32, "checks": pl.String}
+_MADE = {"text": pl.String, "translator": pl.String, **_CHECKED}
+"""Columns of a shard that was checked, after `version`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A version with the text that it got: a translation, or the query as it is (`translation` is None)."""
-
-    version: Version
-    translation: Translation | None = None
-    checked: Checked | None = None
-
-
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
-    """What became of the versions."""
+    """The versions in their order: `query_id`, `source_id`, `language`, `is_source`, `source`, `text`, `translator`,
+    `reason` ("" for one that is kept), `lid`, `lid_score`, `checks`; and `split` where there are several.
+    """
 
-    kept: list[dict[str, Any]] = field(default_factory=list)
-    """Rows of `tables.XLR_QUERIES`, and `origin`, the id of the query that a row comes from."""
-    dropped: list[dict[str, Any]] = field(default_factory=list)
-    """Refused translations: query_id, lang, reason, source, text, translator."""
+    versions: pl.DataFrame
 
-    def reasons(self) -> str:
-        """Return why versions were dropped, each reason with its number, the most frequent first."""
-        counts = Counter(row["reason"] for row in self.dropped)
-        return ", ".join(f"{reason} {count:,}" for reason, count in counts.most_common())
+    @cached_property
+    def kept(self) -> pl.DataFrame:
+        """Return the versions that are kept as rows of `tables.XLR_QUERIES`, and `origin`, the id of the query."""
+        return self.versions.filter(pl.col("reason") == "").select(
+            pl.concat_str("query_id", pl.lit("@"), "language").alias("_id"),
+            "text",
+            pl.col("language").alias("lang"),
+            "source_id",
+            "translator",
+            "lid",
+            "lid_score",
+            "checks",
+            pl.col("query_id").alias("origin"),
+            *(["split"] if "split" in self.versions.columns else []),
+        )
+
+    @cached_property
+    def dropped(self) -> pl.DataFrame:
+        """Return the versions that are not: query_id, lang, reason, source, text, translator."""
+        lost = self.versions.filter(pl.col("reason") != "")
+        return lost.select(
+            "query_id", pl.col("language").alias("lang"), "reason", "source", "text", "translator"
+        )
+
+    def reasons(self) -> dict[str, int]:
+        """Return how many versions were dropped, by reason, the most frequent first."""
+        counts = self.dropped.group_by("reason").len().sort(["len", "reason"], descending=[True, False])
+        return dict(counts.iter_rows())
 
 
-def translate(versions: Sequence[Version], translator: Translator, checker: Checker) -> Outcome:
-    """Return what became of the versions, in their order; dropped ones stand in the order of the passes."""
-    requests = (
-        Request(version.query["_id"], version.query["text"], version.language)
-        for version in versions
-        if version.language and not version.is_source
+def translate(
+    versions: pl.DataFrame,
+    queries: pa.Table,
+    translator: Translator,
+    checks: ChecksConfig,
+    *,
+    work: Path,
+    workers: int,
+) -> Outcome:
+    """Return what became of `versions` (`assign.VERSIONS`) of `queries`; the files between the passes lie in `work`."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    source = pl.DataFrame(pl.from_arrow(queries)).select(
+        query_id="_id", source="text", source_language="lang", source_id="source_id"
     )
-    outcome = Outcome()
-    made: list[Made] = []
-    with closing(translator.translate(requests)) as answers:
-        queries = iter(progress(versions, "translating", unit="query"))
-        while batch := list(islice(queries, BATCH)):
-            made += _checked(list(_answered(batch, answers, outcome)), checker, outcome)
-    _keep(made, checker, outcome)
-    return outcome
+    num_shards = _write_answers(versions, source, translator, work)
+    check = _Check(checks, work)
+    ranks = range(num_shards)
+    alone = workers == 1 or num_shards == 1
+    done = run_here(check, ranks) if alone else run_in_processes(check, ranks, workers=workers)
+    for _ in progress(done, "checking", unit="shard", total=num_shards):
+        pass
+    outcome = _joined(versions, source, [pl.read_ipc(check.path(rank).read_bytes()) for rank in ranks])
+    shutil.rmtree(work)
+    return Outcome(_check_together(outcome, source["source"], Checker(checks)))
 
 
-def _answered(
-    batch: Iterable[Version], answers: Iterator[Translation | Failure], outcome: Outcome
-) -> Iterator[Made]:
-    """The versions of a batch that have a text, each translated one with its answer."""
-    for version in batch:
-        if version.is_source:
-            yield Made(version)
-        elif not version.language:
-            outcome.dropped.append(_drop(version, NO_TRANSLATION))
-        else:
-            answer = next(answers)
-            if isinstance(answer, Failure):
-                outcome.dropped.append(_drop(version, answer.reason))
-            else:
-                yield Made(version, answer)
+def _write_answers(versions: pl.DataFrame, source: pl.DataFrame, translator: Translator, work: Path) -> int:
+    """Write the answers to all versions that need a translator, and return in how many shards."""
+    wanted = versions.with_row_index("version").filter(~pl.col("is_source") & (pl.col("language") != ""))
+
+    def shards() -> Iterator[pl.DataFrame]:
+        for part in wanted.iter_slices(SHARD):
+            yield pl.concat([part, source[part["query"]]], how="horizontal")
+
+    def requests() -> Iterator[Request]:
+        for part in shards():
+            yield from map(Request, part["query_id"], part["source"], part["language"])
+
+    num_shards = -(-wanted.height // SHARD)
+    with closing(translator.translate(requests())) as answers:
+        shown = iter(progress(answers, "translating", unit="query", total=wanted.height))
+        for rank, part in enumerate(shards()):
+            rows = [_answer(answer) for answer in islice(shown, part.height)]
+            columns = pl.DataFrame(rows, schema=_ANSWER, orient="row")
+            pl.concat([part, columns], how="horizontal").write_ipc(work / f"{rank:06d}.arrow")
+    return num_shards
 
 
-def _checked(batch: list[Made], checker: Checker, outcome: Outcome) -> Iterator[Made]:
-    """Those of a batch that pass the checks of single translations."""
-    checked = iter(checker.check_all([_candidate(made) for made in batch if made.translation]))
-    for made in batch:
-        if made.translation is None:
-            yield made
-            continue
-        result = next(checked)
-        if result.reason:
-            outcome.dropped.append(_drop(made.version, result.reason, made.translation))
-        else:
-            yield Made(made.version, made.translation, result)
+def _answer(answer: Translation | Failure) -> tuple[str | None, str | None, str]:
+    if isinstance(answer, Failure):
+        return None, None, answer.reason
+    return answer.text, answer.translator, ""
 
 
-def _keep(made: list[Made], checker: Checker, outcome: Outcome) -> None:
-    """Keep what also passes the checks of all translations of a language together."""
-    by_language: dict[str, list[Made]] = {}
-    for each in made:
-        if each.translation is not None:
-            by_language.setdefault(each.version.language, []).append(each)
-    reasons = {
-        language: iter(checker.check_together(language, [_candidate(each) for each in of_language]))
-        for language, of_language in sorted(by_language.items())
-    }
-    for each in made:
-        reason = next(reasons[each.version.language]) if each.translation else ""
-        if reason:
-            outcome.dropped.append(_drop(each.version, reason, each.translation))
-        else:
-            outcome.kept.append(_row(each))
+class _Check:
+    """Checks shards of answers in place (see `workers.Work`)."""
+
+    def __init__(self, config: ChecksConfig, work: Path) -> None:
+        self._config, self._work = config, work
+        self._checker: Checker | None = None
+
+    def path(self, rank: int) -> Path:
+        """Return where a shard lies."""
+        return self._work / f"{rank:06d}.arrow"
+
+    def task(self, rank: int) -> str:
+        return f"checking translations {rank * SHARD:,} to {(rank + 1) * SHARD - 1:,}"
+
+    def run(self, rank: int) -> None:
+        self._checker = self._checker or Checker(self._config)
+        answers = pl.read_ipc(self.path(rank).read_bytes())
+        results = self._checker.check_all(_candidates(answers.filter(pl.col("reason") == "")))
+        found = iter(results)
+        rows = [
+            (each.reason, each.lid, each.lid_score, " ".join(each.passed))
+            for each in (Checked(reason) if reason else next(found) for reason in answers["reason"])
+        ]
+        checked = pl.DataFrame(rows, schema=_CHECKED, orient="row")
+        made = pl.concat([answers.select("version", "text", "translator"), checked], how="horizontal")
+        made.write_ipc(self.path(rank))
 
 
-def _candidate(made: Made) -> Candidate:
-    assert made.translation is not None
-    query = made.version.query
-    return Candidate(
-        query_id=query["_id"],
-        text=made.translation.text,
-        language=made.version.language,
-        source=query["text"],
-        source_language=query["lang"],
+def _candidates(frame: pl.DataFrame) -> list[Candidate]:
+    return list(
+        map(
+            Candidate,
+            *(frame[name] for name in ("query_id", "text", "language", "source", "source_language")),
+        )
     )
 
 
-def _row(made: Made) -> dict[str, Any]:
-    query, language, checked = made.version.query, made.version.language, made.checked
-    return {
-        "_id": f"{query['_id']}@{language}",
-        "text": made.translation.text if made.translation else query["text"],
-        "lang": language,
-        "source_id": query["source_id"],
-        "origin": query["_id"],
-        "translator": made.translation.translator if made.translation else None,
-        "lid": checked.lid if checked else None,
-        "lid_score": checked.lid_score if checked else None,
-        "checks": " ".join(checked.passed) if checked else "source",
-    }
+def _joined(versions: pl.DataFrame, source: pl.DataFrame, shards: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """All versions with what became of each."""
+    checked = pl.concat([pl.DataFrame(schema={"version": pl.UInt32, **_MADE}), *shards])
+    frame = pl.concat([versions.with_row_index("version"), source[versions["query"]]], how="horizontal")
+    is_source = pl.col("is_source")
+    return frame.join(checked, on="version", how="left", maintain_order="left").with_columns(
+        text=pl.when(is_source).then("source").otherwise("text"),
+        reason=pl.when(is_source).then(pl.lit("")).otherwise(pl.col("reason").fill_null(NO_TRANSLATION)),
+        checks=pl.when(is_source).then(pl.lit("source")).otherwise("checks"),
+    )
 
 
-def _drop(version: Version, reason: str, answer: Translation | None = None) -> dict[str, Any]:
-    return {
-        "query_id": version.query["_id"],
-        "lang": version.language,
-        "reason": reason,
-        "source": version.query["text"],
-        "text": answer.text if answer else None,
-        "translator": answer.translator if answer else None,
-    }
+def _check_together(versions: pl.DataFrame, sources: pl.Series, checker: Checker) -> pl.DataFrame:
+    """The versions after the checks of all translations together."""
+    passed = versions.filter((pl.col("reason") == "") & ~pl.col("is_source"))
+    reasons = checker.check_together(_candidates(passed), sources)
+    late = pl.DataFrame(
+        {"version": passed["version"], "late": reasons}, schema={"version": pl.UInt32, "late": pl.String}
+    )
+    return versions.join(late, on="version", how="left", maintain_order="left").with_columns(
+        reason=pl.when(pl.col("reason") == "").then(pl.col("late").fill_null("")).otherwise("reason")
+    )
