@@ -129,6 +129,11 @@ def _written(path: FieldPath) -> str:
 def _plain(hint: Any, tokens: Any) -> Any:
     """Return what a recipe would hold for the text of a flag. What does not fit stays text, and is refused later."""
     if isinstance(tokens, dict):
+        if dataclasses.is_dataclass(hint):
+            kinds = get_type_hints(hint)
+            return {
+                key: _plain(kinds.get(key.replace("-", "_"), str), inner) for key, inner in tokens.items()
+            }
         kind = get_args(hint)[1] if get_origin(hint) is dict else str
         return {key: _plain(kind, inner) for key, inner in tokens.items()}
     texts = [token.value for token in tokens]

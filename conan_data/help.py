@@ -11,6 +11,7 @@ import sys
 import textwrap
 import types
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -62,7 +63,8 @@ def _rows(rows: Iterable[tuple[str, str]]) -> str:
 
 def _left(flag: Flag) -> str:
     if get_origin(flag.hint) is dict:
-        return f"{flag.name}.NAME {_type_name(get_args(flag.hint)[1])}"
+        kind = get_args(flag.hint)[1]
+        return f"{flag.name}.NAME{'.FIELD VALUE' if is_dataclass(kind) else f' {_type_name(kind)}'}"
     if flag.hint is bool:
         *parents, own = flag.name.removeprefix("--").split(".")
         return f"{flag.name} --{'.'.join([*parents, 'no-' + own])}"
@@ -91,6 +93,8 @@ def _shown(value: Any) -> str:
 def _choices(hint: Any) -> tuple[Any, ...]:
     if get_origin(hint) is Literal:
         return get_args(hint)
+    if int in get_args(hint):  # A number, or a word that the description names.
+        return ()
     return next((found for inner in get_args(hint) if (found := _choices(inner))), ())
 
 
@@ -103,7 +107,7 @@ def _type_name(hint: Any) -> str:
         return f"{names[0]}..." if ... in arguments else " ".join(names)
     if get_origin(hint) in (Union, types.UnionType):
         return _type_name(arguments[0])
-    return _TYPES.get(hint, "JSON")
+    return _TYPES[hint]
 
 
 @cache

@@ -6,6 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from conan_data import artifact
+from conan_data.cli import COMMANDS
+from conan_data.command import main
 from conan_data.errors import UserError
 from conan_data.retrieval import read_retrieval
 from conan_data.xlr.build import build_xlr
@@ -174,3 +176,27 @@ def test_a_set_that_is_missing_is_named(tmp_path, files):
     with pytest.raises(UserError, match="gone"):
         build_xlr(config(tmp_path, "out", sets=sets))
     assert not list(tmp_path.glob("out*"))
+
+
+def test_sets_as_flags(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = [
+        "--sets.a.data",
+        "sample",
+        "--sets.a.weight",
+        "0.5",
+        "--sets.b.data",
+        "sample",
+        "--sets.b.group-regex",
+        "(.)",
+        "--mix.en",
+        "1",
+    ]
+    assert (
+        main(
+            "conan-data", "", COMMANDS, ["build-xlr", *flags, "--languages-per-query", "all", "--out", "out"]
+        )
+        == 0
+    )
+    assert artifact.open_artifact("out").manifest["config"]["sets"]["a"]["weight"] == 0.5
+    assert artifact.open_artifact("out").manifest["extra"]["sources"]["b"]["queries_taken"] == 132
