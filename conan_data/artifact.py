@@ -17,12 +17,12 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import filelock
 
@@ -35,6 +35,7 @@ from conan_data.manifest import (
     Job,
     Manifest,
     Rows,
+    RowsRecord,
     describe,
     is_artifact,
     is_listed,
@@ -108,18 +109,26 @@ class Build:
         path.mkdir(exist_ok=True)
         return path
 
-    def publish(self, *, rows: Rows, extra: Mapping[str, Any] | None = None) -> Path:
-        """Writes the manifest and moves the directory to its final name; an artifact that is being replaced
-        goes away last.
+    def publish(
+        self,
+        *,
+        rows: Rows,
+        extra: Mapping[str, Any] | None = None,
+        card: Callable[[Manifest], Mapping[str, str]] | None = None,
+    ) -> Path:
+        """Write the manifest and move the directory to its final name; an artifact that is being replaced is removed
+        last. `card` gives text files by path, made of the manifest that does not list them yet.
         """
         shutil.rmtree(self.dir / _WORK, ignore_errors=True)
         row_record = {"read": rows.read, "kept": rows.kept, "dropped": dict(sorted(rows.dropped.items()))}
-        manifest = {
+        manifest: Manifest = {
             **self.header,
-            "rows": row_record,
+            "rows": cast(RowsRecord, row_record),
             "files": list_files(self.dir, is_listed),
             "extra": published_json(dict(extra or {}), self.named),
         }
+        if card is not None:
+            self._add(manifest, card(manifest))
         write_sealed(self.dir / MANIFEST, manifest)
         # Last, so that the directory of a run that is killed here still says whose it is.
         (self.dir / JOB).unlink()
@@ -134,6 +143,14 @@ class Build:
         self.done = True
         log.info("%s: %s", self.out, describe(rows))
         return self.out
+
+    def _add(self, manifest: Manifest, texts: Mapping[str, str]) -> None:
+        """Write text files by their paths, and list them."""
+        for path, text in texts.items():
+            (self.dir / path).write_text(text, encoding="utf-8")
+        others = [entry for entry in manifest["files"] if entry["path"] not in texts]
+        added = list_files(self.dir, lambda path: path in texts)
+        manifest["files"] = sorted([*others, *added], key=lambda entry: entry["path"])
 
 
 class Planned(Exception):  # noqa: N818 (no error: it ends a stage that is only asked what it would do)

@@ -60,6 +60,13 @@ COMMANDS = (
         run="conan_data.classifier.train:train_classifier",
         help="Trains a fastText classifier from labelled texts, with thresholds by language and a held-out report.",
     ),
+    Command(
+        name="card",
+        config="conan_data.cards.config:CardConfig",
+        run="conan_data.cards.build:card",
+        help="Writes the card of a corpus, retrieval set, negatives or classifier, for the Hub.",
+        positional="artifact",
+    ),
 )
 
 

@@ -127,12 +127,6 @@ def write_split(directory: Path, split: str, data: RetrievalSplit) -> None:
     tables.write(data.qrels, tables.QRELS, directory / "qrels" / f"{split}.parquet")
 
 
-def dataset_configs() -> dict[str, Any]:
-    """Return the `configs` of a data card, by which `datasets.load_dataset(dir, "corpus")` and mteb find the files."""
-    parts = {"corpus": "corpus", "queries": "queries", "default": "qrels"}
-    return {"configs": [{"config_name": name, "data_dir": folder} for name, folder in parts.items()]}
-
-
 def _read_artifact(root: Path, split: str) -> RetrievalSplit:
     # Negatives that were imported lie beside the set that they are of.
     has_set = (root / "corpus").is_dir()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from conan_data import artifact
-from conan_data.classifier.card import write_card
+from conan_data.cards.card import default_card
 from conan_data.classifier.config import TrainClassifierConfig
 from conan_data.classifier.examples import (
     PARTS,
@@ -64,11 +64,10 @@ def train_classifier(config: TrainClassifierConfig) -> Path:
         }
         _write_json(build.dir / THRESHOLDS, thresholds)
         _write_json(build.dir / "report.json", results)
-        write_card(build.dir, config, results)
         _log_results(results)
         rows = artifact.Rows(read=examples.read, kept=examples.kept, dropped=examples.dropped)
         extra = results | {"labels": dict(sorted(examples.labels.items()))} | examples.account.to_json()
-        return build.publish(rows=rows, extra=extra)
+        return build.publish(rows=rows, extra=extra, card=default_card)
 
 
 class _Scored:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from conan_data import artifact, sources
+from conan_data.cards.card import CARD, default_card
 from conan_data.config import parse_memory
 from conan_data.corpus import parts, tokenizer
 from conan_data.corpus.config import GROUP_FIELDS, BuildCorpusConfig
@@ -36,7 +37,6 @@ from conan_data.corpus.dedup.search import find_duplicates
 from conan_data.corpus.dedup.spill import bits_for
 from conan_data.corpus.order import write_order
 from conan_data.corpus.output.account import extraction_report, funnel, label_report
-from conan_data.corpus.output.card import CARD, write_card
 from conan_data.corpus.output.examples import choose_examples
 from conan_data.corpus.output.names import Names
 from conan_data.corpus.output.plan import Plan, is_planned, make_plan
@@ -86,7 +86,7 @@ def build_corpus(config: BuildCorpusConfig) -> Path:
             raise
         # In one step, so that parts that are half removed are never taken for whole ones.
         os.rename(_parts_folder(build.dir, config), build.work / "parts")
-        return build.publish(rows=rows, extra=extra)
+        return build.publish(rows=rows, extra=extra, card=default_card)
 
 
 def _build(
@@ -128,7 +128,6 @@ def _build(
     )
     write_report(out / PAGE, record)
     _tell_broken(drops, rows.read)
-    write_card(out / CARD, documents=plan.documents, characters=plan.characters)
     return rows, extra
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from conan_data import artifact, tables
+from conan_data.cards.card import default_card
 from conan_data.config import parse_memory
 from conan_data.distributed import Ranks, building, ranks
 from conan_data.judging.judge import judge_inputs, open_judge, verdicts_of
@@ -106,7 +107,11 @@ def _mine(config: MineConfig, own: Ranks, build: artifact.Build) -> None:
     write_negatives(build.dir / NEGATIVES_FILE, pools, data, checkpoint=encoder.fingerprint, step=0)
     if not config.keep_embeddings:
         shutil.rmtree(directory)
-    build.publish(rows=_rows(pools), extra={**report(pools, arrays, data), "search": searcher.report})
+    build.publish(
+        rows=_rows(pools),
+        extra={**report(pools, arrays, data), "search": searcher.report},
+        card=default_card,
+    )
 
 
 def _to_encode(config: MineConfig, data: RetrievalSplit, directory: Path) -> dict[str, Any]:

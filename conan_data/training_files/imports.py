@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from conan_data import artifact, tables
+from conan_data.cards.card import default_card
 from conan_data.mining.mine import KIND, NEGATIVES_FILE
 from conan_data.pairs.columns import PairFields
 from conan_data.readers import quarantine
@@ -41,4 +42,5 @@ def import_negatives(config: ImportNegativesConfig) -> Path:
                 "queries_with_negatives": pools.num_rows,
                 **found.account.to_json(),
             },
+            card=default_card,
         )

@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from conan_data import artifact, tables
+from conan_data.cards.card import default_card
 from conan_data.chat.key import read_key
 from conan_data.errors import UserError
 from conan_data.readers import Broken, quarantine
 from conan_data.retrieval import RetrievalSplit, write_split
-from conan_data.xlr.account import account, count_languages, count_rows
+from conan_data.xlr.account import account, count_rows
 from conan_data.xlr.assign import assign
-from conan_data.xlr.card import write_card
 from conan_data.xlr.config import BuildXlrConfig
 from conan_data.xlr.judgements import expand
 from conan_data.xlr.languages import english_name, match
@@ -80,20 +80,13 @@ def build_xlr(config: BuildXlrConfig) -> Path:
             raise UserError(f"{_named(config)}: no query is left ({reasons})")
         result = _result(outcome, split, config.mix)
         _write_splits(build.dir, config, result, outcome)
-        write_card(
-            build.dir,
-            split=config.written_splits[0],
-            translator=translator.name,
-            by_language=count_languages(result.queries),
-            num_documents=result.corpus.num_rows,
-            num_judgements=result.qrels.num_rows,
-        )
         roots = [*(each.data for each in config.named_sets.values()), config.table.path]
         quarantine([*split.broken, *broken_translations], build.dir / "quarantine.jsonl", below=roots)
         (build.dir / ANSWERS).unlink(missing_ok=True)
         return build.publish(
             rows=count_rows(split, outcome),
             extra=account(config, sources, broken_translations, outcome, result),
+            card=default_card,
         )
 
 

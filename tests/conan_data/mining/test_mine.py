@@ -86,7 +86,7 @@ def test_what_is_published(tmp_path: Path, data: str, encoders: list[HashEncoder
     encoders.append(HashEncoder(dimension=256))
     out = stage.mine(config(tmp_path, data))
     opened = artifact.open_artifact(out, kind="negatives")
-    assert [path.name for path in out.iterdir() if path.name != "manifest.json"] == ["negatives.parquet"]
+    assert {path.name for path in out.iterdir()} == {"README.md", "manifest.json", "negatives.parquet"}
     assert (opened.rows.read, opened.rows.kept, opened.rows.dropped) == (6, 5, {"no-negative-left": 1})
     table = tables.read(out / "negatives.parquet", tables.NEGATIVES)
     assert table.column("query_id").to_pylist() == [f"q-{subject}" for subject in SUBJECTS[:-1]]

@@ -49,6 +49,7 @@ weak: {model: "${root}/random", data: ["${root}/xlr"], out: "${root}/weak", step
 encode: {model: "${root}/embedder", data: "${root}/xlr", out: "${root}/vectors", shard_size: 16}
 audit: {negatives: "${root}/negatives", data: "${root}/xlr", out: "${root}/audit", sample: 10}
 export-negatives: {negatives: "${root}/negatives", data: "${root}/xlr", out: "${root}/flag", format: flag, num_negatives: 2}
+card: {artifact: "${root}/xlr", out: "${root}/xlr-card", license: cc-by-4.0, title: A set}
 import-negatives: {input: ["${root}/flag/train.jsonl"], out: "${root}/imported"}
 evaluate: {model: "${root}/embedder", data: "${root}/xlr", split: train, out: "${root}/scores", min_queries: 1}
 words: {command: evaluate, model: bm25, data: "${root}/xlr", split: train, out: "${root}/scores-bm25", min_queries: 1}
@@ -72,6 +73,7 @@ STAGES = {
     "audit": "audit",
     "export-negatives": "flag",
     "import-negatives": "imported",
+    "card": "xlr-card",
     "finetune": "embedder",
     "mine-service": "served.mining/negatives",
     "encode": "vectors",

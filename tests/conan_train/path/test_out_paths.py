@@ -34,6 +34,7 @@ FLAGS = {
     "conan-data export-negatives": {"negatives": "in"},
     "conan-data import-negatives": {"input": "in"},
     "conan-data train-classifier": {"positive": "in", "negative": "in"},
+    "conan-data card": {"artifact": "in"},
     "conan-train tokenizer": {"corpus": "in", "vocab-size": "500"},
     "conan-train init": {"preset": "nano", "tokenizer": "in"},
     "conan-train pretrain": {"model": "in", "corpus": "in", "steps": "1"},

@@ -1,0 +1,141 @@
+"""Facts of a retrieval set, ours or cross-lingual: queries and documents by language, the checks of translations, and
+what an encoder thinks of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from conan_data.cards.facts import (
+    Bars,
+    Facts,
+    Part,
+    Plot,
+    Section,
+    num_languages,
+    ordered,
+    split_files,
+)
+from conan_data.cards.markdown import Table
+from conan_data.manifest import Manifest
+
+PARTS = {"corpus": "corpus", "queries": "queries", "default": "qrels"}
+"""Configs by which `datasets` and mteb find the parts of a set, and the folders of their files."""
+
+
+def retrieval_facts(manifest: Manifest) -> Facts:
+    """Return what the manifest of a set says: of `build-xlr`, or of another command."""
+    extra = manifest["extra"]
+    queries: dict[str, int] = extra.get("queries_by_language", {})
+    documents: dict[str, int] = extra.get("corpus_by_language", {})
+    labels = [label for label, _ in ordered(queries)]
+    is_xlr = manifest["command"].endswith("build-xlr")
+    name = "Cross-lingual retrieval" if is_xlr else "Retrieval set"
+    return Facts(
+        title=f"{name}{num_languages(labels)}",
+        parts=set_parts(manifest),
+        languages=sorted(queries.keys() | documents.keys()),
+        num_rows=num_rows(manifest, "queries"),
+        front={
+            "task_categories": ["text-retrieval"],
+            **({"multilinguality": ["translation"]} if is_xlr else {}),
+        },
+        sections=[*_languages(extra, labels), *_dropped(extra), *_bias(extra)],
+        plots=_plots(extra, labels),
+        issues=_issues(manifest, is_xlr=is_xlr),
+        about={
+            "splits": sorted(split_files(manifest, "qrels")),
+            "num_languages": len(queries),
+            "num_queries": num_rows(manifest, "queries"),
+            "num_documents": num_rows(manifest, "corpus"),
+            "num_judgements": num_rows(manifest, "qrels"),
+            "is_xlr": is_xlr,
+            "translator": _translator(manifest["config"]),
+        },
+    )
+
+
+def set_parts(manifest: Manifest) -> list[Part]:
+    """Return the configs of the set that an artifact holds; none where it holds no set."""
+    found = [Part(name, split_files(manifest, folder)) for name, folder in PARTS.items()]
+    return found if all(part.splits for part in found) else []
+
+
+def num_rows(manifest: Manifest, folder: str) -> int:
+    """Return the rows of the Parquet files of a part."""
+    return sum(
+        entry["rows"] or 0
+        for entry in manifest["files"]
+        if entry["path"].startswith((f"{folder}/", f"{folder}."))
+    )
+
+
+def _translator(config: Mapping[str, Any]) -> str:
+    """Who translated: a table, or a model by its name."""
+    name = str(config.get("translator", ""))
+    model = config.get(name, {}).get("model", "") if isinstance(config.get(name), Mapping) else ""
+    return f"{name} ({model})" if model else name
+
+
+def _languages(extra: Mapping[str, Any], labels: Sequence[str]) -> list[Section]:
+    queries, documents = extra.get("queries_by_language", {}), extra.get("corpus_by_language", {})
+    asked, reached = extra.get("mix_asked", {}), extra.get("mix_reached", {})
+    if not queries:
+        return []
+    columns = ("language", "queries", "documents", *(["share asked", "share reached"] if asked else []))
+    names = [*labels, *sorted(documents.keys() - queries.keys())]
+    rows = [
+        (
+            name,
+            queries.get(name, 0),
+            documents.get(name, 0),
+            *([_share(asked.get(name)), _share(reached.get(name))] if asked else []),
+        )
+        for name in names
+    ]
+    return [Section("Languages", Table(columns, rows))]
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _dropped(extra: Mapping[str, Any]) -> list[Section]:
+    rows = [
+        (language, reason, number)
+        for language, reasons in sorted(extra.get("dropped_by_language", {}).items())
+        for reason, number in ordered(reasons)
+    ]
+    text = "Translations that a check refused, and queries that no translator had."
+    return [Section("Dropped", Table(("language", "reason", "queries"), rows), text)] if rows else []
+
+
+def _bias(extra: Mapping[str, Any]) -> list[Section]:
+    return []
+
+
+def _plots(extra: Mapping[str, Any], labels: Sequence[str]) -> list[Plot]:
+    queries, dropped = extra.get("queries_by_language", {}), extra.get("dropped_by_language", {})
+    if not queries:
+        return []
+    series = {
+        "kept": [queries[label] for label in labels],
+        "dropped": [sum(dropped.get(label, {}).values()) for label in labels],
+    }
+    return [Bars("languages", "Queries by language", labels, series)]
+
+
+def _issues(manifest: Manifest, *, is_xlr: bool) -> list[str]:
+    extra = manifest["extra"]
+    found = []
+    for part, reasons in extra.get("broken_rows", {}).items():
+        listed = ", ".join(f"{reason} {number:,}" for reason, number in ordered(reasons))
+        found.append(f"Rows of the source that could not be used, {part}: {listed}.")
+    if unused := extra.get("unused"):
+        found.append(f"Columns of the source that are left out: {', '.join(unused)}.")
+    asked, reached = extra.get("mix_asked", {}), extra.get("mix_reached", {})
+    short = [name for name, share in asked.items() if reached.get(name, 0) < 0.8 * share]
+    if short:
+        found.append(f"Fewer queries than asked for (under 80% of the share): {', '.join(sorted(short))}.")
+    if is_xlr and manifest["config"].get("checks", {}).get("language") is False:
+        found.append("The language of the translations was not checked.")
+    return found

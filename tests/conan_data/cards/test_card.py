@@ -1,0 +1,130 @@
+"""`conan-data card`: complete, the same bytes for the same data, and the artifact that it is of unchanged."""
+
+import datasets
+import pytest
+import yaml
+
+from conan_data import artifact
+from conan_data.cards.build import card
+from conan_data.cards.config import CardConfig, CardText
+from conan_data.corpus.build import build_corpus
+from conan_data.corpus.config import BuildCorpusConfig
+from conan_data.errors import UserError
+from conan_data.xlr.build import build_xlr
+from conan_data.xlr.config import BuildXlrConfig
+from tests.conan_data.cards.sets import card_of_a_set, manifest
+
+
+@pytest.fixture(scope="module")
+def xlr(tmp_path_factory):
+    out = tmp_path_factory.mktemp("xlr") / "set"
+    return build_xlr(
+        BuildXlrConfig(out=out, data="sample", split="dev", mix={"en": 1, "zh": 1}, languages_per_query=2)
+    )
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    out = tmp_path_factory.mktemp("corpus") / "corpus"
+    return build_corpus(BuildCorpusConfig(out=out, input=("sample",), languages=("en", "de")))
+
+
+def front_matter(folder):
+    return yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])
+
+
+def tree(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_a_card_says_all_and_leaves_the_artifact_alone(xlr, tmp_path):
+    before = tree(xlr)
+    (tmp_path / "notes.md").write_text("The passages are **short**.\n")
+    out = card(
+        CardConfig(
+            artifact=str(xlr),
+            out=tmp_path / "card",
+            title="A set",
+            license="cc-by-sa-4.0",
+            repository="me/set",
+            citation="@misc{set, title={A set}}",
+            notes=str(tmp_path / "notes.md"),
+        )
+    )
+    text = (out / "README.md").read_text()
+    for words in (
+        'load_dataset("me/set", "queries", split="dev")', "| sample |", "cc0-1.0", "name the authors and the licence", "```bibtex",
+        "The passages are **short**.", "command: build-xlr", "languages_per_query: 2", "![Queries by language](card/languages.png)",
+        "not checked for texts of evaluation sets", "conan-embed", "## Known issues",
+    ):  # fmt: skip
+        assert words in text, words
+    front = front_matter(out)
+    assert front["license"] == "cc-by-sa-4.0" and front["language"] == ["ar", "de", "en", "es", "ja", "zh"]
+    assert front["size_categories"] == ["n<1K"] and front["multilinguality"] == ["translation"]
+    assert (out / "card" / "languages.png").read_bytes().startswith(b"\x89PNG")
+    assert tree(xlr) == before
+    assert (
+        artifact.open_artifact(out, kind="card").manifest["extra"]["of"]
+        == artifact.open_artifact(xlr).manifest_hash
+    )
+
+
+def test_the_builder_writes_the_same_card_without_what_it_cannot_know(xlr, corpus):
+    from conan_data.cards.card import card_text
+    from conan_data.manifest import read_manifest
+
+    for folder in (xlr, corpus):
+        assert (folder / "README.md").read_text() == card_text(read_manifest(folder), CardText())
+
+
+def test_two_cards_are_the_same_bytes(xlr, tmp_path):
+    first, second = (card(CardConfig(artifact=str(xlr), out=tmp_path / name)) for name in ("a", "b"))
+    assert tree(first) == tree(second)
+
+
+def test_what_the_card_names_is_what_datasets_loads(xlr, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    for folder in (xlr, corpus):
+        for entry in front_matter(folder)["configs"]:
+            loaded = datasets.load_dataset(str(folder), entry["config_name"])
+            assert set(loaded) == {file["split"] for file in entry["data_files"]}
+            rows = f"| {entry['config_name']} | {next(iter(loaded))} | "
+            line = next(
+                line for line in (folder / "README.md").read_text().splitlines() if line.startswith(rows)
+            )
+            assert f"| {sum(map(len, loaded.values())):,} |" in line
+
+
+def test_licences_of_sources(xlr, tmp_path):
+    with pytest.raises(
+        UserError, match="source_licenses: no source is called 'nothing'; the sources are sample"
+    ):
+        card(CardConfig(artifact=str(xlr), out=tmp_path / "a", source_licenses={"nothing": "mit"}))
+    assert not (tmp_path / "a").exists()
+    text = card_of_a_set(CardText(license="mit", source_licenses={"set": "cc-by-nc-4.0"}))
+    assert "set (cc-by-nc-4.0) asks: no commercial use; mit does not." in text
+    assert "No licence is stated for: set." in card_of_a_set(CardText(license="mit"))
+    assert "No licence is stated for the whole." in card_of_a_set(CardText())
+
+
+def test_what_is_short_or_unchecked_is_told():
+    extra = {**manifest()["extra"], "mix_asked": {"de": 0.2, "fr": 0.8}}
+    config = {**manifest()["config"], "checks": {"language": False}}
+    text = card_of_a_set(CardText(), extra=extra, config=config)
+    assert (
+        "under 80% of the share): fr." in text and "The language of the translations was not checked." in text
+    )
+
+
+def test_kinds_without_a_card(tmp_path, xlr):
+    first = card(CardConfig(artifact=str(xlr), out=tmp_path / "a"))
+    with pytest.raises(UserError, match="a card has no card; these have: corpus"):
+        card(CardConfig(artifact=str(first), out=tmp_path / "b"))
+
+
+def test_notes_that_are_no_text(xlr, tmp_path):
+    (tmp_path / "notes.md").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"notes: .*cannot be read as UTF-8"):
+        card(CardConfig(artifact=str(xlr), out=tmp_path / "a", notes=str(tmp_path / "notes.md")))
