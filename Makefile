@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo demo-clean test check slow wheel clean
+.PHONY: install demo demo-clean cards test check slow wheel clean
 
 install: $(STAMP)
 
@@ -18,6 +18,10 @@ demo: install
 
 demo-clean:
 	rm -rf runs/demo runs/demo.partial
+
+# The cards in data_cards, after a change that they show.
+cards: install
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.conan_train.path.data_cards
 
 check: install
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from typing import Any
 from conan_data.cards.facts import (
     Bars,
     Facts,
+    Matrix,
     Part,
     Plot,
     Section,
@@ -39,14 +40,20 @@ def retrieval_facts(manifest: Manifest) -> Facts:
             "task_categories": ["text-retrieval"],
             **({"multilinguality": ["translation"]} if is_xlr else {}),
         },
-        sections=[*_languages(extra, labels), *_dropped(extra), *_bias(extra)],
+        sections=[
+            *_sets(extra),
+            *_languages(extra, labels),
+            *_splits(extra),
+            *_directions(extra),
+            *_dropped(extra),
+        ],
         plots=_plots(extra, labels),
         issues=_issues(manifest, is_xlr=is_xlr),
         about={
             "splits": sorted(split_files(manifest, "qrels")),
             "num_languages": len(queries),
             "num_queries": num_rows(manifest, "queries"),
-            "num_documents": num_rows(manifest, "corpus"),
+            "num_documents": sum(documents.values()) or num_rows(manifest, "corpus"),
             "num_judgements": num_rows(manifest, "qrels"),
             "is_xlr": is_xlr,
             "translator": _translator(manifest["config"]),
@@ -109,8 +116,35 @@ def _dropped(extra: Mapping[str, Any]) -> list[Section]:
     return [Section("Dropped", Table(("language", "reason", "queries"), rows), text)] if rows else []
 
 
-def _bias(extra: Mapping[str, Any]) -> list[Section]:
-    return []
+def _sets(extra: Mapping[str, Any]) -> list[Section]:
+    """The sets that it was built from, where there are several."""
+    described: Mapping[str, Any] = extra.get("sources", {})
+    names = ("split", "license", "weight", "queries", "queries_taken", "documents", "judgements")
+    rows = [(name, *(each.get(key) for key in names)) for name, each in sorted(described.items())]
+    columns = ("set", *(name.replace("_", " ") for name in names))
+    return (
+        [Section("Sets", Table(columns, rows), "The ids of a set begin with its name.")]
+        if len(rows) > 1
+        else []
+    )
+
+
+def _splits(extra: Mapping[str, Any]) -> list[Section]:
+    rows = [
+        (split, sum(found.values()), len(found)) for split, found in extra.get("queries_by_split", {}).items()
+    ]
+    text = "All versions of a query are in one split; each split has all documents."
+    return [Section("Splits", Table(("split", "queries", "languages"), rows), text)] if rows else []
+
+
+def _directions(extra: Mapping[str, Any]) -> list[Section]:
+    """Judgements above 0 by the language of the query, and by how many of the documents are in the same one."""
+    rows = [
+        (language, sum(found.values()), found.get(language, 0), len(found))
+        for language, found in extra.get("directions", {}).items()
+    ]
+    columns = ("query language", "relevant pairs", "of them in the same language", "document languages")
+    return [Section("Directions", Table(columns, rows))] if rows else []
 
 
 def _plots(extra: Mapping[str, Any], labels: Sequence[str]) -> list[Plot]:
@@ -121,7 +155,14 @@ def _plots(extra: Mapping[str, Any], labels: Sequence[str]) -> list[Plot]:
         "kept": [queries[label] for label in labels],
         "dropped": [sum(dropped.get(label, {}).values()) for label in labels],
     }
-    return [Bars("languages", "Queries by language", labels, series)]
+    found: list[Plot] = [Bars("languages", "Queries by language", labels, series)]
+    directions: Mapping[str, Mapping[str, int]] = extra.get("directions", {})
+    if directions:
+        columns = sorted({name for row in directions.values() for name in row})
+        values = [[row.get(name, 0) for name in columns] for row in directions.values()]
+        title = "Relevant pairs by language of the query (down) and of the document (across)"
+        found.append(Matrix("directions", title, list(directions), columns, values))
+    return found
 
 
 def _issues(manifest: Manifest, *, is_xlr: bool) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from conan_data import hub
 from conan_data.cards.licenses import UNKNOWN, License, conflicts, read_license
 from conan_data.errors import UserError
 from conan_data.manifest import Manifest
@@ -95,8 +96,16 @@ def _num_files(entry: Mapping[str, Any]) -> int:
 
 
 def _stated(manifest: Manifest) -> dict[str, str]:
-    """Licences that the recipe states with the sets."""
-    return {}
+    """Licences that the recipe states with the sets, by the names of their inputs."""
+    described = manifest["extra"].get("sources", {})
+    return {
+        _name(_entry(each["data"])): each["license"] for each in described.values() if each.get("license")
+    }
+
+
+def _entry(name: str) -> dict[str, str]:
+    """An input as `describe_input` describes it, as far as its name goes."""
+    return hub.describe(name) or {"path": name}
 
 
 def _license(text: str) -> License | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
+from conan_data.cards.licenses import LicenseName
 from conan_data.chat.config import ServerConfig, placeholders
 from conan_data.config import Config, StageConfig, execution, require
 from conan_data.fields import FILE_NAME, WORD, Count, FileName, GroupRegex, NonNegativeInt, PositiveFloat
@@ -64,7 +65,7 @@ class SetConfig(Config):
     """Split of the set that is read."""
     weight: Annotated[float, Gt(0), Le(1)] = 1.0
     """Share of its queries that is taken, by a hash of each query's id."""
-    license: str = ""
+    license: LicenseName = ""
     """Licence of its texts, for the manifest and the card, such as cc-by-sa-4.0."""
     group_regex: GroupRegex = ""
     """Names the group of a document, as the field of the same name of the command does for `data`."""
