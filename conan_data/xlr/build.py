@@ -21,6 +21,8 @@ from conan_data import artifact, tables
 from conan_data.cards.card import default_card
 from conan_data.chat.key import read_key
 from conan_data.errors import UserError
+from conan_data.models.locate import model_input
+from conan_data.public_names import published_value
 from conan_data.readers import Broken, quarantine
 from conan_data.retrieval import RetrievalSplit, write_split
 from conan_data.xlr.account import account, count_rows
@@ -29,6 +31,7 @@ from conan_data.xlr.config import BuildXlrConfig
 from conan_data.xlr.judgements import expand
 from conan_data.xlr.languages import english_name, match
 from conan_data.xlr.outcome import Outcome, translate
+from conan_data.xlr.report.report import measure_encoder, write_report
 from conan_data.xlr.sets import read_sets, resolve_sets
 from conan_data.xlr.splits import divide
 from conan_data.xlr.translators import Translator
@@ -54,7 +57,7 @@ def build_xlr(config: BuildXlrConfig) -> Path:
         config,
         kind="retrieval",
         command=COMMAND,
-        inputs=[*(each.data for each in sets.values()), *table],
+        inputs=[*(each.data for each in sets.values()), *table, *_models(config)],
         resume=config.translator == "endpoint",
     ) as build:
         if build.done:
@@ -83,11 +86,16 @@ def build_xlr(config: BuildXlrConfig) -> Path:
         roots = [*(each.data for each in config.named_sets.values()), config.table.path]
         quarantine([*split.broken, *broken_translations], build.dir / "quarantine.jsonl", below=roots)
         (build.dir / ANSWERS).unlink(missing_ok=True)
-        return build.publish(
-            rows=count_rows(split, outcome),
-            extra=account(config, sources, broken_translations, outcome, result),
-            card=default_card,
-        )
+        extra = account(config, sources, broken_translations, outcome, result)
+        if figures := measure_encoder(config.report, outcome, result):
+            extra["encoder"] = {"model": published_value(config.report.encoder), **figures}
+        write_report(build.dir, config, extra, outcome)
+        return build.publish(rows=count_rows(split, outcome), extra=extra, card=default_card)
+
+
+def _models(config: BuildXlrConfig) -> list[str]:
+    """The encoders that are read."""
+    return [model_input(config.report.encoder)] if config.report.encoder else []
 
 
 def _translator(

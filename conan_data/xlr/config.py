@@ -12,7 +12,7 @@ from conan_data.cards.licenses import LicenseName
 from conan_data.chat.config import ServerConfig, placeholders
 from conan_data.config import Config, StageConfig, execution, require
 from conan_data.fields import FILE_NAME, WORD, Count, FileName, GroupRegex, NonNegativeInt, PositiveFloat
-from conan_data.inputs import DataPath, RequiredDataPath
+from conan_data.inputs import DataPath, OptionalModelPath, RequiredDataPath
 
 PROMPT = (
     "Translate this search query into {language}. Keep its meaning, and keep names, code and numbers as they are. "
@@ -53,6 +53,28 @@ class ChecksConfig(Config):
     """Longest translation, as a ratio to its source."""
     refuse_same: bool = True
     """Refuse a translation that is its source, letter case and white space aside."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportConfig(Config):
+    """What `report.html` shows."""
+
+    encoder: OptionalModelPath = ""
+    """Encoder whose recall and language bias are measured on the set (folder, artifact, or Hub id with an optional
+    @revision); empty: none.
+    """
+    k: Count = 5
+    """Nearest texts that are looked at."""
+    sample: Count = 500
+    """Source queries that the encoder reads, with all their versions; chosen by a hash of their ids."""
+    documents: Count = 5000
+    """Documents that it reads."""
+    examples: NonNegativeInt = 3
+    """Dropped translations that are shown for each reason."""
+    batch_tokens: Count = 16384
+    """Tokens of one forward pass, padding included."""
+    device: str = "auto"
+    """Where to encode: auto, cpu, cuda, cuda:1, mps."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,6 +135,8 @@ class BuildXlrConfig(StageConfig):
     """The server that translates."""
     checks: ChecksConfig = dataclasses.field(default_factory=ChecksConfig)
     """What is refused as a translation."""
+    report: ReportConfig = dataclasses.field(default_factory=ReportConfig)
+    """What the report shows."""
 
     def check(self) -> None:
         super().check()

@@ -289,6 +289,7 @@ def test_endpoint(tmp_path, retrieval_set, endpoint, caplog):
         "qrels/train.parquet",
         "queries/train.parquet",
         "quarantine.jsonl",
+        "report.html",
     }
     assert KEY not in caplog.text
     assert not any(KEY.encode() in content for content in tree(out).values())

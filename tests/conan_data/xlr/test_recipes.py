@@ -18,5 +18,7 @@ def test_the_mix_of_the_paper():
     assert len(mix) == 26 and all(english_name(language) for language in mix)
     chinese = sum(share for language, share in mix.items() if language.startswith("zh"))
     assert (mix["en"], chinese, mix["es"]) == pytest.approx((0.25, 0.12, 0.08))
-    others = {share for language, share in mix.items() if language not in ("en", "es") and "zh" not in language}
+    others = {
+        share for language, share in mix.items() if language not in ("en", "es") and "zh" not in language
+    }
     assert len(others) == 1 and others.pop() == pytest.approx(0.55 / 21)
