@@ -93,7 +93,7 @@ def build_xlr(config: BuildXlrConfig) -> Path:
         return build.publish(rows=count_rows(split, outcome), extra=extra, card=default_card)
 
 
-def _models(config: BuildXlrConfig) -> list[str]:
+def _models(config: BuildXlrConfig) -> list[str | Path]:
     """The encoders that are read."""
     return [model_input(config.report.encoder)] if config.report.encoder else []
 

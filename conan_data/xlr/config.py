@@ -67,7 +67,7 @@ class ReportConfig(Config):
     """Nearest texts that are looked at."""
     sample: Count = 500
     """Source queries that the encoder reads, with all their versions; chosen by a hash of their ids."""
-    documents: Count = 5000
+    documents: Count = 1000
     """Documents that it reads."""
     examples: NonNegativeInt = 3
     """Dropped translations that are shown for each reason."""
