@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeAlias, get_args
 
 from annotated_types import MinLen
 
-from conan_data import hub_names
+from conan_data import checkpoint_names, hub_names
 from conan_data.fields import FieldError, PathMark, Rule, hints
 
 SAMPLE = "sample"
@@ -43,7 +43,7 @@ DataPaths: TypeAlias = tuple[Annotated[str, NOT_BLANK, Input()], ...]
 SomeDataPaths: TypeAlias = Annotated[DataPaths, MinLen(1)]
 RequiredDataPath: TypeAlias = Annotated[DataPath, MinLen(1)]
 ModelPath: TypeAlias = Annotated[str, MinLen(1), NOT_BLANK, Input(is_model=True)]
-"""A model folder, or its name on the Hub."""
+"""A model folder, a checkpoint of a training (`RUN@STEP`), or a name on the Hub."""
 OptionalModelPath: TypeAlias = Annotated[str, EMPTY_OR_NOT_BLANK, Input(is_model=True)]
 OptionalFolder: TypeAlias = Annotated[str, NOT_BLANK, PathMark()] | None
 """A folder; None where it is left out."""
@@ -114,6 +114,8 @@ def _missing(text: str, *, is_model: bool) -> str:
     path = Path(text)
     if not text or _exists(path):
         return ""
+    if is_model and (name := checkpoint_names.parse(text)) is not None:
+        return checkpoint_names.missing(name)
     if is_model:
         may_be_there = hub_names.parse_model(text) is not None and not path.parent.is_dir()
     else:

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
-from conan_data import hub
+from conan_data import checkpoint_files, checkpoint_names, hub
 from conan_data.config import StageConfig, identity
 from conan_data.errors import UserError
 from conan_data.files import hash_file
@@ -53,11 +53,13 @@ def describe_job(config: StageConfig, *, kind: str, command: str, inputs: Iterab
 def describe_input(path: str | Path, below: Iterable[str | Path] = ()) -> dict[str, Any]:
     """What identifies an input: the manifest's hash of an artifact, the hashes of other files, the commit of a
     data set on the Hub (`hf://datasets/owner/name@commit`, or a file of it in the cache), the name of a model
-    there. Its path is the published one, below what the user named.
+    there, the settings and weights of a checkpoint of a training. Its path is the published one, below what the user named.
     """
     local = Path(path)
     if pinned := hub.describe(path):
         return pinned
+    if (checkpoint := checkpoint_names.parse(path)) is not None:
+        return checkpoint_files.describe(checkpoint)
     if is_artifact(local):
         return {"path": published_name(path, below), "manifest_sha256": hash_file(local / MANIFEST)}
     if local.is_dir():

@@ -14,6 +14,7 @@ from typing import Any, TypedDict, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from conan_data.checkpoint_names import FOLDER as CHECKPOINTS
 from conan_data.errors import UserError
 from conan_data.files import hash_file
 from conan_data.places import JOB, LOCK, MANIFEST, WHOLE
@@ -23,7 +24,7 @@ SCHEMA_VERSION = 2
 TIMES, TIMES_PAGE, TRACKERS = "times.jsonl", "times.html", "trackers"
 """Names in an artifact, at any depth, of what differs between two runs of one job: clock times, a page that shows
 them, what trackers write. Manifests do not list them, so that the same job has the same manifest, and nothing but
-pages for people may be made from them.
+pages for people may be made from them. Nor do they list the checkpoints of a training, which hold times.
 """
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -143,7 +144,8 @@ def read_job(path: Path) -> Job:
 def is_timed(path: str) -> bool:
     """Return whether the file at `path` in an artifact differs between two runs of one job."""
     place = PurePosixPath(path)
-    return place.name in (TIMES, TIMES_PAGE) or TRACKERS in place.parts[:-1]
+    is_in_checkpoint = len(place.parts) > 1 and place.parts[0] == CHECKPOINTS
+    return is_in_checkpoint or place.name in (TIMES, TIMES_PAGE) or TRACKERS in place.parts[:-1]
 
 
 def is_listed(path: str) -> bool:

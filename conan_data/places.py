@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from conan_data import hub_names
+from conan_data.checkpoint_names import run_of
 from conan_data.config import StageConfig
 from conan_data.errors import UserError
 from conan_data.fields import FieldError
@@ -62,7 +63,7 @@ def check(config: Any, *, inputs: Iterable[str | Path] = (), nested: bool = Fals
     if not nested:
         _check_outside_artifacts(("out",), config.out)
     tree = _Tree()
-    for place in (*places_of(config), *(Place(("inputs",), str(path)) for path in inputs)):
+    for place in (*places_of(config), *(Place(("inputs",), run_of(str(path))) for path in inputs)):
         if place.is_cache:
             _check_outside_artifacts(place.field, Path(place.path))
         _check_apart(config.out, place, tree)
@@ -86,7 +87,7 @@ def places_of(config: Any) -> Iterator[Place]:
     for field, mark, text in marked_texts(config):
         path = text.removeprefix(mark.prefix)
         if path and text.startswith(mark.prefix) and not hub_names.is_name(path):
-            yield Place(field, path, isinstance(mark, Cache))
+            yield Place(field, run_of(path), isinstance(mark, Cache))
 
 
 def _check_out(out: Path) -> None:

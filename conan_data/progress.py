@@ -106,10 +106,15 @@ def current() -> Meter | None:
     return _current[-1] if _current else None
 
 
-def progress(items: Iterable[T], label: str, *, total: int | None = None, unit: str = "row") -> Iterator[T]:
-    """Yield `items` and show how far it is; `total` is taken from `len(items)` where it has one."""
-    total = len(items) if total is None and isinstance(items, Sized) else total
+def progress(
+    items: Iterable[T], label: str, *, total: int | None = None, done: int = 0, unit: str = "row"
+) -> Iterator[T]:
+    """Yield `items` and show how far it is. `total` counts the items and those that were `done` before, which do not
+    count as speed; it is taken from `len(items)` where that is known.
+    """
+    total = done + len(items) if total is None and isinstance(items, Sized) else total
     meter = Meter(label, total=total, unit=unit)
+    meter.catch_up(done, is_new=False)
     try:
         for item in items:
             yield item

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from conan_data import hub
+from conan_data import checkpoint_names, hub
 
 SAMPLE = "sample"
 """The name of the texts that come with the package."""
@@ -47,7 +47,11 @@ def published_value(text: str) -> str:
     if colon and prefix.isalpha() and len(prefix) > 1 and not hub.is_name(text):  # fasttext:PATH
         return f"{prefix}:{published_value(rest)}"
     is_path = text and (
-        Path(text).is_absolute() or text.startswith((".", "~")) or _is_glob(text) or Path(text).exists()
+        Path(text).is_absolute()
+        or text.startswith((".", "~"))
+        or _is_glob(text)
+        or Path(text).exists()
+        or checkpoint_names.parse(text) is not None
     )
     return published_name(text) if is_path and not hub.is_name(text) else text
 

@@ -83,9 +83,11 @@ def load_encoder(
     is_artifact = Path(found.name).resolve() != found.folder.resolve()
     if found.kind == LANGUAGE_MODEL and is_artifact and not (found.folder / CONTRACT).is_file():
         # Nobody has said how its states become vectors. Whoever names its folder asks for sentence-transformers' way.
+        is_named = found.folder.absolute().is_relative_to(Path(found.name).absolute())
+        hint = f", or name its folder {found.folder.name} to read it as sentence-transformers does (mean of the states)"
         raise UserError(
-            f"{found.name}: its model has neither {CONTRACT} nor {MODULES}, so it is no encoder; train one from it first,"
-            f" or name its folder {found.folder.name} to read it as sentence-transformers does (mean of the states)"
+            f"{found.name}: its model has neither {CONTRACT} nor {MODULES}, so it is no encoder; train one from it first"
+            f"{hint if is_named else ''}"
         )
     if (found.folder / CONTRACT).is_file():
         if prompts:

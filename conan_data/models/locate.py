@@ -2,7 +2,7 @@
 
 A model that was changed after it was published gives other vectors under the same name, so an artifact is
 compared with its manifest whether it is named itself (`runs/embedder`) or by a folder inside of it
-(`runs/embedder/model`). A name on the Hub is resolved to a commit first, and the commit is what the manifest
+(`runs/embedder/model`). A checkpoint of a run (`runs/embedder@1500`) is compared with its own hashes. A name on the Hub is resolved to a commit first, and the commit is what the manifest
 records: the same name may be other weights tomorrow. The weight files are checked in every case (see `files`).
 """
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from conan_data import artifact, hub
+from conan_data import artifact, checkpoint_names, hub
 from conan_data.errors import UserError
 from conan_data.manifest import MANIFEST
 from conan_data.models.files import check_files
@@ -40,6 +40,8 @@ def find_model(name: str | Path, *, field: str = "model") -> Model:
     folder without a model, and files that are truncated or not safetensors; the message names `field`.
     """
     with _named(field):
+        if (checkpoint := checkpoint_names.parse(name)) is not None:
+            return _checkpoint(checkpoint)
         on_hub = hub_model(name)
         found = Model(str(name), OTHER, hub.HUB.model(on_hub)) if on_hub else _local_model(Path(name))
         check_files(found.folder)
@@ -49,7 +51,7 @@ def find_model(name: str | Path, *, field: str = "model") -> Model:
 def model_input(name: str | Path, *, field: str = "model") -> str | Path:
     """Return what a manifest names as the input: a Hub name at its commit, or the path as it is."""
     with _named(field):
-        on_hub = hub_model(name)
+        on_hub = hub_model(name) if checkpoint_names.parse(name) is None else None
         return str(hub.HUB.pin(on_hub)) if on_hub else name
 
 
@@ -75,6 +77,15 @@ def _named(field: str) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{field}: {error}") from error
+
+
+def _checkpoint(name: checkpoint_names.CheckpointName) -> Model:
+    from conan_data.models import checkpoint  # Loads torch.
+
+    kind = checkpoint.job_of(name)["kind"]
+    if kind not in KINDS:
+        raise UserError(f"{name.run} holds a {kind}, not a model ({', '.join(KINDS)})")
+    return Model(f"{name.run}@{name.step}", kind, checkpoint.model_folder(name))
 
 
 def _local_model(path: Path) -> Model:

@@ -3,7 +3,7 @@
 A run that resumes with anything reset (a moment, a generator, the place in the data) is another run, and no
 curve shows it. So a checkpoint holds all that the next step depends on: weights, optimizer state by parameter
 name, every random number generator, and what the caller adds (`extra`, `arrays`). Tensors are safetensors,
-the rest is JSON. Which checkpoint is whole is decided in `files`.
+the rest is JSON. Which checkpoint is whole is decided in `conan_data.checkpoint_files`.
 
 In a distributed run every process calls `save_checkpoint`. The first one writes; where parameters are sharded
 (FSDP2), each writes its part of them (see `shards`). Generators are those of the first process: the training loop
@@ -21,16 +21,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.distributed.tensor import DTensor
 
+from conan_data.checkpoint_files import STATE, WEIGHTS, latest_checkpoint, prune_checkpoints, seal, verify
+from conan_data.checkpoint_names import named
 from conan_data.errors import UserError
-from conan_train.checkpoint.files import checkpoint_name, latest_checkpoint, prune_checkpoints, seal, verify
 from conan_train.checkpoint.generators import generator_states, restore_generators
 from conan_train.checkpoint.optimizer import optimizer_state, restore_optimizer
 from conan_train.checkpoint.shards import Parts, save_part
 
 __all__ = ["Loaded", "latest_checkpoint", "load_checkpoint", "prune_checkpoints", "save_checkpoint"]
 
-MODEL, OPTIMIZER = "model", "optimizer"
-GENERATORS, ARRAYS, STATE = "generators.safetensors", "arrays.safetensors", "state.json"
+OPTIMIZER = "optimizer"
+GENERATORS, ARRAYS = "generators.safetensors", "arrays.safetensors"
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,17 @@ def save_checkpoint(
     extra: Mapping[str, Any] | None = None,
     arrays: Mapping[str, torch.Tensor] | None = None,
     keep: int | None = None,
+    settings: Path | None = None,
     process: Process = Process(),
 ) -> Path:
-    """Writes `<directory>/step-<step>/` and returns it; with `keep`, all but the newest `keep` whole ones are
-    removed after that.
+    """Write `<directory>/step-<step>/` and return it; with `keep`, all but the newest `keep` whole ones are removed
+    after that. The files in the folder `settings`, those of the model's config and tokenizer, become part of it.
 
     `directory` is the folder of the checkpoints; `step` is the number of steps done; `model` is the bare
     module, not its distributed wrapper; `extra` is JSON. A parameter that is shared is written once.
     """
     directory = Path(directory)
-    final = directory / checkpoint_name(step)
+    final = directory / named(step)
     partial = final.with_name(final.name + ".partial")
     if process.rank == 0:
         if partial.exists():
@@ -80,7 +82,7 @@ def save_checkpoint(
     optimizer_json, optimizer_tensors = optimizer_state(model, optimizer)
     num_parts = process.world_size if is_sharded(model) else 1
     if process.rank < num_parts:
-        save_part(partial, MODEL, weights, rank=process.rank, world_size=num_parts)
+        save_part(partial, WEIGHTS, weights, rank=process.rank, world_size=num_parts)
         save_part(partial, OPTIMIZER, optimizer_tensors, rank=process.rank, world_size=num_parts)
     if process.rank == 0:
         generator_json, generator_tensors = generator_states()
@@ -94,6 +96,8 @@ def save_checkpoint(
         save_file(
             {name: array.detach().contiguous() for name, array in (arrays or {}).items()}, partial / ARRAYS
         )
+        for path in sorted(settings.iterdir()) if settings is not None else ():
+            shutil.copyfile(path, partial / path.name)
         (partial / STATE).write_text(json.dumps(state), encoding="utf-8")
     process.wait()
     if process.rank == 0:
@@ -116,7 +120,7 @@ def load_checkpoint(
     meta = verify(path)
     state = json.loads((path / STATE).read_text(encoding="utf-8"))
     try:
-        load_weights(model, Parts(path, MODEL, world_size=state["parts"]))
+        load_weights(model, Parts(path, WEIGHTS, world_size=state["parts"]))
         if optimizer is not None:
             restore_optimizer(
                 model, optimizer, state["optimizer"], Parts(path, OPTIMIZER, world_size=state["parts"])

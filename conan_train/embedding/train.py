@@ -1,7 +1,6 @@
 """The frame of the stages that train vectors: open the model, read the tasks, run the loop, publish."""
 
 import logging
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from conan_data.readers.account import Account, merged
 from conan_train.embedding.base import Base, alpha, open_base
 from conan_train.embedding.config import EmbeddingConfig
 from conan_train.embedding.objective import EmbeddingObjective, Tasks
+from conan_train.model.contract import write_contract
 from conan_train.model.lora import merge_lora
 from conan_train.negatives.follow import Follower
 from conan_train.negatives.inbox import Inbox
@@ -123,6 +123,14 @@ def _train(
         base.tell(config.model)
         _tell(data.tasks)
     set_seed(config.seed)
+    settings = directory / "work" / "settings"
+    if opened.ranks.is_leader:
+        base.trained.embedder.save_settings(settings, tokenizer=base.tokenizer)
+
+    def settings_at(step: int) -> Path:
+        write_contract(settings, base.contract, alpha(step, config))
+        return settings
+
     model = distribute(base.trained.embedder, accelerator, parallel=config.parallel)
     base.trained.to(accelerator.device)
     objective = EmbeddingObjective(
@@ -140,6 +148,7 @@ def _train(
         accelerator=accelerator,
         num_steps=config.steps,
         directory=directory,
+        settings=settings_at,
     )
     loop.resume()
     if objective.refresher is None:
@@ -152,7 +161,6 @@ def _train(
             objective.refresher.close()
     _save(config, base, directory, accelerator)
     if opened.ranks.is_leader:
-        shutil.rmtree(directory / "checkpoints", ignore_errors=True)
         extra = _account(config, objective) | merged(data.accounts).to_json()
         opened.build.publish(rows=_sum(data.rows), extra=extra)
 

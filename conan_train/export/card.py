@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from conan_data.artifact import Artifact
+from conan_data.manifest import Job
 from conan_train.export.config import ExportConfig
 from conan_train.export.golden import TOLERANCE
 from conan_train.model.contract import EncodingContract
@@ -21,11 +21,14 @@ def model_card(
     config: ExportConfig,
     contract: EncodingContract,
     *,
-    trained: Artifact,
+    trained: Job,
+    step: int | None,
     dimension: int,
     num_parameters: int,
 ) -> str:
-    """README.md of an exported model; `trained` is the artifact it was made from."""
+    """README.md of an exported model; `trained` is the job that trained it, `step` the step of the checkpoint
+    that was exported, None for the finished model.
+    """
     front: dict[str, object] = {
         "library_name": "sentence-transformers",
         "pipeline_tag": "sentence-similarity",
@@ -49,5 +52,6 @@ def model_card(
         dimension=dimension,
         num_parameters=num_parameters,
         tolerance=TOLERANCE,
-        manifest=trained.manifest,
+        manifest=trained,
+        step=step,
     )

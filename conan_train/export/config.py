@@ -13,7 +13,7 @@ class ExportConfig(StageConfig):
     """Write a trained embedder as a plain sentence-transformers folder that loads without this project."""
 
     model: ModelPath
-    """Embedder artifact."""
+    """Embedder artifact, or a checkpoint of its training (RUN@STEP)."""
     name: str = ""
     """Name of the model in its card; empty: the name of the output folder."""
     dims: Annotated[tuple[Count, ...], DISTINCT] = ()

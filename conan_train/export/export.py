@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
-from conan_data import artifact
+from conan_data import artifact, checkpoint_names
 from conan_data.errors import UserError
+from conan_data.models.checkpoint import job_of
 from conan_data.models.locate import EMBEDDER, find_model
 from conan_train.export.card import model_card
 from conan_train.export.config import ExportConfig
@@ -31,9 +32,14 @@ def export(config: ExportConfig) -> Path:
     Raises `UserError` for a model that is no embedder, has no plain form, or does not give the same vectors
     after loading.
     """
-    trained = artifact.open_artifact(config.model, kind=EMBEDDER)
+    checkpoint = checkpoint_names.parse(config.model)
+    trained = (
+        job_of(checkpoint) if checkpoint else artifact.open_artifact(config.model, kind=EMBEDDER).manifest
+    )
+    if trained["kind"] != EMBEDDER:
+        raise UserError(f"{config.model}: holds a {trained['kind']}, not an {EMBEDDER}")
     folder = find_model(config.model).folder
-    with artifact.building(config, kind=KIND, command="conan-train export", inputs=[trained.dir]) as build:
+    with artifact.building(config, kind=KIND, command="conan-train export", inputs=[config.model]) as build:
         if build.done:
             return build.out
         embedder, tokenizer = open_embedder(folder)
@@ -49,7 +55,8 @@ def export(config: ExportConfig) -> Path:
             "dimension": embedder.dimension,
             "num_parameters": sum(parameter.numel() for parameter in embedder.parameters()),
         }
-        card = model_card(name, config, embedder.contract, trained=trained, **facts)
+        step = checkpoint.step if checkpoint else None
+        card = model_card(name, config, embedder.contract, trained=trained, step=step, **facts)
         (build.dir / "README.md").write_text(card, encoding="utf-8")
         extra = {
             **facts,

@@ -17,6 +17,7 @@ from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 from conan_data.models.loading import load_pretrained
 from conan_train.model.contract import LAST, EncodingContract, read_contract, write_contract
 from conan_train.model.pooling import last_token, packed_unit_mean, unit_mean
+from conan_train.model.settings import write_config
 from conan_train.model.softmask import AttentionForm, SoftMask, install, segments_of
 from conan_train.model.tokenization import with_eos_template
 
@@ -117,6 +118,14 @@ class Embedder(torch.nn.Module):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.backbone.save_pretrained(folder, state_dict=state)
+        self._save_beside(folder, tokenizer)
+
+    def save_settings(self, folder: Path, *, tokenizer: PreTrainedTokenizerFast) -> None:
+        """Write what `save` writes, without the weights."""
+        write_config(self.backbone, folder)
+        self._save_beside(folder, tokenizer)
+
+    def _save_beside(self, folder: Path, tokenizer: PreTrainedTokenizerFast | None) -> None:
         if tokenizer is not None:
             with_eos_template(tokenizer).save_pretrained(folder)
         write_contract(folder, self.contract, self.mask.alpha)

@@ -8,7 +8,6 @@ and published with its tokenizer, its log and the measurements.
 import json
 import logging
 import math
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,7 @@ from conan_data import artifact
 from conan_data.errors import UserError
 from conan_data.models.locate import find_model, model_input
 from conan_train.model.flops import model_flops_per_token
-from conan_train.model.settings import FILE as TOKENIZER_SETTINGS
-from conan_train.model.settings import copy_tokenizer_settings
+from conan_train.model.settings import copy_tokenizer, write_config
 from conan_train.model.tokenization import load_tokenizer
 from conan_train.optim.schedule import lr_at
 from conan_train.pretrain.config import LanguageModelConfig
@@ -35,11 +33,6 @@ from conan_train.training.run import OpenRun, open_run
 log = logging.getLogger(__name__)
 
 KIND = "language-model"
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-)
 Measured = dict[str, Any]
 """JSON of a measurement."""
 
@@ -111,13 +104,7 @@ def run_stage(config: LanguageModelConfig, stage: Stage) -> Path:
 
 
 def _publish(config: LanguageModelConfig, build: artifact.Build, outcome: _Outcome) -> None:
-    folder = find_model(config.model).folder
-    for name in TOKENIZER_FILES:
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, build.dir / "model" / name)
-    if (folder / TOKENIZER_SETTINGS).is_file():
-        copy_tokenizer_settings(folder, build.dir / "model")
-    shutil.rmtree(build.dir / "checkpoints", ignore_errors=True)
+    copy_tokenizer(find_model(config.model).folder, build.dir / "model")
     build.publish(rows=outcome.rows, extra=outcome.extra)
 
 
@@ -140,6 +127,10 @@ def _run(config: LanguageModelConfig, stage: Stage, run: OpenRun) -> _Outcome:
     log.info("%d steps are %.2f epochs", num_steps, num_rows / data.rows.per_epoch)
     account = data.account(num_rows)
     flops = model_flops_per_token(model, length=config.sequence_length)
+    settings = directory / "work" / "settings"
+    if run.ranks.is_leader:
+        write_config(model, settings)
+        copy_tokenizer(folder, settings)
     called = distribute(model, accelerator, parallel=config.parallel)
     objective = NextToken(
         config,
@@ -150,7 +141,13 @@ def _run(config: LanguageModelConfig, stage: Stage, run: OpenRun) -> _Outcome:
         groupings=data.groupings,
     )
     loop = Loop(
-        config, objective, model=model, accelerator=accelerator, num_steps=num_steps, directory=directory
+        config,
+        objective,
+        model=model,
+        accelerator=accelerator,
+        num_steps=num_steps,
+        directory=directory,
+        settings=lambda step: settings,
     )
     loop.resume()
     before = objective.extra.get("held_out_before") or data.measure(objective.model)

@@ -40,7 +40,9 @@ class TrainingConfig(StageConfig):
     checkpoint_every: Count = execution(500)
     """Steps between two checkpoints, from which an interrupted run continues."""
     keep_checkpoints: Count = execution(2)
-    """Newest checkpoints that are kept while training."""
+    """Newest checkpoints that are kept, also beside the finished model in OUT/checkpoints: OUT@STEP names one wherever a
+    model is asked for, and extend goes on from the newest. Each takes three times the model's room in float32.
+    """
     track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = execution(())
     """Trackers that get the log, too: tensorboard, wandb, trackio (each has to be installed)."""
 

@@ -12,7 +12,7 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import torch
 from accelerate import Accelerator
 
 from conan_data import interruption
+from conan_data.checkpoint_names import FOLDER
 from conan_data.progress import progress
 from conan_train.checkpoint.state import Process, latest_checkpoint, load_checkpoint, save_checkpoint
 from conan_train.model.peak import peak_flops
@@ -40,7 +41,8 @@ log = logging.getLogger(__name__)
 
 class Loop:
     """Takes `num_steps` steps of `objective` over the parameters of `model` (bare, on its device); below
-    `directory` are `checkpoints/` and the log.
+    `directory` are `checkpoints/` and the log. `settings` gives a folder with the files that make the weights after so
+    many steps a model, for a checkpoint.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class Loop:
         accelerator: Accelerator,
         num_steps: int,
         directory: Path,
+        settings: Callable[[int], Path] | None = None,
     ) -> None:
         # Refuses a schedule that does not fit before anything is written.
         lr_at(0, config.optim, num_steps=num_steps)
         self.config, self.objective, self.model = config, objective, model
         self.accelerator, self.num_steps, self.directory = accelerator, num_steps, directory
+        self.settings = settings
         self.bare_optimizer = make_optimizer(model, config.optim)
         self.optimizer = accelerator.prepare_optimizer(self.bare_optimizer)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -68,7 +72,7 @@ class Loop:
 
     def resume(self) -> bool:
         """Takes up the newest whole checkpoint, and cuts the log back to it; says whether there was one."""
-        found = latest_checkpoint(self.directory / "checkpoints")
+        found = latest_checkpoint(self.directory / FOLDER)
         if found is not None:
             loaded = load_checkpoint(found, model=self.model, optimizer=self.bare_optimizer)
             self.step, self.window = loaded.step, Window(**loaded.extra["window"])
@@ -86,7 +90,8 @@ class Loop:
         start_trackers(self.accelerator, self.config, self.directory)
         self.model.train()
         with interruption.deferred():
-            for step in progress(range(self.step, self.num_steps), description, unit="step"):
+            steps = range(self.step, self.num_steps)
+            for step in progress(steps, description, done=self.step, unit="step"):
                 self._prepare(step)
                 start = time.monotonic()
                 self._take(step, start)
@@ -125,7 +130,7 @@ class Loop:
         """Writes a checkpoint of the steps that were taken."""
         state = self.objective.state()
         save_checkpoint(
-            self.directory / "checkpoints",
+            self.directory / FOLDER,
             step=self.step,
             model=self.model,
             optimizer=self.bare_optimizer,
@@ -137,6 +142,7 @@ class Loop:
             },
             arrays=state.arrays,
             keep=self.config.keep_checkpoints,
+            settings=self.settings(self.step) if self.settings and self.accelerator.is_main_process else None,
             process=Process(
                 self.accelerator.process_index,
                 self.accelerator.num_processes,

@@ -87,3 +87,17 @@ def test_encoding_shows_texts_a_second_within_a_shard(
         lines = [line for line in caplog.messages if line.startswith(f"encoding {side}")]
         assert len(lines) > 2 and " of 24 texts, " in lines[0] and lines[0].endswith(" left")
         assert " 24 of 24 texts in " in lines[-1]
+
+
+def test_a_resumed_run_counts_from_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = iter(range(0, 1000, 20))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    with caplog.at_level(logging.INFO, logger="conan_data"):
+        assert list(progress.progress(range(600, 602), "training", done=600, unit="step")) == [600, 601]
+    assert caplog.messages == [
+        "training: 601 of 602 steps, 20.0 s a step, about 20 s left",
+        "training: 602 of 602 steps, 20.0 s a step, about 0 s left",
+        "training: 602 of 602 steps in 60 s, 30.0 s a step",
+    ]

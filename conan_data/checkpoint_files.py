@@ -9,11 +9,11 @@ ones, so that the last one that can be loaded is never removed.
 import hashlib
 import logging
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+from conan_data.checkpoint_names import CheckpointName, find, numbered
 from conan_data.errors import UserError
 from conan_data.files import hash_file, sync_directory
 from conan_data.sealed import DamagedError, read_sealed, write_sealed
@@ -22,12 +22,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 2
 META = "meta.json"
-_NAME = re.compile(r"step-(\d{8,})")
-
-
-def checkpoint_name(step: int) -> str:
-    """Name of the folder of a checkpoint after `step` steps; names of one length sort as their steps."""
-    return f"step-{step:08d}"
+WEIGHTS, STATE = "model", "state.json"
 
 
 def seal(partial: Path, final: Path, *, step: int) -> Path:
@@ -75,6 +70,23 @@ def latest_checkpoint(directory: str | Path) -> Path | None:
     return None
 
 
+def is_setting(name: str) -> bool:
+    """Return whether a file of a checkpoint is one of the model's settings or tokenizer, not of the run's state."""
+    return not name.endswith(".safetensors") and name not in (META, STATE)
+
+
+def describe(name: CheckpointName) -> dict[str, Any]:
+    """Return what identifies a checkpoint as a model, for a manifest: the hashes of its settings and weights. What else it
+    holds differs between two runs of one job.
+    """
+    files = verify(find(name))["files"]
+    wanted = (file for file in sorted(files) if is_setting(file) or file.startswith(WEIGHTS))
+    return {
+        "path": f"{name.run.name}@{name.step}",
+        "files": [{"path": file, "rows": None, **files[file]} for file in wanted],
+    }
+
+
 def prune_checkpoints(directory: str | Path, *, keep: int) -> None:
     """Removes what is older than the newest `keep` whole checkpoints, and what a killed run left half
     written.
@@ -102,13 +114,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def _newest_first(directory: Path) -> list[Path]:
-    if not directory.is_dir():
-        return []
-    steps = {
-        int(match[1]): path
-        for path in directory.iterdir()
-        if (match := _NAME.fullmatch(path.name)) and path.is_dir()
-    }
+    steps = numbered(directory)
     return [steps[step] for step in sorted(steps, reverse=True)]
 
 
