@@ -2,8 +2,9 @@
 
 A model that was changed after it was published gives other vectors under the same name, so an artifact is
 compared with its manifest whether it is named itself (`runs/embedder`) or by a folder inside of it
-(`runs/embedder/model`). A checkpoint of a run (`runs/embedder@1500`) is compared with its own hashes. A name on the Hub is resolved to a commit first, and the commit is what the manifest
-records: the same name may be other weights tomorrow. The weight files are checked in every case (see `files`).
+(`runs/embedder/model`); a checkpoint of a run (`runs/embedder@1500`) is compared with its own hashes. A name on the Hub
+is resolved to a commit first, and the commit is what the manifest records: the same name may be other weights
+tomorrow. The weight files are checked in every case (see `files`).
 """
 
 import json

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from conan_data import sealed
+from conan_data.checkpoint_files import META, latest_checkpoint
 from conan_data.errors import UserError
 from conan_data.manifest import TIMES
-from conan_data.checkpoint_files import META, latest_checkpoint
 from conan_train.checkpoint.state import save_checkpoint
 from conan_train.negatives.claim import Claims
 from conan_train.negatives.inbox import RUN, Inbox
