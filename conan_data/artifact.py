@@ -26,6 +26,7 @@ from typing import Any, cast
 
 import filelock
 
+from conan_data import extension
 from conan_data.config import StageConfig, identity
 from conan_data.errors import OccupiedError, UnfinishedError, UserError
 from conan_data.files import hash_file, sync_directory
@@ -154,7 +155,7 @@ class Build:
 
 
 class Planned(Exception):  # noqa: N818 (no error: it ends a stage that is only asked what it would do)
-    """What a job would do, raised by `building` inside `planning`: `state` is "done", "go on" or "run"."""
+    """What a job would do, raised by `building` inside `planning`: `state` is "done", "extend", "go on" or "run"."""
 
     def __init__(self, state: str) -> None:
         super().__init__(state)
@@ -232,8 +233,11 @@ def building(
     inputs = list(inputs)
     check(config, inputs=inputs, nested=nested)
     header = describe_job(config, kind=kind, command=command, inputs=inputs)
+    shorter: Path | None = None
+    if resume and not config.overwrite:
+        header, shorter = extension.planned(out, header, extend=getattr(config, "extend", False))
     if _IS_PLANNING.get():
-        raise Planned(_state_of(out, header, overwrite=config.overwrite))
+        raise Planned("extend" if shorter else _state_of(out, header, overwrite=config.overwrite))
     _recover(out)
     if _is_done(out, header, overwrite=config.overwrite):
         log.info("%s: done already (%s)", out, command)
@@ -255,6 +259,8 @@ def building(
     try:
         try:
             _require_replaceable(out)
+            if shorter == partial:
+                write_sealed(partial / JOB, header)
             _enter(partial, out, header, resume=resume and not created, overwrite=config.overwrite)
             build = Build(out=out, dir=partial, done=False, header=header, named=named_sources(config))
             yield build
@@ -277,7 +283,9 @@ def _state_of(out: Path, header: Job, *, overwrite: bool) -> str:
     partial = partial_path(out)
     job = _job_of(partial) if partial.exists() else None
     if job is not None and job["job_hash"] != header["job_hash"] and not overwrite:
-        raise OccupiedError(f"{partial}: an unfinished run of another job ({difference(job, header)})")
+        raise _occupied(
+            f"{partial}: an unfinished run", job, header, "finish it, or pass --overwrite to drop it"
+        )
     return "go on" if job is not None and job["job_hash"] == header["job_hash"] else "run"
 
 
@@ -320,17 +328,20 @@ def _enter(partial: Path, out: Path, header: Job, *, resume: bool, overwrite: bo
         _require_empty(partial, out)
     is_same = other is not None and other["job_hash"] == header["job_hash"]
     if other is not None and not is_same and not overwrite:
-        raise OccupiedError(
-            f"{partial}: an unfinished run of another job ({difference(other, header)}); finish it, or pass --overwrite to drop it"
+        raise _occupied(
+            f"{partial}: an unfinished run", other, header, "finish it, or pass --overwrite to drop it"
         )
     if resume and is_same:
         log.info("%s: continuing an interrupted run", out)
         (partial / MANIFEST).unlink(missing_ok=True)
+        extension.take_over(header, out, partial)
     else:
         _empty(partial)
         for name in (MANIFEST, WHOLE, JOB):
             (partial / name).unlink(missing_ok=True)
     write_sealed(partial / JOB, header)
+    if not is_same:
+        extension.take_over(header, out, partial)
 
 
 def _is_done(out: Path, header: Job, *, overwrite: bool) -> bool:
@@ -344,12 +355,22 @@ def _is_done(out: Path, header: Job, *, overwrite: bool) -> bool:
     if overwrite:
         return False
     manifest = read_manifest(out)
+    if extension.is_extended_from(header, manifest):
+        return False
     if manifest["job_hash"] != header["job_hash"]:
-        raise OccupiedError(
-            f"{out}: holds the result of another job ({difference(manifest, header)}); choose another --out, or pass --overwrite"
+        raise _occupied(
+            f"{out}: holds the result", manifest, header, "choose another --out, or pass --overwrite"
         )
     verify(out, manifest)
     return True
+
+
+def _occupied(what: str, old: Job, new: Job, advice: str) -> OccupiedError:
+    """`what` lies in the way of another job; `advice` is what to do."""
+    message = f"{what} of another job ({difference(old, new)}); "
+    if extension.is_longer(new, old):
+        return OccupiedError(f"{message}pass --extend to train on from it, or {advice}", remedy="--extend")
+    return OccupiedError(message + advice)
 
 
 def _recover(out: Path) -> None:

@@ -131,7 +131,7 @@ def _main(
         return error.code
     except OccupiedError as error:
         return _refuse(
-            f"{error}: {shlex.join([program, *tokens, '--overwrite'])}" if tokens[0] != "run" else str(error)
+            f"{error}: {shlex.join([program, *tokens, error.remedy])}" if tokens[0] != "run" else str(error)
         )
     except UserError as error:
         return _refuse(str(error))

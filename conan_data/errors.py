@@ -10,7 +10,13 @@ class UserError(Exception):
 
 
 class OccupiedError(UserError):
-    """The output folder holds the result, or the unfinished run, of another job; `--overwrite` would replace it."""
+    """The output folder holds the result, or the unfinished run, of another job; the flag `remedy` would replace it, or
+    go on from it.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "--overwrite") -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class SaidElsewhereError(UserError):

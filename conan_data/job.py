@@ -4,7 +4,7 @@ it has and when it ran are not part of it, so that the same job has the same man
 
 import hashlib
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -48,6 +48,17 @@ def describe_job(config: StageConfig, *, kind: str, command: str, inputs: Iterab
     }
     header = {**job, "versions": _versions(), "commit": _commit(), "job_hash": _hash_json(job)}
     return cast(Job, header)
+
+
+def with_history(header: Job, history: Sequence[Mapping[str, Any]]) -> Job:
+    """Return the job of a run that was extended: `history` has an entry for each time, with the `step` that it went on
+    from and the `job_hash` of the run before (see `extension`).
+    """
+    if not history:
+        return header
+    extended = {**header, "extended_from": [dict(entry) for entry in history]}
+    hashed = ("kind", "schema_version", "command", "config", "inputs", "extended_from")
+    return cast(Job, {**extended, "job_hash": _hash_json({name: extended[name] for name in hashed})})
 
 
 def describe_input(path: str | Path, below: Iterable[str | Path] = ()) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -57,6 +57,7 @@ class Job(TypedDict):
     versions: dict[str, str]
     commit: str | None
     job_hash: str
+    extended_from: NotRequired[list[dict[str, Any]]]
 
 
 class Manifest(Job):
@@ -180,6 +181,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _check(path: Path, values: Mapping[str, Any], fields: Mapping[str, Callable[[Any], bool]]) -> None:
     for name, is_right in fields.items():
+        if name not in values and name in _OPTIONAL:
+            continue
         if name not in values:
             raise UserError(f"{path}: field {name!r} is missing; make the artifact again")
         if not is_right(values[name]):
@@ -241,6 +244,10 @@ def _is_rows(value: Any) -> bool:
     )
 
 
+def _is_extension(value: Any) -> bool:
+    return isinstance(value, dict) and _is_count(value.get("step")) and _is_hash(value.get("job_hash"))
+
+
 def _is_list_of(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and all(map(is_right, value))
 
@@ -257,7 +264,9 @@ _JOB: dict[str, Callable[[Any], bool]] = {
     "versions": _is_mapping_to(_is_text),
     "commit": lambda value: value is None or _is_text(value),
     "job_hash": _is_hash,
+    "extended_from": _is_list_of(_is_extension),
 }
+_OPTIONAL = ("extended_from",)
 _RESULT: dict[str, Callable[[Any], bool]] = {
     "rows": _is_rows,
     "files": _is_list_of(_is_file),

@@ -149,6 +149,7 @@ def _train(
         num_steps=config.steps,
         directory=directory,
         settings=settings_at,
+        extended_at=opened.extended_at,
     )
     loop.resume()
     if objective.refresher is None:

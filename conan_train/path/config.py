@@ -22,5 +22,7 @@ class PathConfig(Config):
     """Name of the stage to begin with; those before it are not run."""
     overwrite: tuple[str, ...] = ()
     """Names of the stages whose results are made again, in place of what is there."""
+    extend: tuple[str, ...] = ()
+    """Names of the training stages that go on to the steps that the recipe says now, from what is there."""
     dry_run: bool = False
     """List what would run and why, and run nothing."""

@@ -72,6 +72,7 @@ def _state(bound: Bound) -> tuple[str, str]:
         return "run", "it makes no artifact of its own"
     meanings: Mapping[str, tuple[str, str]] = {
         "done": ("do nothing", f"done already in {bound.config.out}"),
+        "extend": ("extend", f"trains on from {bound.config.out}"),
         "go on": ("go on", f"{bound.config.out} is unfinished"),
         "run": (
             "run",

@@ -39,8 +39,13 @@ def run_path(config: PathConfig) -> str:
         try:
             bound.command(bound.config)
         except OccupiedError as error:
-            again = dataclasses.replace(
-                config, overwrite=(*config.overwrite, *with_readers(bound.stage.name, stages))
+            own, *readers = with_readers(bound.stage.name, stages)
+            again = (
+                dataclasses.replace(
+                    config, extend=(*config.extend, own), overwrite=(*config.overwrite, *readers)
+                )
+                if error.remedy == "--extend"
+                else dataclasses.replace(config, overwrite=(*config.overwrite, own, *readers))
             )
             raise UserError(f"{bound.stage.name}: {error}: {_command_line(again)}") from error
     log.info("all %d stages of %s are done (%.0f s)", len(stages), path, time.monotonic() - start)
@@ -58,7 +63,7 @@ def _bound(path: Path, config: PathConfig) -> list[Bound]:
     }
     stages = recipe.load(path, commands, root=config.root)
     names = [stage.name for stage in stages]
-    for field in ("only", "from_", "overwrite"):
+    for field in ("only", "from_", "overwrite", "extend"):
         value = getattr(config, field)
         for name in (value,) if isinstance(value, str) else value:
             if name and name not in names:
@@ -72,6 +77,12 @@ def _bound(path: Path, config: PathConfig) -> list[Bound]:
         bound = bind(command, values_of(command, stage), source=source)
         if stage.name in config.overwrite:
             bound = dataclasses.replace(bound, overwrite=True)
+        if stage.name in config.extend:
+            if "extend" not in bound.__dataclass_fields__:
+                raise UserError(
+                    f"--extend: {source} is no training; {stage.command} runs once, see --overwrite"
+                )
+            bound = dataclasses.replace(bound, extend=True)
         command.check_processes()
         try:
             check(bound)
@@ -94,6 +105,7 @@ def _command_line(config: PathConfig) -> str:
         ("--only", list(config.only)),
         ("--from", [config.from_] if config.from_ else []),
         ("--overwrite", list(dict.fromkeys(config.overwrite))),
+        ("--extend", list(dict.fromkeys(config.extend))),
     ):
         words += [flag, *values] if values else []
     return shlex.join(words)

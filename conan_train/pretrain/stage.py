@@ -148,6 +148,7 @@ def _run(config: LanguageModelConfig, stage: Stage, run: OpenRun) -> _Outcome:
         num_steps=num_steps,
         directory=directory,
         settings=lambda step: settings,
+        extended_at=run.extended_at,
     )
     loop.resume()
     before = objective.extra.get("held_out_before") or data.measure(objective.model)

@@ -16,6 +16,11 @@ class TrainingConfig(StageConfig):
 
     steps: NonNegativeInt = 0
     """Optimiser steps."""
+    extend: bool = execution(False)
+    """Train the run in out, finished or stopped, on to more steps (or epochs) from its newest checkpoint. From there on the
+    learning rate is that of a run planned for all the steps, without a second warm-up (after a full descent it rises
+    again); the order of the data, the soft mask and the steps of refreshes go on as if it had never ended.
+    """
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimiser and learning-rate schedule."""
     precision: Literal["no", "bf16", "fp16"] = "no"
@@ -48,6 +53,12 @@ class TrainingConfig(StageConfig):
 
     def check(self) -> None:
         super().check()
+        require(
+            not (self.extend and self.overwrite),
+            "extend",
+            self.extend,
+            "goes on from what is there, and overwrite starts over; give one of both",
+        )
         warmup = self.optim.warmup_steps
         require(
             not self.steps or not warmup or warmup < self.steps,

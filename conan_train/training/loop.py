@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 class Loop:
     """Takes `num_steps` steps of `objective` over the parameters of `model` (bare, on its device); below
     `directory` are `checkpoints/` and the log. `settings` gives a folder with the files that make the weights after so
-    many steps a model, for a checkpoint.
+    many steps a model, for a checkpoint; `extended_at` is the step at which a shorter run was last extended to this one.
     """
 
     def __init__(
@@ -55,12 +55,13 @@ class Loop:
         num_steps: int,
         directory: Path,
         settings: Callable[[int], Path] | None = None,
+        extended_at: int = 0,
     ) -> None:
         # Refuses a schedule that does not fit before anything is written.
         lr_at(0, config.optim, num_steps=num_steps)
         self.config, self.objective, self.model = config, objective, model
         self.accelerator, self.num_steps, self.directory = accelerator, num_steps, directory
-        self.settings = settings
+        self.settings, self.extended_at = settings, extended_at
         self.bare_optimizer = make_optimizer(model, config.optim)
         self.optimizer = accelerator.prepare_optimizer(self.bare_optimizer)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -78,10 +79,23 @@ class Loop:
             self.step, self.window = loaded.step, Window(**loaded.extra["window"])
             self.notices.restore(loaded.extra["notices"])
             self.objective.restore(ObjectiveState(loaded.extra["objective"], loaded.arrays))
-            log.info("continuing after step %d", self.step)
+            self._tell_where_it_goes_on()
         if self.accelerator.is_main_process:
             self.log.cut(loaded.extra["log"] if found is not None else None)
         return found is not None
+
+    def _tell_where_it_goes_on(self) -> None:
+        assert self.step <= self.num_steps, "a run of more steps than its config has"
+        if self.step != self.extended_at or not self.extended_at:
+            log.info("continuing after step %d", self.step)
+            return
+        log.info(
+            "extended from step %d to %d: the learning rate goes on at %.3g, as in a run planned for %d steps, without a second "
+            "warm-up; the order of the data, the soft mask and refreshes of negatives go on by the number of the step",
+            *(self.step, self.num_steps),
+            lr_at(min(self.step, self.num_steps - 1), self.config.optim, num_steps=self.num_steps),
+            self.num_steps,
+        )
 
     def train(self, description: str) -> None:
         """Takes the steps that are left. Raises `UserError` before an update whose loss or gradient is not

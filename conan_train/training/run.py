@@ -27,6 +27,12 @@ class OpenRun:
     accelerator: Accelerator
     build: artifact.Build
 
+    @property
+    def extended_at(self) -> int:
+        """The step at which a shorter run was last extended to this one; 0 where none was."""
+        history = self.build.header.get("extended_from", [])
+        return history[-1]["step"] if history else 0
+
 
 @contextmanager
 def open_run(
