@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from conan_data.checkpoint_names import CheckpointName, find, numbered
+from conan_data.checkpoint_names import CheckpointName, find, named, numbered
 from conan_data.errors import UserError
 from conan_data.files import hash_file, sync_directory
 from conan_data.sealed import DamagedError, read_sealed, write_sealed
@@ -87,9 +87,9 @@ def describe(name: CheckpointName) -> dict[str, Any]:
     }
 
 
-def prune_checkpoints(directory: str | Path, *, keep: int) -> None:
-    """Removes what is older than the newest `keep` whole checkpoints, and what a killed run left half
-    written.
+def prune_checkpoints(directory: str | Path, *, keep: int, protected: int | None = None) -> None:
+    """Remove what is older than the newest `keep` whole checkpoints, but for that of step `protected`, and what a killed
+    run left half written.
 
     Every checkpoint that counts is read and compared with its hashes; where fewer than `keep` are whole,
     nothing is removed.
@@ -100,7 +100,8 @@ def prune_checkpoints(directory: str | Path, *, keep: int) -> None:
     num_whole = 0
     for checkpoint in _newest_first(Path(directory)):
         if num_whole == keep:
-            shutil.rmtree(checkpoint)
+            if protected is None or checkpoint.name != named(protected):
+                shutil.rmtree(checkpoint)
         elif _is_whole(checkpoint):
             num_whole += 1
 

@@ -61,14 +61,16 @@ def save_checkpoint(
     extra: Mapping[str, Any] | None = None,
     arrays: Mapping[str, torch.Tensor] | None = None,
     keep: int | None = None,
+    protected: int | None = None,
     settings: Path | None = None,
     process: Process = Process(),
 ) -> Path:
-    """Write `<directory>/step-<step>/` and return it; with `keep`, all but the newest `keep` whole ones are removed
-    after that. The files in the folder `settings`, those of the model's config and tokenizer, become part of it.
+    """Write `<directory>/step-<step>/` and return it; with `keep`, all but the newest `keep` whole ones and that of step
+    `protected` are removed after that.
 
     `directory` is the folder of the checkpoints; `step` is the number of steps done; `model` is the bare
-    module, not its distributed wrapper; `extra` is JSON. A parameter that is shared is written once.
+    module, not its distributed wrapper; `extra` is JSON. A parameter that is shared is written once. The files in
+    the folder `settings`, those of the model's config and tokenizer, become part of it.
     """
     directory = Path(directory)
     final = directory / named(step)
@@ -103,7 +105,7 @@ def save_checkpoint(
     if process.rank == 0:
         seal(partial, final, step=step)
         if keep is not None:
-            prune_checkpoints(directory, keep=keep)
+            prune_checkpoints(directory, keep=keep, protected=protected)
     process.wait()
     return final
 

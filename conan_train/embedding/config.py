@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from conan_data.config import execution, require
-from conan_data.fields import DISTINCT, Count, NonNegativeInt, PositiveFloat, Share
-from conan_data.inputs import CachePath, ModelPath
+from conan_data.fields import DISTINCT, Count, FileName, GroupRegex, NonNegativeInt, PositiveFloat, Share
+from conan_data.inputs import CachePath, DataPath, ModelPath
 from conan_train.model.config import LoraConfig
 from conan_train.training.config import TrainingConfig
 
@@ -22,6 +22,10 @@ class EmbeddingConfig(TrainingConfig):
     """
     batch_size: Count = 32
     """Queries of a step, over all devices."""
+    group_regex: GroupRegex = ""
+    """Regular expression whose first bracketed part, searched in the id of a retrieval set's document, is the group of
+    documents that carry none.
+    """
     same_language: Share = 0.0
     """Share of the queries of a step that train on a positive in their own language; the others draw from all
     their positives.
@@ -58,6 +62,12 @@ class EmbeddingConfig(TrainingConfig):
     """
     lora: LoraConfig = field(default_factory=LoraConfig)
     """Train low-rank adapters in place of all weights."""
+    dev: DataPath = ""
+    """Retrieval set that is scored every evaluate_every steps, by the protocol of evaluate: nDCG@10, the mean over the pairs
+    of languages with at least 20 queries (without one, of all documents in one pool).
+    """
+    dev_split: FileName = "dev"
+    """Split of that set."""
     token_cache: CachePath = execution("")
     """Folder of token ids that runs share; empty: below the run's own directory, for this run only."""
     checkpoint_every: Count = execution(200)
@@ -66,6 +76,18 @@ class EmbeddingConfig(TrainingConfig):
     def check(self) -> None:
         super().check()
         require(self.steps >= 1, "steps", self.steps, "must be at least 1")
+        require(
+            not self.evaluate_every or bool(self.dev),
+            "dev",
+            self.dev,
+            "name the set that evaluate_every is for",
+        )
+        require(
+            not self.dev or self.evaluate_every > 0,
+            "evaluate_every",
+            self.evaluate_every,
+            "must be at least 1 with dev (such as 100)",
+        )
         require(
             self.lora.rank == 0 or self.parallel == "ddp", "lora.rank", self.lora.rank, "needs parallel ddp"
         )

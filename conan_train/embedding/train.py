@@ -16,6 +16,7 @@ from conan_data.models.locate import model_input
 from conan_data.pairs.pair_set import PairSet
 from conan_data.pairs.store import load_pairs, shared_pairs
 from conan_data.readers.account import Account, merged
+from conan_data.sources import resolve
 from conan_train.embedding.base import Base, alpha, open_base
 from conan_train.embedding.config import EmbeddingConfig
 from conan_train.embedding.objective import EmbeddingObjective, Tasks
@@ -25,6 +26,7 @@ from conan_train.negatives.follow import Follower
 from conan_train.negatives.inbox import Inbox
 from conan_train.negatives.refresh import Refresher
 from conan_train.tasks.retrieval import RetrievalTask
+from conan_train.training.evaluations import Evaluator
 from conan_train.training.loop import Loop
 from conan_train.training.parallel import distribute, whole_state
 from conan_train.training.run import OpenRun, open_run
@@ -97,7 +99,10 @@ def train_embedder(
     artifact's directory.
     """
     with open_run(
-        config, kind=KIND, command=command, inputs=lambda: [model_input(config.model), *inputs()]
+        config,
+        kind=KIND,
+        command=command,
+        inputs=lambda: [model_input(config.model), *inputs(), *_dev_inputs(config)],
     ) as opened:
         if not opened.build.done:
             _train(config, opened, description=description, read=read, refresher=refresher)
@@ -150,6 +155,7 @@ def _train(
         directory=directory,
         settings=settings_at,
         extended_at=opened.extended_at,
+        evaluator=_evaluator(run) if config.evaluate_every else None,
     )
     loop.resume()
     if objective.refresher is None:
@@ -160,15 +166,35 @@ def _train(
             loop.train(description)
         finally:
             objective.refresher.close()
-    _save(config, base, directory, accelerator)
+    _save(config, base, directory, accelerator, step=loop.publish_weights())
     if opened.ranks.is_leader:
-        extra = _account(config, objective) | merged(data.accounts).to_json()
+        extra = loop.account() | _account(objective) | merged(data.accounts).to_json()
         opened.build.publish(rows=_sum(data.rows), extra=extra)
 
 
-def _save(config: EmbeddingConfig, base: Base, directory: Path, accelerator: Accelerator) -> None:
+def _dev_inputs(config: EmbeddingConfig) -> list[str | Path]:
+    return [resolve(config.dev, "retrieval")] if config.dev else []
+
+
+def _evaluator(run: Run) -> Evaluator:
+    from conan_train.embedding.dev import (
+        DevSet,
+    )  # Loads what scores are made with, which not every run needs.
+
+    return DevSet(
+        run.config,
+        run.base,
+        folder=run.directory / "work" / "dev",
+        accelerator=run.accelerator,
+        ranks=run.ranks,
+    )
+
+
+def _save(
+    config: EmbeddingConfig, base: Base, directory: Path, accelerator: Accelerator, *, step: int
+) -> None:
     embedder = merge_lora(base.trained.embedder)
-    embedder.mask.alpha = alpha(config.steps, config)
+    embedder.mask.alpha = alpha(step, config)
     embedder.eval()
     state = whole_state(embedder.backbone, keep=accelerator.is_main_process)
     if accelerator.is_main_process:
@@ -184,13 +210,12 @@ def _sum(rows: Sequence[artifact.Rows]) -> artifact.Rows:
     )
 
 
-def _account(config: EmbeddingConfig, objective: EmbeddingObjective) -> dict[str, object]:
+def _account(objective: EmbeddingObjective) -> dict[str, object]:
     """What the run did, for the manifest; times are in the log, for they differ between runs of the same job."""
     mined = objective.tasks.mined
     left_out = never_seen(objective.tasks)
     sets = {name: own for task in mined for name, own in task.task.pairs.sets.items()}
     return {
-        "steps": config.steps,
         "documents": sum(task.task.pairs.arrays.num_documents for task in mined),
         "refreshes": objective.refresher.num_refreshes if objective.refresher else 0,
         "generation": mined[0].generation.name if mined else "",

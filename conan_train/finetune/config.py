@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from conan_data.config import Memory, execution, require
-from conan_data.fields import Count, FileName, GroupRegex, NonNegativeInt, PositiveFloat
+from conan_data.fields import Count, FileName, NonNegativeInt, PositiveFloat
 from conan_data.inputs import DataPath, SomeDataPaths
 from conan_data.mining.config import SelectionConfig
 from conan_train.embedding.config import EmbeddingConfig
@@ -21,10 +21,6 @@ class FinetuneConfig(EmbeddingConfig):
     """Retrieval sets (directories), cross-lingual ones too, or `sample`; several are joined into one."""
     split: FileName = "train"
     """Split of the sets that is trained on."""
-    group_regex: GroupRegex = ""
-    """Regular expression whose first bracketed part, searched in a document's id, is the group of documents
-    that carry none.
-    """
     homogeneous: tuple[Literal["source", "language"], ...] = ()
     """A batch holds queries of one set, one language, or one of both; what fills no batch is left out."""
     weight: PositiveFloat = 1.0

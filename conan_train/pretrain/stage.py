@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from conan_data import artifact
+from conan_data.distributed import Ranks
 from conan_data.errors import UserError
 from conan_data.models.locate import find_model, model_input
 from conan_train.model.flops import model_flops_per_token
@@ -26,6 +27,7 @@ from conan_train.pretrain.config import LanguageModelConfig
 from conan_train.pretrain.model import load_language_model
 from conan_train.pretrain.objective import Grouping, NextToken
 from conan_train.pretrain.packing import PackedRows
+from conan_train.training.evaluations import Score
 from conan_train.training.loop import Loop
 from conan_train.training.parallel import distribute, whole_state
 from conan_train.training.run import OpenRun, open_run
@@ -149,11 +151,15 @@ def _run(config: LanguageModelConfig, stage: Stage, run: OpenRun) -> _Outcome:
         directory=directory,
         settings=lambda step: settings,
         extended_at=run.extended_at,
+        evaluator=_HeldOut(objective.model, data, run.ranks) if config.evaluate_every else None,
     )
     loop.resume()
     before = objective.extra.get("held_out_before") or data.measure(objective.model)
     objective.extra["held_out_before"] = before
     loop.train(stage.name)
+    loop.publish_weights()
+    if loop.step < num_steps:
+        account = data.account(loop.step * config.batch_rows)
     after = data.measure(objective.model)
     state = whole_state(model, keep=accelerator.is_main_process)
     if accelerator.is_main_process:
@@ -161,5 +167,24 @@ def _run(config: LanguageModelConfig, stage: Stage, run: OpenRun) -> _Outcome:
         measured = json.dumps({"before": before, "after": after}, indent=1, ensure_ascii=False)
         (directory / "held_out.json").write_text(measured + "\n", encoding="utf-8")
         data.describe(after, before)
-    trained = {"steps": num_steps, "trained_tokens": num_steps * config.batch_tokens}
+    trained = {**loop.account(), "trained_tokens": loop.step * config.batch_tokens}
     return _Outcome(data.counts(), {**trained, **account})
+
+
+@dataclass(frozen=True)
+class _HeldOut:
+    """Scores a model on the held-out data of its stage: bits a byte, the mean over languages (or sources, in sft)."""
+
+    model: torch.nn.Module
+    data: TrainingData
+    ranks: Ranks
+    metric: str = "bits_per_byte"
+    is_higher_better: bool = False
+
+    def score(self, step: int) -> Score:
+        measured = self.ranks.share(self.data.measure(self.model))
+        own = {name: row[self.metric] for name, row in measured.items() if self.metric in row}
+        return Score(sum(own.values()) / len(own), {self.metric: own})
+
+    def counts(self, step: int) -> bool:
+        return True

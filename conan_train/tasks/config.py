@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from conan_data.config import Config
-from conan_data.fields import Count, FileName, GroupRegex, NonNegativeInt, PositiveFloat
+from conan_data.fields import Count, FileName, NonNegativeInt, PositiveFloat
 from conan_data.inputs import DataPaths
 
 
@@ -27,10 +27,6 @@ class PairsConfig(Config):
     """Column of the document, where it has another name; likewise."""
     min_score: float | None = None
     """Weak pairs with a score below this, or with none, are dropped."""
-    group_regex: GroupRegex = ""
-    """Regular expression whose first bracketed part, searched in a document's id, is the group of documents that
-    carry none; for retrieval sets.
-    """
     homogeneous: tuple[Literal["source", "language"], ...] = ()
     """A batch holds queries of one source, one language, or one of both; what fills no batch is left out."""
     query_prompt: str = ""

@@ -48,6 +48,13 @@ class TrainingConfig(StageConfig):
     """Newest checkpoints that are kept, also beside the finished model in OUT/checkpoints: OUT@STEP names one wherever a
     model is asked for, and extend goes on from the newest. Each takes three times the model's room in float32.
     """
+    evaluate_every: NonNegativeInt = 0
+    """Steps between two evaluations on held-out data, saved as a checkpoint before; the last step has one, too. 0 for none.
+    """
+    early_stop: NonNegativeInt = 0
+    """End the training after so many evaluations in a row without a better score; 0 for never."""
+    publish: Literal["best", "last"] = "best"
+    """Weights that are published where the run is evaluated: those of the best score, or the last ones."""
     track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = execution(())
     """Trackers that get the log, too: tensorboard, wandb, trackio (each has to be installed)."""
 
@@ -58,6 +65,12 @@ class TrainingConfig(StageConfig):
             "extend",
             self.extend,
             "goes on from what is there, and overwrite starts over; give one of both",
+        )
+        require(
+            not self.early_stop or self.evaluate_every > 0,
+            "evaluate_every",
+            self.evaluate_every,
+            "must be at least 1 with early_stop",
         )
         warmup = self.optim.warmup_steps
         require(

@@ -20,14 +20,15 @@ import torch
 from accelerate import Accelerator
 
 from conan_data import interruption
-from conan_data.checkpoint_names import FOLDER
-from conan_data.progress import progress
+from conan_data.checkpoint_names import FOLDER, named
+from conan_data.progress import duration, progress
 from conan_train.checkpoint.state import Process, latest_checkpoint, load_checkpoint, save_checkpoint
 from conan_train.model.peak import peak_flops
 from conan_train.optim.groups import set_lr
 from conan_train.optim.optimizer import make_optimizer
 from conan_train.optim.schedule import lr_at
 from conan_train.training.config import TrainingConfig
+from conan_train.training.evaluations import Evaluations, Evaluator
 from conan_train.training.notices import Notices
 from conan_train.training.objective import Objective, ObjectiveState
 from conan_train.training.parallel import clip_gradients, highest
@@ -42,7 +43,8 @@ log = logging.getLogger(__name__)
 class Loop:
     """Takes `num_steps` steps of `objective` over the parameters of `model` (bare, on its device); below
     `directory` are `checkpoints/` and the log. `settings` gives a folder with the files that make the weights after so
-    many steps a model, for a checkpoint; `extended_at` is the step at which a shorter run was last extended to this one.
+    many steps a model, for a checkpoint; `extended_at` is the step at which a shorter run was last extended to this one;
+    `evaluator` scores the weights on the way.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Loop:
         directory: Path,
         settings: Callable[[int], Path] | None = None,
         extended_at: int = 0,
+        evaluator: Evaluator | None = None,
     ) -> None:
         # Refuses a schedule that does not fit before anything is written.
         lr_at(0, config.optim, num_steps=num_steps)
@@ -68,6 +71,11 @@ class Loop:
         self.log = TrainLog(directory / NAME)
         self.peak = peak_flops(accelerator.device) if config.precision == "bf16" else None
         self.window, self.notices = Window(), Notices()
+        self.evaluations = (
+            Evaluations(evaluator, config.evaluate_every, config.early_stop, counted_from=extended_at)
+            if evaluator is not None
+            else None
+        )
         self.step = 0
         self._signum = 0
 
@@ -78,6 +86,8 @@ class Loop:
             loaded = load_checkpoint(found, model=self.model, optimizer=self.bare_optimizer)
             self.step, self.window = loaded.step, Window(**loaded.extra["window"])
             self.notices.restore(loaded.extra["notices"])
+            if self.evaluations is not None:
+                self.evaluations.restore(loaded.extra["evaluations"])
             self.objective.restore(ObjectiveState(loaded.extra["objective"], loaded.arrays))
             self._tell_where_it_goes_on()
         if self.accelerator.is_main_process:
@@ -104,7 +114,9 @@ class Loop:
         start_trackers(self.accelerator, self.config, self.directory)
         self.model.train()
         with interruption.deferred():
-            steps = range(self.step, self.num_steps)
+            # First that of the checkpoint from which the run goes on, which was saved before it.
+            is_over = self._evaluate()
+            steps = range(self.step, self.step if is_over else self.num_steps)
             for step in progress(steps, description, done=self.step, unit="step"):
                 self._prepare(step)
                 start = time.monotonic()
@@ -116,11 +128,61 @@ class Loop:
                     self.save()
                 if self._signum and self.step < self.num_steps:
                     self._stop()
+                if self._evaluate():
+                    break
         for tracker in self.accelerator.trackers:
             tracker.finish()
 
+    def publish_weights(self) -> int:
+        """Put the weights that are to be published into the model, and return their step."""
+        if self.evaluations is None:
+            return self.step
+        step = self.evaluations.published_step(publish=self.config.publish, last=self.step)
+        if step != self.step:
+            load_checkpoint(self.directory / FOLDER / named(step), model=self.model)
+            log.info("the weights of step %d are published, those of the best score", step)
+        return step
+
+    def account(self) -> dict[str, Any]:
+        """Return what a manifest says of the steps that were taken, and of evaluations."""
+        if self.evaluations is None:
+            return {"steps": self.step}
+        found = self.evaluations.account(
+            publish=self.config.publish, last=self.step, num_steps=self.num_steps
+        )
+        return {"steps": self.step, "evaluations": found}
+
     def _is_saved(self, step: int) -> bool:
-        return step % self.config.checkpoint_every == 0 or step == self.num_steps
+        return step % self.config.checkpoint_every == 0 or step == self.num_steps or self._is_evaluated(step)
+
+    def _is_evaluated(self, step: int) -> bool:
+        """Whether the weights after `step` steps are still to be evaluated."""
+        return self.evaluations is not None and self.evaluations.is_due(step, is_last=step == self.num_steps)
+
+    def _evaluate(self) -> bool:
+        """Evaluate where it is due; return whether the run ends before its last step."""
+        if self.evaluations is None:
+            return False
+        if self._is_evaluated(self.step):
+            start = time.monotonic()
+            try:
+                with interruption.at_once():
+                    score = self.evaluations.evaluator.score(self.step)
+            except interruption.Interrupted as error:
+                raise interruption.Interrupted(
+                    error.signum,
+                    f" in the evaluation after step {self.step} of {self.num_steps}, which is saved",
+                ) from None
+            self._log_evaluation(self.evaluations.add(self.step, score, seconds=time.monotonic() - start))
+        if self.step == self.num_steps or not self.evaluations.is_over():
+            return False
+        if self.window.num_steps:
+            self._log_steps(is_last=True)
+        log.info(
+            "ended after step %d of %d: no score of the last %d evaluations is better than that of step %s (early_stop)",
+            *(self.step, self.num_steps, self.config.early_stop, self.evaluations.best_step),
+        )
+        return True
 
     def _prepare(self, step: int) -> None:
         try:
@@ -152,10 +214,12 @@ class Loop:
                 "objective": state.extra,
                 "window": dataclasses.asdict(self.window),
                 "notices": self.notices.state(),
+                "evaluations": self.evaluations.state() if self.evaluations is not None else None,
                 "log": self.log.mark() if self.accelerator.is_main_process else None,
             },
             arrays=state.arrays,
             keep=self.config.keep_checkpoints,
+            protected=self.evaluations.best_step if self.evaluations is not None else None,
             settings=self.settings(self.step) if self.settings and self.accelerator.is_main_process else None,
             process=Process(
                 self.accelerator.process_index,
@@ -189,9 +253,12 @@ class Loop:
         self.optimizer.zero_grad()
         more = self.objective.commit(step, outcome)
         outcome = dataclasses.replace(outcome, means={**outcome.means, "grad_norm": (norm, 1)})
-        self.window.add(outcome, more, seconds=time.monotonic() - start)
+        seconds = time.monotonic() - start
+        self.window.add(outcome, more, seconds=seconds)
+        if self.evaluations is not None:
+            self.evaluations.seconds_trained += seconds
 
-    def _log_steps(self) -> None:
+    def _log_steps(self, *, is_last: bool = False) -> None:
         """Writes the means of the window and begins a new one."""
         event: dict[str, Any] = {
             "event": "step",
@@ -211,8 +278,23 @@ class Loop:
         self.log.append(event)
         self.accelerator.log(dict(flat(event)), step=self.step)
         log.info("step %d of %d: %s", self.step, self.num_steps, _line(event, self.objective.unit))
-        for line in self.notices.update(self.step, found, is_last=self.step == self.num_steps):
+        is_last = is_last or self.step == self.num_steps
+        for line in self.notices.update(self.step, found, is_last=is_last):
             log.warning("step %d: %s", self.step, line)
+
+    def _log_evaluation(self, event: dict[str, Any]) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        self.log.append(event)
+        numbers = {name: value for name, value in event.items() if name not in ("event", "step", "metric")}
+        self.accelerator.log(dict(flat({"evaluation": dict(flat(numbers))})), step=self.step)
+        best = event["best_step"]
+        log.info(
+            "step %d: held-out %s %.4f (%s), in %s, %.0f%% of the time so far",
+            *(self.step, event["metric"], event["score"]),
+            "no best yet" if best is None else "the best" if best == self.step else f"best is step {best}",
+            *(duration(event["seconds"]), 100 * event["share"]),
+        )
 
 
 def flat(event: Mapping[str, Any]) -> list[tuple[str, float]]:
