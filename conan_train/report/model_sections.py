@@ -43,6 +43,10 @@ def training_section(item: Artifact, *, name: str, number: int) -> dict[str, Any
             )
 
     draw("Loss", {"loss": "loss"}, ylabel="loss", log=_spans_decades(lines))
+    if (scores := training.score_series(lines)) is not None:
+        metric = training.evaluations(lines)[-1]["metric"]
+        svg = figures.curves(f"training-{number}-held-out", {metric: scores}, ylabel=metric, refreshes=marks)
+        drawn.append({"caption": "Score on held-out data (the dev set) while training", "svg": svg})
     draw(
         "Scores (cosines) of positives and of the negatives in training. A mining should lift the line of the negatives.",
         {"positives": "positive_score", "negatives": "negative_score"},
@@ -102,7 +106,7 @@ def training_section(item: Artifact, *, name: str, number: int) -> dict[str, Any
         "kind": item.manifest["kind"],
         "figures": drawn,
         "refreshes": refreshes,
-        "facts": _facts(lines, steps),
+        "facts": _facts(lines, steps) + _more_facts(item),
         "warnings": training.warnings(lines),
         "never_seen": item.manifest["extra"].get("never_seen", {}),
     }
@@ -235,6 +239,22 @@ def _facts(lines: Sequence[dict[str, Any]], steps: Sequence[Any]) -> list[tuple[
         found.append(("minings", f"{len(refreshes):,}"))
     if training.replaced_per_step(lines) is not None:
         found.append(("negatives replaced by the rule", f"{training.total_replaced(lines):,}"))
+    return found
+
+
+def _more_facts(item: Artifact) -> list[tuple[str, str]]:
+    """Of a run that was extended, or evaluated on the way."""
+    history = item.manifest.get("extended_from", [])
+    found = [("extended at step", ", ".join(f"{entry['step']:,}" for entry in history))] if history else []
+    if (scored := item.manifest["extra"].get("evaluations")) is not None:
+        best = scored["best"]
+        found += (
+            [(f"best {scored['metric']}", f"{best['score']:.4f} at step {best['step']:,}")] if best else []
+        )
+        found.append(("published", f"step {scored['published_step']:,}"))
+        found += (
+            [("ended early after step", f"{scored['last']['step']:,}")] if scored["stopped_early"] else []
+        )
     return found
 
 

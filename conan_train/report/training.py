@@ -99,6 +99,20 @@ def refreshes(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [line for line in lines if line.get("event") == "refresh"]
 
 
+def evaluations(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the lines of evaluations on held-out data, in order."""
+    return [line for line in lines if line.get("event") == "evaluation"]
+
+
+def score_series(lines: Sequence[Mapping[str, Any]]) -> Series | None:
+    """Return the scores on held-out data; None where the run was not evaluated."""
+    found = [(line["step"], line["score"]) for line in evaluations(lines)]
+    if not found:
+        return None
+    steps, values = np.array(found, dtype=np.float64).T
+    return thinned(Series(steps, values))
+
+
 def thinned(full: Series, *, most: int = MOST_POINTS) -> Series:
     """Means of at most `most` stretches of equally many points; NaN where a stretch has a NaN."""
     if len(full.steps) <= most:

@@ -24,9 +24,13 @@ class Score:
 class Evaluator(Protocol):
     """Scores the weights of a run on held-out data."""
 
-    metric: str
-    """Name of the score."""
-    is_higher_better: bool
+    @property
+    def metric(self) -> str:
+        """Name of the score."""
+        ...
+
+    @property
+    def is_higher_better(self) -> bool: ...
 
     def score(self, step: int) -> Score:
         """Return the score of the weights after `step` steps, the same on all processes, which all have to call it."""

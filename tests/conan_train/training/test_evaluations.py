@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from conan_data.artifact import open_artifact
 from conan_data.command import main
 from conan_data.manifest import read_manifest
 from conan_data.mining.encoder import load_encoder
@@ -22,10 +23,12 @@ from conan_train.finetune.train import finetune
 from conan_train.optim.config import OptimConfig
 from conan_train.pretrain.config import PretrainConfig
 from conan_train.pretrain.train import pretrain
+from conan_train.report.model_sections import training_section
 from conan_train.training.evaluations import Evaluations, Score
 from conan_train.trainlog import NAME, read_events, read_log
 from tests.conan_train.finetune.test_finetune import config_for, write_model, write_set
 from tests.conan_train.training.test_extend import listed
+from tests.conan_train.training.test_loop import Notebook, make
 
 ROOT = Path(__file__).parents[3]
 Inputs = tuple[Path, Path]
@@ -159,6 +162,7 @@ def test_a_killed_run_has_the_same_bytes(point: str, run: Path, inputs: Inputs, 
 SLOW = """
 import sys, time
 from pathlib import Path
+from conan_data.artifact import open_artifact
 from conan_data.command import main
 from conan_train.cli import COMMANDS
 from conan_train.embedding.dev import DevSet
@@ -307,6 +311,29 @@ def test_what_cannot_be_evaluated_is_said_before_the_first_step(
     assert main("conan-train", "", COMMANDS, [*own, *flags]) == 2
     assert words in capsys.readouterr().err.splitlines()[-1]
     assert not list(tmp_path.iterdir())
+
+
+def test_the_report_shows_scores_the_best_and_what_is_published(run: Path) -> None:
+    section = training_section(open_artifact(run), name="run", number=0)
+    assert section is not None
+    assert sum("held-out" in figure["caption"] for figure in section["figures"]) == 1
+    best = read_manifest(run)["extra"]["evaluations"]["best"]
+    facts = dict(section["facts"])
+    assert facts["best ndcg@10"] == f"{best['score']:.4f} at step {best['step']}"
+    assert facts["published"] == f"step {best['step']}" and "ended early after step" not in facts
+
+
+def test_trackers_get_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = Notebook()
+    monkeypatch.setattr("conan_train.training.trackers.filter_trackers", lambda names, folder: [notebook])
+    loop = make(tmp_path / "run", track=("tensorboard",), evaluate_every=2)
+    loop.evaluations = Evaluations(Fixed(), every=2, patience=0)
+    loop.train("run")
+    found = {
+        step: values["evaluation/score"] for step, values in notebook.lines if "evaluation/score" in values
+    }
+    assert found == {2: 0.0, 4: 0.0, 6: 0.0}
+    assert all(isinstance(value, int | float) for _, values in notebook.lines for value in values.values())
 
 
 class Fixed:
