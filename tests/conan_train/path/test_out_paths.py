@@ -48,6 +48,7 @@ FLAGS = {
     "conan-train compare": {"evaluations": "in"},
 }
 WITH = {
+    "dev": {"evaluate-every": "1"},
     "classification.train": {"classification.test": "x"},
     "classification.test": {"classification.train": "x"},
 }

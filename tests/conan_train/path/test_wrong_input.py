@@ -29,6 +29,11 @@ CASES = {
     "a corpus without rows": ("tokenizer --corpus empty.jsonl --vocab-size 500 --out out", "no usable document"),
     "a model that is not there": ("pretrain --model missing --corpus sample --steps 1 --out out", "missing"),
     "no model to train": ("finetune --model missing --data sample --steps 1 --out out", "missing"),
+    "no set to score while training": (
+        "finetune --model owner/name --data sample --steps 9 --dev nowhere --evaluate-every 3 --out out",
+        "--dev: nowhere: no such",
+    ),
+    "a run to extend that nobody began": ("weak --model full --data good.jsonl --steps 9 --extend --out out", "there is no run yet"),
     "no model to score": ("evaluate --model missing --data sample --out out", "missing"),
     "no model to export": ("export --model missing --out out", "missing"),
     "no model to answer with": ("sft --model missing --data good.jsonl --steps 1 --out out", "missing"),
