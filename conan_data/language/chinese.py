@@ -11,9 +11,15 @@ import numpy as np
 
 def chinese_script(text: str) -> str:
     """`zh-Hans` or `zh-Hant`; "" where the characters of both are as many, or there are none."""
+    simplified, traditional = count_by_script(text)
+    return "zh-Hans" if simplified > traditional else "zh-Hant" if simplified < traditional else ""
+
+
+def count_by_script(text: str) -> tuple[int, int]:
+    """Return the numbers of characters that are simplified only, and traditional only."""
     codes = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype=np.uint16)
-    balance = int(_sides()[codes].sum(dtype=np.int64))
-    return "zh-Hans" if balance > 0 else "zh-Hant" if balance < 0 else ""
+    sides = _sides()[codes]
+    return int(np.count_nonzero(sides > 0)), int(np.count_nonzero(sides < 0))
 
 
 @cache

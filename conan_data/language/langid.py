@@ -85,7 +85,7 @@ class KernelModel:
         rows = np.asarray(model.tk_row, dtype=np.uint32)
         features = np.asarray(model.tk_output, dtype=np.int32)
         self._best = langid_kernel.best_groups
-        self._tables = (
+        self.tables = (
             transitions,
             rows,
             features,
@@ -100,7 +100,7 @@ class KernelModel:
         # The form that the model was trained on.
         text = unicodedata.normalize("NFC", text.lower() if text.isupper() else text)
         data = np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
-        best: Best = self._best(data, *self._tables, groups, num_inside, sums)
+        best: Best = self._best(data, *self.tables, groups, num_inside, sums)
         return best
 
 

@@ -62,7 +62,7 @@ def strip_by_scanner(text: str, max_bytes: int) -> bytes:
     """The first `max_bytes` of what `markup.strip_by_pattern` leaves, white space at the end aside."""
     data = np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
     out = np.empty(min(len(data), max_bytes), dtype=np.uint8)
-    return out[: _scan(data, out)].tobytes()
+    return out[: scan(data, out)].tobytes()
 
 
 @_tests
@@ -267,7 +267,7 @@ def _markup(text: np.ndarray, i: int) -> int:
 
 
 @njit(types.int64(_BYTES, types.Array(types.uint8, 1, "C")), cache=True, nogil=True)
-def _scan(text: np.ndarray, out: np.ndarray) -> int:
+def scan(text: np.ndarray, out: np.ndarray) -> int:
     """Writes what is left to `out` until it is full, and returns the length of it."""
     i = size = no_mail = no_path = call = 0
     gap = False

@@ -27,6 +27,7 @@ from conan_data.readers import Broken, quarantine
 from conan_data.retrieval import RetrievalSplit, write_split
 from conan_data.xlr.account import account, count_rows
 from conan_data.xlr.assign import assign
+from conan_data.xlr.checks import Checker
 from conan_data.xlr.config import BuildXlrConfig
 from conan_data.xlr.judgements import expand
 from conan_data.xlr.languages import english_name, match
@@ -58,7 +59,7 @@ def build_xlr(config: BuildXlrConfig) -> Path:
         kind="retrieval",
         command=COMMAND,
         inputs=[*(each.data for each in sets.values()), *table, *_models(config)],
-        resume=config.translator == "endpoint",
+        resume=config.translator == "endpoint" or bool(config.checks.nearest.model),
     ) as build:
         if build.done:
             return build.out
@@ -72,7 +73,7 @@ def build_xlr(config: BuildXlrConfig) -> Path:
             versions,
             split.queries,
             translator,
-            config.checks,
+            Checker(config.checks, prompt=config.endpoint.prompt, directory=build.work / "vectors"),
             work=build.work / "answers",
             workers=config.workers,
         )
@@ -95,7 +96,8 @@ def build_xlr(config: BuildXlrConfig) -> Path:
 
 def _models(config: BuildXlrConfig) -> list[str | Path]:
     """The encoders that are read."""
-    return [model_input(config.report.encoder)] if config.report.encoder else []
+    named = {"report.encoder": config.report.encoder, "checks.nearest.model": config.checks.nearest.model}
+    return [model_input(name, field=field) for field, name in named.items() if name]
 
 
 def _translator(

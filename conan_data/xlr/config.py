@@ -4,14 +4,26 @@ and what is refused.
 
 import dataclasses
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from conan_data.cards.licenses import LicenseName
 from conan_data.chat.config import ServerConfig, placeholders
-from conan_data.config import Config, StageConfig, execution, require
-from conan_data.fields import FILE_NAME, WORD, Count, FileName, GroupRegex, NonNegativeInt, PositiveFloat
+from conan_data.config import Config, Memory, StageConfig, execution, require
+from conan_data.fields import (
+    DISTINCT,
+    FILE_NAME,
+    WORD,
+    Count,
+    FieldError,
+    FileName,
+    GroupRegex,
+    NonNegativeInt,
+    PositiveFloat,
+    Share,
+    nearest,
+)
 from conan_data.inputs import DataPath, OptionalModelPath, RequiredDataPath
 
 PROMPT = (
@@ -40,19 +52,116 @@ class EndpointConfig(ServerConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class NearestConfig(Config):
+    """The check that a translation's own query is among the nearest of all queries; empty model: not done."""
+
+    model: OptionalModelPath = ""
+    """Encoder that compares queries across languages (folder, artifact, or Hub id with an optional @revision)."""
+    k: Count = 5
+    """Refuse a translation whose own query is not among its k nearest of all queries of the set."""
+    batch_tokens: Count = 16384
+    """Tokens of one forward pass, padding included."""
+    device: str = "auto"
+    """Where to encode and search: auto, cpu, cuda, cuda:1, mps."""
+    memory: Memory = execution("500MB")
+    """Working memory of the search, beside the model and the texts."""
+
+
+CheckName: TypeAlias = Literal[
+    "same", "length", "lines", "undecoded", "remarks", "refusal", "prompt", "repeats", "ending", "code", "urls",
+    "placeholders", "names", "numbers", "script", "chinese-script", "language", "duplicates",
+]  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ChecksConfig(Config):
     """What is refused as a translation; an empty one always is."""
 
-    language: bool = True
-    """Refuse what is in the source language, or in another one than asked for."""
+    skip: Annotated[tuple[CheckName, ...], DISTINCT] = ()
+    """Checks that are not made."""
+    by_language: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    """Other thresholds for some languages of the mix, such as {ja: {max_length_ratio: 6}}."""
     max_rival: Annotated[float, Ge(0.5), Le(1)] = 0.95
-    """Probability at which another language is believed, in a choice between it and the one asked for."""
+    """language: probability at which another language is believed, in a choice between it and the one asked for."""
     min_length_ratio: Annotated[float, Ge(0), Lt(1)] = 0.2
-    """Shortest translation, as a ratio to its source (in columns on a terminal, 3 added to both)."""
+    """length: shortest translation, as a ratio to its source (in columns on a terminal, 3 added to both)."""
     max_length_ratio: Annotated[float, Gt(1)] = 4.0
-    """Longest translation, as a ratio to its source."""
-    refuse_same: bool = True
-    """Refuse a translation that is its source, letter case and white space aside."""
+    """length: longest translation, as a ratio to its source."""
+    max_extra_lines: NonNegativeInt = 0
+    """lines: line breaks beyond those of the source."""
+    max_undecoded: NonNegativeInt = 0
+    """undecoded: replacement characters (U+FFFD) beyond those of the source."""
+    max_remarks: NonNegativeInt = 0
+    """remarks: signs of a remark (a phrase, a label, quotation marks around it) that the source lacks."""
+    max_bracket_share: Share = 0.5
+    """remarks: share of the characters that stand in brackets, beyond that of the source."""
+    max_refusals: NonNegativeInt = 0
+    """refusal: 1 lets phrases of a model that refuses pass."""
+    max_prompt_leaks: NonNegativeInt = 0
+    """prompt: sequences of four words of the prompt that the source lacks."""
+    max_repeated: Share = 0.2
+    """repeats: share of a translation's sequences of 8 characters that stand in it before, beyond that of the source."""
+    max_lost_ends: NonNegativeInt = 0
+    """ending: marks that are missing: the one that ends the last sentence, closing brackets, backticks."""
+    max_changed_code: NonNegativeInt = 0
+    """code: spans of inline code in the place of others."""
+    min_code_kept: Share = 0.0
+    """code: share of the source's spans of inline code that must be in the translation."""
+    min_urls_kept: Share = 1.0
+    """urls: share of the source's addresses that must be in the translation."""
+    min_placeholders_kept: Share = 1.0
+    """placeholders: share of the source's placeholders ({x}, {{x}}, <x>, %s, $X) that must be in the translation."""
+    min_names_kept: Share = 1.0
+    """names: share of the source's names in quotation marks that must be in the translation."""
+    max_changed_numbers: NonNegativeInt = 0
+    """numbers: numbers that are left out or invented, words for numbers set aside."""
+    min_script_share: Share = 0.05
+    """script: share of the letters that must be of a script that the language is written in."""
+    max_foreign_share: Share = 0.02
+    """script: share of the letters that may be of a script of neither the language nor the source nor Latin."""
+    max_other_chinese: Share = 0.3
+    """chinese-script: share of traditional characters in simplified Chinese, or the other way round, among those of
+    one script alone.
+    """
+    max_same: Count = 1
+    """duplicates: different sources that one translation may stand for in a language."""
+    nearest: NearestConfig = dataclasses.field(default_factory=NearestConfig)
+    """Compare each translation with all queries by an encoder."""
+
+    def check(self) -> None:
+        super().check()
+        for language, values in self.by_language.items():
+            for name, value in values.items():
+                path = f"by_language.{language}.{name}"
+                require(name in THRESHOLDS, path, value, f"is no threshold{nearest(name, THRESHOLDS)}")
+                require_language("by_language", language)
+            self.of(language)
+
+    def of(self, language: str) -> dict[str, float]:
+        """Return the value of each threshold for a language of the mix."""
+        own = self.by_language.get(language, {})
+        try:
+            values: dict[str, Any] = {name: _number(value) for name, value in own.items()}
+            config = dataclasses.replace(self, by_language={}, **values)
+        except FieldError as error:
+            raise FieldError(("by_language", language, *error.path), error.template) from None
+        return {name: getattr(config, name) for name in THRESHOLDS}
+
+
+THRESHOLDS = tuple(
+    field.name for field in dataclasses.fields(ChecksConfig) if field.name.startswith(("min_", "max_"))
+)
+"""Fields of `ChecksConfig` that may have another value for a language."""
+
+
+def _number(value: float) -> float:
+    """A whole number as an integer, for thresholds that count."""
+    return int(value) if value.is_integer() else value
+
+
+def require_language(field: str, label: str) -> None:
+    """Raise `FieldError` for a label that is written like none."""
+    require(_TAG.fullmatch(label) is not None, field, label, "must be a language code such as de or zh_TW")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -141,12 +250,7 @@ class BuildXlrConfig(StageConfig):
     def check(self) -> None:
         super().check()
         for language in self.mix:
-            require(
-                _TAG.fullmatch(language) is not None,
-                "mix",
-                language,
-                "must be a language code such as de or zh_TW",
-            )
+            require_language("mix", language)
         same = [name.lower().replace("-", "_") for name in self.mix]
         require(len(set(same)) == len(same), "mix", sorted(self.mix), "names a language twice")
         require(

@@ -1,7 +1,7 @@
 """What became of each version: translated, checked, and kept or dropped for one reason.
 
 Three passes, so that the texts of a large set are in memory once and the checks can use all processors: the answers of
-the translator go to files of `SHARD` versions, the shards are checked one by one (`Checker.check_all`, in processes),
+the translator go to files of `SHARD` versions, the shards are checked one by one (`Checker.check_each`, in processes),
 and all translations that passed are checked together (`Checker.check_together`), for what only shows when
 they are seen side by side.
 """
@@ -19,16 +19,15 @@ import pyarrow as pa
 
 from conan_data.progress import progress
 from conan_data.workers import run_here, run_in_processes
-from conan_data.xlr.checks import Candidate, Checked, Checker
-from conan_data.xlr.config import ChecksConfig
+from conan_data.xlr.checks import Checker
+from conan_data.xlr.checks.check import COLUMNS, OUTCOME
 from conan_data.xlr.translators import Failure, Request, Translation, Translator
 
 NO_TRANSLATION = "no-translation"
 SHARD = 1 << 14
 """Versions in a file."""
 _ANSWER = {"text": pl.String, "translator": pl.String, "reason": pl.String}
-_CHECKED = {"reason": pl.String, "lid": pl.String, "lid_score": pl.Float32, "checks": pl.String}
-_MADE = {"text": pl.String, "translator": pl.String, **_CHECKED}
+_MADE = {"text": pl.String, "translator": pl.String, **OUTCOME}
 """Columns of a shard that was checked, after `version`."""
 
 
@@ -74,7 +73,7 @@ def translate(
     versions: pl.DataFrame,
     queries: pa.Table,
     translator: Translator,
-    checks: ChecksConfig,
+    checker: Checker,
     *,
     work: Path,
     workers: int,
@@ -86,7 +85,7 @@ def translate(
         query_id="_id", source="text", source_language="lang", source_id="source_id"
     )
     num_shards = _write_answers(versions, source, translator, work)
-    check = _Check(checks, work)
+    check = _Check(checker, work)
     ranks = range(num_shards)
     alone = workers == 1 or num_shards == 1
     done = run_here(check, ranks) if alone else run_in_processes(check, ranks, workers=workers)
@@ -94,7 +93,7 @@ def translate(
         pass
     outcome = _joined(versions, source, [pl.read_ipc(check.path(rank).read_bytes()) for rank in ranks])
     shutil.rmtree(work)
-    return Outcome(_check_together(outcome, source["source"], Checker(checks)))
+    return Outcome(_check_together(outcome, source["source"], checker))
 
 
 def _write_answers(versions: pl.DataFrame, source: pl.DataFrame, translator: Translator, work: Path) -> int:
@@ -128,9 +127,8 @@ def _answer(answer: Translation | Failure) -> tuple[str | None, str | None, str]
 class _Check:
     """Checks shards of answers in place (see `workers.Work`)."""
 
-    def __init__(self, config: ChecksConfig, work: Path) -> None:
-        self._config, self._work = config, work
-        self._checker: Checker | None = None
+    def __init__(self, checker: Checker, work: Path) -> None:
+        self._checker, self._work = checker, work
 
     def path(self, rank: int) -> Path:
         """Return where a shard lies."""
@@ -140,26 +138,16 @@ class _Check:
         return f"checking translations {rank * SHARD:,} to {(rank + 1) * SHARD - 1:,}"
 
     def run(self, rank: int) -> None:
-        self._checker = self._checker or Checker(self._config)
         answers = pl.read_ipc(self.path(rank).read_bytes())
-        results = self._checker.check_all(_candidates(answers.filter(pl.col("reason") == "")))
-        found = iter(results)
-        rows = [
-            (each.reason, each.lid, each.lid_score, " ".join(each.passed))
-            for each in (Checked(reason) if reason else next(found) for reason in answers["reason"])
-        ]
-        checked = pl.DataFrame(rows, schema=_CHECKED, orient="row")
-        made = pl.concat([answers.select("version", "text", "translator"), checked], how="horizontal")
-        made.write_ipc(self.path(rank))
-
-
-def _candidates(frame: pl.DataFrame) -> list[Candidate]:
-    return list(
-        map(
-            Candidate,
-            *(frame[name] for name in ("query_id", "text", "language", "source", "source_language")),
+        has_text = pl.col("reason") == ""
+        texts = answers.filter(has_text)
+        checked = pl.concat([texts.select("version"), self._checker.check_each(texts)], how="horizontal")
+        failed = answers.filter(~has_text).select("version", "reason")
+        outcome = pl.concat([checked, failed], how="diagonal")
+        made = answers.select("version", "text", "translator").join(
+            outcome, on="version", maintain_order="left"
         )
-    )
+        made.write_ipc(self.path(rank))
 
 
 def _joined(versions: pl.DataFrame, source: pl.DataFrame, shards: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -177,7 +165,7 @@ def _joined(versions: pl.DataFrame, source: pl.DataFrame, shards: Sequence[pl.Da
 def _check_together(versions: pl.DataFrame, sources: pl.Series, checker: Checker) -> pl.DataFrame:
     """The versions after the checks of all translations together."""
     passed = versions.filter((pl.col("reason") == "") & ~pl.col("is_source"))
-    reasons = checker.check_together(_candidates(passed), sources)
+    reasons = checker.check_together(passed.select("query_id", *COLUMNS), sources)
     late = pl.DataFrame(
         {"version": passed["version"], "late": reasons}, schema={"version": pl.UInt32, "late": pl.String}
     )

@@ -111,7 +111,7 @@ def test_licences_of_sources(xlr, tmp_path):
 
 def test_what_is_short_or_unchecked_is_told():
     extra = {**manifest()["extra"], "mix_asked": {"de": 0.2, "fr": 0.8}}
-    config = {**manifest()["config"], "checks": {"language": False}}
+    config = {**manifest()["config"], "checks": {"skip": ["language"]}}
     text = card_of_a_set(CardText(), extra=extra, config=config)
     assert (
         "under 80% of the share): fr." in text and "The language of the translations was not checked." in text

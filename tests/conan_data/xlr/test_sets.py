@@ -56,7 +56,7 @@ def disks(tmp_path):
 
 
 def config(tmp_path, out, **fields):
-    values = {"out": tmp_path / out, "mix": MIX, "checks": {"language": False}}
+    values = {"out": tmp_path / out, "mix": MIX, "checks": {"skip": ["language"]}}
     return BuildXlrConfig(**{**values, **fields})
 
 

@@ -153,7 +153,7 @@ def test_a_query_without_a_positive_of_an_mteb_folder_is_counted(tmp_path):
             split="test",
             mix={"de": 1},
             table=TableConfig(path=str(table)),
-            checks=ChecksConfig(language=False),
+            checks=ChecksConfig(skip=("language",)),
         )
     )
     manifest = artifact.open_artifact(out).manifest

@@ -1,0 +1,82 @@
+"""What a translation must hand on as it is: addresses, placeholders, inline code and quoted names.
+
+People leave sentences out, and with them the code in them: of 5,057 human translations of sources with inline code 8%
+lack a span. What shows a bad translation is a span that is in the place of another one, so that is what counts as
+changed; how much must be kept is a threshold of its own. Only names in quotation marks count, those with a capital
+letter, a digit or a sign within: other quoted words are translated by people, too.
+"""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from conan_data.xlr.checks.check import Check, Found
+
+CODE = re.compile(r"``[^`\n]+``|`[^`\n]+`")
+_IN_URL = r"""[^\s<>"'`，。；、）」』)\]}]"""
+URL = re.compile(rf"(?:(?:https?|ftp)://|www\.){_IN_URL}*[\w/]", re.ASCII)
+PLACEHOLDER = re.compile(
+    r"\{\{[^{}\n]{1,60}\}\}|\{[A-Za-z0-9_.:]{0,40}\}|\$\{\w{1,40}\}|<[A-Za-z/][^<>\n]{0,40}>"
+    r"|(?<![\d%\w])%(?:\(\w+\))?[sdifgx](?!\w)|(?<!\w)\$[A-Za-z_]\w*",
+    re.ASCII,
+)
+_QUOTED_NAME = re.compile(r"""["“«„「'‘]([^\s"“”«»„「」'‘’]{2,40})["”»“」'’]""")
+_NAME = re.compile(r"\w.*[A-Z0-9_./\\:#@]|[A-Z0-9]", re.ASCII)
+
+
+def code_spans(text: str) -> list[str]:
+    """Return the inline code of a text, without its marks."""
+    return [span.strip("`").strip() for span in CODE.findall(text)]
+
+
+def quoted_names(text: str) -> list[str]:
+    """Return the words in quotation marks that are names: with a capital letter, a digit or a sign within."""
+    return [name for name in _QUOTED_NAME.findall(text) if _NAME.search(name[1:])]
+
+
+def _find_code(frame: pl.DataFrame) -> Found:
+    changed, lost = np.zeros(len(frame), bool), np.zeros(len(frame), bool)
+    rows = frame.select(pl.col("source").str.contains("`", literal=True)).to_series().arg_true()
+    part = frame[rows]
+    for row, text, source, most, least in zip(
+        rows, part["text"], part["source"], part["max_changed_code"], part["min_code_kept"], strict=True
+    ):
+        spans = code_spans(source)
+        if not spans:
+            continue
+        num_lost = sum(span not in text for span in spans)
+        if num_lost:
+            num_new = sum(span not in source for span in code_spans(text))
+            changed[row] = min(num_lost, num_new) > most
+            lost[row] = len(spans) - num_lost < least * len(spans)
+    return {"code-changed": pl.Series(changed), "code-lost": pl.Series(lost)}
+
+
+def _share_check(
+    name: str, reason: str, threshold: str, sign: str, items: Callable[[str], list[str]], *, prose: bool
+) -> Check:
+    """A check that at least `threshold` of the source's `items` stand in the translation; only sources that match
+    `sign` are looked at.
+    """
+    column = "source_prose" if prose else "source"
+
+    def find(frame: pl.DataFrame) -> Found:
+        lost = np.zeros(len(frame), bool)
+        rows = frame[column].str.contains(sign).arg_true()
+        part = frame[rows]
+        for row, text, source, least in zip(rows, part["text"], part[column], part[threshold], strict=True):
+            found = items(source)
+            lost[row] = sum(item in text for item in found) < least * len(found)
+        return {reason: pl.Series(lost)}
+
+    return Check(name, find)
+
+
+CODE_KEPT = Check("code", _find_code)
+URLS_KEPT = _share_check("urls", "url-lost", "min_urls_kept", r"://|www\.", URL.findall, prose=True)
+PLACEHOLDERS_KEPT = _share_check(
+    "placeholders", "placeholder-lost", "min_placeholders_kept", r"[{<%$]", PLACEHOLDER.findall, prose=True
+)
+NAMES_KEPT = _share_check("names", "name-lost", "min_names_kept", "[\"“«„「'‘]", quoted_names, prose=True)
