@@ -63,8 +63,10 @@ def _rows(rows: Iterable[tuple[str, str]]) -> str:
 
 def _left(flag: Flag) -> str:
     if get_origin(flag.hint) is dict:
-        kind = get_args(flag.hint)[1]
-        return f"{flag.name}.NAME{'.FIELD VALUE' if is_dataclass(kind) else f' {_type_name(kind)}'}"
+        name, kind = flag.name, flag.hint
+        while get_origin(kind) is dict:
+            name, kind = f"{name}.NAME", get_args(kind)[1]
+        return f"{name}{'.FIELD VALUE' if is_dataclass(kind) else f' {_type_name(kind)}'}"
     if flag.hint is bool:
         *parents, own = flag.name.removeprefix("--").split(".")
         return f"{flag.name} --{'.'.join([*parents, 'no-' + own])}"
