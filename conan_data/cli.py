@@ -24,6 +24,12 @@ COMMANDS = (
         help="Tokenizes a corpus once, in parallel, into shards that training maps into memory.",
     ),
     Command(
+        name="build-pairs",
+        config="conan_data.build_pairs.config:BuildPairsConfig",
+        run="conan_data.build_pairs.build:build_pairs",
+        help="Makes pairs for weak supervision of texts with structure, and of aligned translations.",
+    ),
+    Command(
         name="build-xlr",
         config="conan_data.xlr.config:BuildXlrConfig",
         run="conan_data.xlr.build:build_xlr",

@@ -23,6 +23,8 @@ SUFFIXES = (".parquet", *_PLAIN, *(kind + ending for kind in _PLAIN for ending i
 _JSON = (".json", *(f".json{ending}" for ending in PACKED))
 """Read where a file is named itself; in folders such files are mostly settings."""
 READABLE = "JSON lines, JSON arrays, CSV, TSV, HTML, WARC, WET (each also .gz, .zst, .bz2, .xz), Parquet"
+_WITH_ROWS = ("corpus", "pairs")
+"""Kinds of artifacts whose rows lie in the Parquet files below `data`."""
 _SCRATCH = "_temporary"
 """Where Hadoop and Spark keep what is not finished."""
 
@@ -43,7 +45,7 @@ def expand(inputs: tuple[str, ...] | list[str], *, also: tuple[str, ...] = ()) -
     published names, so that the order is the same wherever they lie.
 
     A folder gives the files in it that end in one of `SUFFIXES` or of `also`, or itself where `datasets.save_to_disk` wrote
-    it; a corpus artifact gives its documents. Raises `UserError` for an input that matches nothing.
+    it; a corpus artifact gives its documents, one of pairs its pairs. Raises `UserError` for an input that matches nothing.
     """
     return list(expand_named(inputs, also=also))
 
@@ -81,7 +83,9 @@ def _expand_one(name: str, suffixes: tuple[str, ...]) -> list[Path]:
         return hub.HUB.files(hub.parse(name), (*suffixes, ".json"))
     path = Path(name)
     if artifact.is_artifact(path):
-        opened = artifact.open_artifact(path, kind="corpus")
+        opened = artifact.open_artifact(path)
+        if opened.manifest["kind"] not in _WITH_ROWS:
+            raise UserError(f"{name}: holds a {opened.manifest['kind']}, not a {' or '.join(_WITH_ROWS)}")
         return [file for file in opened.files(".parquet") if file.is_relative_to(path / "data")]
     if path.is_file():
         if not _is_data(path, suffixes) and not (_is_data(path, _JSON) and holds_json(str(path))):

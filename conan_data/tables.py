@@ -80,6 +80,19 @@ TRANSLATIONS = pa.schema(
         pa.field("origin", pa.string()),
     ]
 )
+PAIRS = pa.schema(
+    [
+        _required("query", pa.string()),
+        _required("document", pa.string()),
+        _required("kind", pa.string()),
+        _required("lang_query", pa.string()),
+        _required("lang_document", pa.string()),
+        _required("source", pa.string()),
+        _required("group", pa.string()),
+        _required("host", pa.string()),
+    ]
+)
+SCORED_PAIRS = pa.schema([*PAIRS, _required("score", pa.float32())])
 NEGATIVES = pa.schema(
     [
         _required("query_id", pa.string()),

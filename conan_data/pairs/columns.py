@@ -30,6 +30,8 @@ NEGATIVE = re.compile(r"(hard_)?neg(ative)?s?(_passages|_ctxs)?(_\d+)?")
 LABEL = ("label", "labels", "is_duplicate")
 POSITIVE_SCORES, NEGATIVE_SCORES, SCORES = "pos_scores", "neg_scores", "scores"
 _LANGUAGES = ("lang", "lang_query", "lang_document")
+_OURS = ("kind", "host", "lang_query", "lang_document", "source", "group")
+"""Columns of the pairs that `build-pairs` writes; where all are there, training uses all that say something to it."""
 _LOOKED_AT = 100
 """Rows at the start of a file from which it is concluded what the file holds."""
 _SHORTEST_TEXT, _SHORTEST_SENTENCE = 40, 3
@@ -93,6 +95,8 @@ def make_plan(columns: tuple[str, ...], fields: PairFields) -> Plan:
     )
     scores = frozenset((POSITIVE_SCORES, NEGATIVE_SCORES, SCORES)).intersection(columns) - asked
     known = {*asked, *negatives, label, *scores, *_LANGUAGES, fields.score, fields.source, fields.group}
+    if all(name in columns or name == "host" for name in _OURS):
+        known |= set(_OURS)
     heads = {name.split(".")[0] for name in known if name}
     return Plan(
         query,

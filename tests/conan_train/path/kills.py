@@ -29,6 +29,7 @@ build-corpus: {input: [sample, "${root}/texts/prose.jsonl"], out: "${root}/corpu
   tasks: 2}
 classifier: {command: train-classifier, positive: ["${root}/texts/offers.jsonl"], negative: ["${root}/texts/prose.jsonl"],
   out: "${root}/classifier", min_held_out: 5, fasttext: {dimension: 8, epochs: 5, buckets: 1000}}
+build-pairs: {input: ["${root}/corpus", sample], out: "${root}/pairs", language: en}
 xlr-train: {command: build-xlr, data: sample, split: train, out: "${root}/xlr", mix: {en: 1, zh: 1}}
 xlr-endpoint: {command: build-xlr, data: sample, split: train, out: "${root}/xlr-endpoint", mix: {en: 1, zh: 1},
   translator: endpoint, endpoint: {base_url: "URL", model: echo}}
@@ -61,6 +62,7 @@ STAGES = {
     "classifier": "classifier",
     "build-corpus": "corpus",
     "corpus-report": "corpus-report",
+    "build-pairs": "pairs",
     "xlr-train": "xlr",
     "xlr-endpoint": "xlr-endpoint",
     "tokenizer": "tokenizer",

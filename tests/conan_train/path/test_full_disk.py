@@ -67,6 +67,7 @@ conan-data build-corpus --input sample --languages en zh --out runs/corpus
 conan-data report --corpus runs/corpus --out runs/page
 conan-train tokenizer --corpus runs/corpus --vocab-size 600 --out runs/tokenizer
 conan-data tokenize --tokenizer runs/tokenizer --corpus runs/corpus --out runs/tokens
+conan-data build-pairs --input sample --language en --out runs/pairs
 conan-data build-xlr --data sample --mix {"en":1,"zh":1} --out runs/set
 conan-data import-negatives --input rows.jsonl --out runs/imported
 conan-data export-negatives --negatives runs/imported --format flag --num-negatives 1 --out runs/flag

@@ -21,6 +21,11 @@ CASES = {
     "an empty corpus": ("build-corpus --input empty.jsonl --languages en --out out", "no rows"),
     "an unknown language": ("build-corpus --input good.jsonl --languages xq --out out", "'xq'"),
     "a full output folder": ("build-corpus --input good.jsonl --languages en --out full", "full: exists and is not"),
+    "no documents for pairs": ("build-pairs --input missing.jsonl --out out", "missing.jsonl: no such file"),
+    "documents without parts": ("build-pairs --input wrong.jsonl --out out", "rules.fields"),
+    "a kind that is none": ("build-pairs --input good.jsonl --rules.kinds title --out out", "title-body"),
+    "one aligned file alone": ("build-pairs --moses good.jsonl --out out", "two and two"),
+    "aligned files of unequal length": ("build-pairs --moses lines.de lines.en --out out", "lines.en has more"),
     "a set that is none": ("build-xlr --data full --mix {\"en\":1} --out out", "full"),
     "an unknown split": ("build-xlr --data sample --split prod --mix {\"en\":1} --out out", "prod"),
     "a missing set": ("mine --model missing --data nowhere --out out", "nowhere"),
@@ -61,6 +66,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "good.jsonl").write_text(json.dumps(GOOD) + "\n")
     (tmp_path / "wrong.jsonl").write_text(json.dumps({"id": "1", "body": GOOD["text"]}) + "\n")
     (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "lines.de").write_text("eins\n")
+    (tmp_path / "lines.en").write_text("one\ntwo\n")
     (tmp_path / "misspelt.yaml").write_text("build-corpus: {input: [good.jsonl], language: [en], out: out}\n")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "cat.jpg").write_text("a cat")
