@@ -10,6 +10,7 @@ COMMANDS = (
         config="conan_data.corpus.config:BuildCorpusConfig",
         run="conan_data.corpus.build:build_corpus",
         help="Cleans raw multilingual text: language, rules, exact and near duplicates.",
+        result="conan_data.results:Corpus",
     ),
     Command(
         name="report",
@@ -22,6 +23,7 @@ COMMANDS = (
         config="conan_data.tokens.config:TokenizeConfig",
         run="conan_data.tokens.tokenize:tokenize",
         help="Tokenizes a corpus once, in parallel, into shards that training maps into memory.",
+        result="conan_data.results:Tokens",
     ),
     Command(
         name="build-pairs",
@@ -34,6 +36,7 @@ COMMANDS = (
         config="conan_data.xlr.config:BuildXlrConfig",
         run="conan_data.xlr.build:build_xlr",
         help="Builds a cross-lingual retrieval set: translates the queries of a set, keeps its passages.",
+        result="conan_data.results:RetrievalSet",
     ),
     Command(
         name="mine",
@@ -41,6 +44,7 @@ COMMANDS = (
         run="conan_data.mining.mine:mine",
         help="Mines hard negatives for a retrieval set with a model.",
         runs_on_many=True,
+        result="conan_data.results:Negatives",
     ),
     Command(
         name="audit",
@@ -59,12 +63,22 @@ COMMANDS = (
         config="conan_data.training_files.config:ImportNegativesConfig",
         run="conan_data.training_files.imports:import_negatives",
         help="Reads training files of sentence-transformers or FlagEmbedding as a set with negatives.",
+        result="conan_data.results:RetrievalSet",
     ),
     Command(
         name="train-classifier",
         config="conan_data.classifier.config:TrainClassifierConfig",
         run="conan_data.classifier.train:train_classifier",
         help="Trains a fastText classifier from labelled texts, with thresholds by language and a held-out report.",
+        result="conan_data.results:Classifier",
+    ),
+    Command(
+        name="formats",
+        config="conan_data.formats:FormatsConfig",
+        run="conan_data.formats:formats",
+        help="Prints the layouts of files that a user writes: retrieval sets, translations, labels, pairs.",
+        positional="name",
+        result="builtins:str",
     ),
     Command(
         name="card",

@@ -59,6 +59,17 @@ class Command:
     """Flag that words before the first flag belong to: `compare A B` is `compare --evaluations A B`."""
     runs_on_many: bool = False
     """Whether several processes that a launcher starts do the work together."""
+    result: str = "conan_data.results:Result"
+    """Class (`module:object`) of what its Python function returns: of a stage that makes an artifact, the one that
+    opens it.
+    """
+    python: str = ""
+    """Name of its Python function, where that is not its own name."""
+
+    @property
+    def function_name(self) -> str:
+        """The name of its Python function (`build_corpus`)."""
+        return self.python or self.name.replace("-", "_")
 
     def config_class(self) -> type:
         """The dataclass whose fields are the flags."""
@@ -71,6 +82,38 @@ class Command:
             log.info("%s: done already (%s); its inputs are gone", config.out, self.name)
             return None
         return _load(self.run)(config)
+
+    def call(self, config: Any, values: Mapping[str, Any], *, name: str) -> Any:
+        """Run the stage from Python, by a config or by the values of one, and return what it made.
+
+        Raises `UserError` that begins with `name` for what is no such config.
+        """
+        kind = self.config_class()
+        if config is None:
+            config = bind(self, values, source=name)
+        elif values or not isinstance(config, kind):
+            raise UserError(f"{name}: takes one {kind.__name__}, or the fields of one as keywords")
+        try:
+            self.check(config)
+        except FieldError as error:
+            raise UserError(f"{name}: {error}") from error
+        made = self(config)
+        return self.opened(config.out) if isinstance(config, StageConfig) else made
+
+    def check(self, config: Any) -> None:
+        """Raise `FieldError` for an `out` that cannot be written, and for an input that is not there."""
+        check(config)
+        if not self.is_done_without_inputs(config):
+            check_inputs(config)
+
+    def opened(self, out: Path) -> Any:
+        """Return what is at `out`, which this command made, as its Python function does."""
+        return _load(self.result).open(out)
+
+    def words(self, made: Any) -> str:
+        """Return what the program prints of what the stage has returned: tables, and where it is."""
+        is_artifact = isinstance(made, Path) and (made / MANIFEST).is_file()
+        return "\n".join(filter(None, (self.opened(made).text if is_artifact else "", str(made))))
 
     def is_done_without_inputs(self, config: Any) -> bool:
         """Return whether the artifact of this config is there, although inputs that it names are not."""
@@ -186,7 +229,7 @@ def _run(program: str, command: Command, tokens: list[str]) -> int:
         tokens = [f"--{command.positional}", *tokens]
     result = command(_config(command, flags, parse(command.name, flags, tokens)))
     if result is not None and launched()[0] == 0:
-        print(visible(str(result)), flush=True)
+        print(visible(command.words(result)), flush=True)
     return 0
 
 
@@ -202,9 +245,7 @@ def _config(command: Command, flags: Sequence[Flag], given: dict[FieldPath, Any]
             stage = recipe.pick(stages, command.name, path=where.config, name=where.stage)
             values, source = values_of(command, stage), f"{where.config}: {stage.name}: "
         config: Any = build(command.config_class(), _over(values, given))
-        check(config)
-        if not command.is_done_without_inputs(config):
-            check_inputs(config)
+        command.check(config)
         return config
     except FieldError as error:
         is_flag = not source or any(error.path[: len(path)] == path for path in given)

@@ -150,9 +150,11 @@ def hints(kind: type) -> dict[str, Any]:
 def convert(hint: Any, value: Any, path: tuple[str, ...]) -> Any:
     """Return `value` as the type `hint`: a list becomes a tuple, a mapping a nested config, text a path.
 
-    Nothing is guessed: a number is no text, text no number, neither 1.5 nor true a whole number. Raises `FieldError`
-    with the path, the rule and the value.
+    An `os.PathLike` is the text of its path. Nothing else is guessed: a number is no text, text no number, neither 1.5
+    nor true a whole number. Raises `FieldError` with the path, the rule and the value.
     """
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _within(hint.__metadata__, convert(arguments[0], value, path), path)

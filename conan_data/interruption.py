@@ -55,6 +55,10 @@ class _State:
     """What another thread asks the main thread to raise."""
     is_ending: bool = False
     is_handled: bool = False
+    is_program: bool = True
+    """Whether the process is ours to end."""
+    since: float = 0.0
+    """When the first signal came."""
 
 
 _state = _State()
@@ -66,16 +70,31 @@ def requested() -> int:
 
 
 @contextlib.contextmanager
-def handled() -> Iterator[None]:
+def handled(*, is_program: bool = True) -> Iterator[None]:
     """Handle the signals in this block. A signal that is ignored (`nohup`) stays ignored; does nothing outside the
     main thread.
+
+    Within a program of others (`is_program=False`) handlers of its own stay, the process is never ended, a second
+    request raises wherever it comes, and all is as before afterwards.
     """
     if threading.current_thread() is not threading.main_thread() or _state.is_handled:
         yield
         return
     _state.signum, _state.error, _state.is_ending, _state.is_handled = 0, None, False, True
+    _state.is_program = is_program
     old = {signum: signal.getsignal(signum) for signum in (*SIGNALS, _WAKE)}
     taken = [signum for signum in old if old[signum] is not signal.SIG_IGN]
+    if not is_program:
+        taken = [signum for signum in taken if old[signum] in (signal.SIG_DFL, signal.default_int_handler)]
+        for signum in taken:
+            signal.signal(signum, _on_signal)
+        try:
+            yield
+        finally:
+            _state.is_handled, _state.signum, _state.is_ending = False, 0, False
+            for signum in taken:
+                signal.signal(signum, old[signum])
+        return
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     for signum in taken:
@@ -145,9 +164,11 @@ def _on_signal(signum: int, frame: FrameType | None) -> None:
     if error is not None and not _state.is_ending:
         _state.is_ending = True
         raise error
+    if not _state.is_program and _state.signum == signum and time.monotonic() - _state.since > SAME_REQUEST:
+        raise Interrupted(signum)
     if _state.signum or _state.is_ending or signum == _WAKE:
         return
-    _state.signum = signum
+    _state.signum, _state.since = signum, time.monotonic()
     if not _state.num_deferring:
         raise Interrupted(signum)
 

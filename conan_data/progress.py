@@ -1,5 +1,5 @@
-"""Progress of long work: a bar on a terminal, a plain line every few seconds elsewhere (logs, pipes, CI), both with
-the speed and the time that is left.
+"""Progress of long work: a bar on a terminal and in a notebook, a plain line every few seconds elsewhere (logs, pipes,
+CI), both with the speed and the time that is left.
 """
 
 import logging
@@ -29,7 +29,7 @@ class Meter:
         self._lock = threading.Lock()
         self._bar = (
             tqdm(desc=label, total=total, unit=unit, leave=False, dynamic_ncols=True)
-            if sys.stderr.isatty()
+            if _shows_bars(sys.stderr)
             else None
         )
 
@@ -83,6 +83,12 @@ class Meter:
     def _count(self) -> str:
         of_all = f" of {self.total:,}" if self.total else ""
         return f"{self.number:,}{of_all} {self.unit}s"
+
+
+def _shows_bars(stream: object) -> bool:
+    """Return whether a line can be drawn again: on a terminal, and in the output of a notebook's cell."""
+    isatty = getattr(stream, "isatty", None)
+    return (isatty is not None and isatty()) or type(stream).__module__.startswith("ipykernel.")
 
 
 _current: list[Meter] = []

@@ -10,12 +10,14 @@ COMMANDS = (
         config="conan_train.tokenizer.config:TokenizerConfig",
         run="conan_train.tokenizer.train:train_tokenizer",
         help="Trains a byte-level BPE tokenizer on a corpus.",
+        result="conan_train.results:Tokenizer",
     ),
     Command(
         name="init",
         config="conan_train.initialise.config:InitConfig",
         run="conan_train.initialise.init:init",
         help="Makes a language model with random weights from a preset.",
+        result="conan_train.results:Model",
     ),
     Command(
         name="pretrain",
@@ -23,6 +25,7 @@ COMMANDS = (
         run="conan_train.pretrain.train:pretrain",
         help="Trains a language model on packed text, next token by next token.",
         runs_on_many=True,
+        result="conan_train.results:Model",
     ),
     Command(
         name="sft",
@@ -30,6 +33,7 @@ COMMANDS = (
         run="conan_train.sft.train:sft",
         help="Trains a language model to answer instructions, with the loss on the answers only.",
         runs_on_many=True,
+        result="conan_train.results:Model",
     ),
     Command(
         name="weak",
@@ -37,6 +41,7 @@ COMMANDS = (
         run="conan_train.weak.train:weak",
         help="Trains an embedding model on pairs, with the other pairs of a step as negatives.",
         runs_on_many=True,
+        result="conan_train.results:Model",
     ),
     Command(
         name="finetune",
@@ -44,6 +49,7 @@ COMMANDS = (
         run="conan_train.finetune.train:finetune",
         help="Trains an embedding model on retrieval sets, mining its negatives as it goes, and on other tasks.",
         runs_on_many=True,
+        result="conan_train.results:Model",
     ),
     Command(
         name="mine-service",
@@ -63,6 +69,7 @@ COMMANDS = (
         config="conan_train.evaluation.config:EvaluateConfig",
         run="conan_train.evaluation.evaluate:evaluate",
         help="Scores a model on a retrieval set, by language pair.",
+        result="conan_train.results:Scores",
     ),
     Command(
         name="compare",
@@ -70,6 +77,7 @@ COMMANDS = (
         run="conan_train.comparison.compare:compare",
         help="Test which differences between evaluations of one retrieval set hold, by language pair.",
         positional="evaluations",
+        result="conan_train.results:Comparison",
     ),
     Command(
         name="export",
@@ -90,6 +98,8 @@ COMMANDS = (
         help="Runs all stages of a recipe in order; what is done already is not done again.",
         positional="recipe",
         runs_on_many=True,
+        python="run_recipe",
+        result="conan_train.results:RecipeRun",
     ),
 )
 

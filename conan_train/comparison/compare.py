@@ -42,7 +42,7 @@ class _Scored:
 
 
 def compare(config: CompareConfig) -> Path:
-    """Write an artifact of kind "comparison" and print its table.
+    """Write an artifact of kind "comparison".
 
     Raises `UserError` for an input that is no evaluation of retrieval, and for evaluations of different sets,
     splits, protocols or queries.
@@ -52,7 +52,6 @@ def compare(config: CompareConfig) -> Path:
         config, kind=KIND, command="conan-train compare", inputs=config.evaluations
     ) as build:
         if build.done:
-            print(table(json.loads((build.out / RESULT).read_text(encoding="utf-8"))))
             return build.out
         called = names(opened)
         scored = [_read(item, called[item.dir]) for item in opened]
@@ -84,9 +83,7 @@ def compare(config: CompareConfig) -> Path:
         )
         text = page.render(TEMPLATE, title=config.title, metrics=SHOWN_METRICS, **result)
         (build.dir / PAGE).write_text(text, encoding="utf-8")
-        build.publish(rows=artifact.Rows(read=len(scored), kept=len(scored)))
-        print(table(result))
-        return build.out
+        return build.publish(rows=artifact.Rows(read=len(scored), kept=len(scored)))
 
 
 def table(result: dict[str, Any]) -> str:

@@ -28,7 +28,6 @@ from conan_train.evaluation.config import BM25, EvaluateConfig
 from conan_train.evaluation.ranking import open_encoder
 from conan_train.evaluation.retrieval import score_retrieval
 from conan_train.evaluation.sts import score_sts
-from conan_train.evaluation.table import score_table
 from conan_train.evaluation.vectors import check_dims, cuts, encode_distinct
 
 KIND = "evaluation"
@@ -51,7 +50,7 @@ CLASSIFICATION_PROTOCOL = {
 
 
 def evaluate(config: EvaluateConfig) -> Path:
-    """Writes an artifact of kind "evaluation" and prints its tables.
+    """Write an artifact of kind "evaluation".
 
     Raises `UserError` for a model or set that cannot be used, or when no pool has enough queries.
     """
@@ -64,7 +63,6 @@ def evaluate(config: EvaluateConfig) -> Path:
         inputs=[path for paths in inputs.values() for path in paths],
     ) as build:
         if build.done:
-            print(score_table(json.loads((build.out / SCORES).read_text(encoding="utf-8"))))
             return build.out
         hashes = _hashes(inputs, build.header)
         encoder = None if model is None else open_encoder(model, config)
@@ -93,9 +91,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         (build.dir / SCORES).write_text(
             json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        build.publish(rows=_total(rows), extra=_extra(record))
-        print(score_table(record))
-        return build.out
+        return build.publish(rows=_total(rows), extra=_extra(record))
 
 
 def _sts(encoder: Encoder, config: EvaluateConfig) -> tuple[dict[str, Any], artifact.Rows]:

@@ -1,6 +1,5 @@
 """What the stages of a recipe would do, without doing it, and which stages read what others write."""
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +79,7 @@ def _state(bound: Bound) -> tuple[str, str]:
         ),
     }
     try:
-        with planning(), contextlib.redirect_stdout(None):
+        with planning():
             bound.command(bound.config)
     except Planned as planned:
         return meanings[planned.state]

@@ -7,6 +7,7 @@ import logging
 import shlex
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from conan_data import recipe
 from conan_data.cli import COMMANDS as DATA_COMMANDS
@@ -19,25 +20,30 @@ from conan_train.cli import COMMANDS as TRAIN_COMMANDS
 from conan_train.path.config import PathConfig
 from conan_train.path.plan import Bound, plan_table, with_readers
 
+if TYPE_CHECKING:
+    from conan_train.results import RecipeRun
+
 log = logging.getLogger(__name__)
 
 _PACKAGED = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[2] / "pipelines")
 
 
-def run_path(config: PathConfig) -> str:
-    """Run the stages in order and return the summary of what they made, or with `dry_run` what they would do.
+def run_path(config: PathConfig) -> "RecipeRun":
+    """Run the stages in order and return what they made, or with `dry_run` what they would do.
 
     Raises `UserError` before anything has run if any stage's values do not fit its command.
     """
     path = find_recipe(config.recipe)
     stages = _bound(path, config)
+    from conan_train.results import RecipeRun  # Heavy, and a misspelt recipe is answered before.
+
     if config.dry_run:
-        return plan_table(stages)
+        return RecipeRun({}, plan_table(stages))
     start = time.monotonic()
     for number, bound in enumerate(stages, 1):
         log.info("[%d/%d] %s", number, len(stages), bound.stage.name)
         try:
-            bound.command(bound.config)
+            made = bound.command(bound.config)
         except OccupiedError as error:
             own, *readers = with_readers(bound.stage.name, stages)
             again = (
@@ -48,11 +54,14 @@ def run_path(config: PathConfig) -> str:
                 else dataclasses.replace(config, overwrite=(*config.overwrite, own, *readers))
             )
             raise UserError(f"{bound.stage.name}: {error}: {_command_line(again)}") from error
+        if made is not None and (text := bound.command.opened(made).text):
+            log.info("%s", text)
     log.info("all %d stages of %s are done (%.0f s)", len(stages), path, time.monotonic() - start)
     from conan_train.summary import summarise
 
-    made = [bound for bound in stages if isinstance(bound.config, StageConfig)]
-    return summarise([bound.config.out for bound in made], stages=[bound.stage.name for bound in made])
+    makers = [bound for bound in stages if isinstance(bound.config, StageConfig)]
+    summary = summarise([bound.config.out for bound in makers], stages=[bound.stage.name for bound in makers])
+    return RecipeRun({bound.stage.name: bound.command.opened(bound.config.out) for bound in makers}, summary)
 
 
 def _bound(path: Path, config: PathConfig) -> list[Bound]:

@@ -13,6 +13,7 @@ from conan_train.evaluation.evaluate import evaluate
 from conan_train.evaluation.evaluation_set import evaluation_set, language_pools, mixed_pool
 from conan_train.evaluation.ranking import EncoderRanker
 from conan_train.evaluation.retrieval import score_pools
+from conan_train.results import Scores
 
 
 def run(beir, out, **options):
@@ -26,7 +27,7 @@ def run(beir, out, **options):
     )
 
 
-def test_bm25_end_to_end(beir, tmp_path, capsys):
+def test_bm25_end_to_end(beir, tmp_path):
     opened, scores = run(beir, tmp_path / "out")
     assert opened.manifest["rows"] == {"read": 8, "kept": 7, "dropped": {"no-positive": 1}}
     pairs = {(pair["query_language"], pair["document_language"]): pair for pair in scores["pairs"]}
@@ -39,7 +40,7 @@ def test_bm25_end_to_end(beir, tmp_path, capsys):
     }  # fmt: skip
     assert scores["mixed"]["num_queries"] == 7
     assert scores["protocol"]["name"] == "language-pairs-2"
-    printed = capsys.readouterr().out
+    printed = Scores.open(opened.dir).text
     assert "same-language" in printed and "all languages in one pool" in printed
     per_query = pq.read_table(opened.dir / "queries.parquet").to_pylist()
     own = [

@@ -20,6 +20,7 @@ from conan_train.evaluation.evaluate import evaluate
 from conan_train.evaluation.evaluation_set import evaluation_set, mixed_pool
 from conan_train.evaluation.metrics import METRICS
 from conan_train.evaluation.retrieval import score_pools
+from conan_train.results import Scores
 
 DOCUMENTS = [
     ("d1", "", "Paris is the capital of France."),
@@ -52,14 +53,14 @@ def ndcg(scores: dict) -> float:
     return round(100 * scores["mixed"]["scores"]["ndcg@10"]["value"], 1)
 
 
-def test_a_positive_that_the_corpus_lacks_is_missed(tmp_path, caplog, capsys):
+def test_a_positive_that_the_corpus_lacks_is_missed(tmp_path, caplog):
     data = write(tmp_path / "set", [("q1", "d1", "1"), ("q2", "d99", "1"), ("q3", "d3", "1")])
     manifest, scores = run(tmp_path, data)
     assert ndcg(scores) == 66.7 and scores["mixed"]["num_queries"] == 3
     assert manifest["rows"] == {"read": 3, "kept": 3, "dropped": {}}
     assert manifest["extra"]["absent_positives"] == scores["absent_positives"] == 1
     assert "corpus lacks, which count as missed: 1" in caplog.text
-    assert "count as missed, as in trec_eval: 1" in capsys.readouterr().out
+    assert "count as missed, as in trec_eval: 1" in Scores.open(tmp_path / "out").text
 
 
 def test_a_part_of_the_positives_is_absent_and_the_ideal_ranking_holds_them(tmp_path):
@@ -172,7 +173,7 @@ SAME_DOCUMENTS = [
 SAME_QUERIES = [("q1", "how do cats sleep at night"), ("q2", "why do dogs bark at the moon")]
 
 
-def test_the_document_of_the_querys_own_id_is_left_out_as_in_beir(tmp_path, capsys):
+def test_the_document_of_the_querys_own_id_is_left_out_as_in_beir(tmp_path):
     data = write(tmp_path / "set", [("q1", "a1", "1"), ("q2", "b2", "1")], SAME_DOCUMENTS, SAME_QUERIES)
     manifest, scores = run(tmp_path, data)
     # With the own documents the positives stand at places 2 and 3: 56.5.
@@ -183,7 +184,7 @@ def test_the_document_of_the_querys_own_id_is_left_out_as_in_beir(tmp_path, caps
         and scores["protocol"]["name"] == "language-pairs-2"
     )
     assert manifest["extra"]["rules"]["same_id"] == scores["protocol"]["same_id"]
-    assert "left out of their ranking, as in BEIR: 2" in capsys.readouterr().out
+    assert "left out of their ranking, as in BEIR: 2" in Scores.open(tmp_path / "out").text
 
 
 def test_of_a_translation_the_sources_id_counts_too(tmp_path):

@@ -22,6 +22,7 @@ from conan_train.evaluation.config import (
 from conan_train.evaluation.sts import score_sts, spearman
 from conan_train.evaluation.vectors import cuts
 from conan_train.report.report import render
+from conan_train.results import Scores
 
 
 class Letters:
@@ -111,7 +112,7 @@ def test_labels_that_tell_nothing_are_scored_as_chance(labelled):
 
 @pytest.mark.parametrize("probe", ["logistic", "knn"])
 def test_one_artifact_holds_all_tasks_and_the_report_shows_them(
-    sts, labelled, beir, tmp_path, monkeypatch, capsys, probe
+    sts, labelled, beir, tmp_path, monkeypatch, probe
 ):
     folder = tmp_path / "model"
     folder.mkdir()
@@ -131,7 +132,7 @@ def test_one_artifact_holds_all_tasks_and_the_report_shows_them(
     assert scores["cuts"]["8"]["mixed"] != scores["mixed"] and scores["mixed"]["num_queries"] > 0
     assert scores["sts"]["mean"]["26"] > 0.9 and set(scores["sts"]["mean"]) == {"26", "8"}
     assert scores["classification"]["scores"]["26"]["accuracy"]["value"] > 0.9
-    printed = capsys.readouterr().out
+    printed = Scores.open(made[0]).text
     assert "Spearman" in printed and "macro F1" in printed and "cut to 8 dimensions" in printed
     page = render([opened], title="t")
     assert "Semantic textual similarity" in page and "pairs.csv" in page and "macro F1" in page

@@ -56,6 +56,7 @@ CASES = {
     "a misspelt licence": ("card full --license cc-by-sa --out out", "license: must be a licence"),
     "a run that nobody began": ("mine-service --run nowhere --wait 0", "nowhere has no training"),
     "a report of nothing": ("report --inputs missing --out out", "missing"),
+    "a layout that is none": ("formats beirr", "did you mean 'beir'?"),
     "a recipe that is not there": ("run --recipe missing.yaml", "missing.yaml: no such recipe"),
 }  # fmt: skip
 
