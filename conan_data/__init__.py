@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from conan_data.audit.config import AuditConfig as AuditConfig
+    from conan_data.build_pairs.config import BuildPairsConfig as BuildPairsConfig
     from conan_data.cards.config import CardConfig as CardConfig
     from conan_data.classifier.config import TrainClassifierConfig as TrainClassifierConfig
     from conan_data.corpus.config import BuildCorpusConfig as BuildCorpusConfig
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     audit: Stage[AuditConfig, Result]
     build_corpus: Stage[BuildCorpusConfig, Corpus]
+    build_pairs: Stage[BuildPairsConfig, Result]
     build_xlr: Stage[BuildXlrConfig, RetrievalSet]
     card: Stage[CardConfig, Result]
     export_negatives: Stage[ExportNegativesConfig, Result]
@@ -36,4 +38,4 @@ if TYPE_CHECKING:
     tokenize: Stage[TokenizeConfig, Tokens]
     train_classifier: Stage[TrainClassifierConfig, Classifier]
 
-expose(__name__, hiding=("audit", "formats"))
+expose(__name__, hiding=("audit", "build_pairs", "formats"))
