@@ -37,6 +37,8 @@ class ServerConfig(Config):
     """Address up to the version, such as http://localhost:8000/v1."""
     model: str = ""
     """Name of the model as the server knows it."""
+    revision: str = ""
+    """Version of the model that the server runs, in your words; answers are kept by it, so another one asks anew."""
     api_key_env: str = execution("")
     """NAME of the environment variable that holds the key; empty: no key is sent."""
     max_tokens: Count = 512
@@ -55,6 +57,18 @@ class ServerConfig(Config):
     """Requests that may stay without a usable answer, and are dropped, before the run stops (it can be
     continued).
     """
+    price_in: NonNegativeFloat = execution(0.0)
+    """Price of a million tokens of a request, in any currency; the estimate and the account are in it."""
+    price_out: NonNegativeFloat = execution(0.0)
+    """Price of a million tokens of an answer."""
+    max_cost: NonNegativeFloat | None = execution(None)
+    """Most that a run may cost: it does not start where the estimate is more (0 shows only that), and stops when it has
+    cost more.
+    """
+
+    @property
+    def has_prices(self) -> bool:
+        return self.price_in > 0 or self.price_out > 0
 
     def check(self) -> None:
         super().check()
@@ -63,4 +77,7 @@ class ServerConfig(Config):
             "base_url",
             re.split(r"[?#]", self.base_url.rsplit("@", 1)[-1])[0],
             "must look like http://host:8000/v1, without user, password or parameters",
+        )
+        require(
+            self.max_cost is None or self.has_prices, "max_cost", self.max_cost, "needs price_in or price_out"
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from conan_data.chat.answers import Answers, key_of
+from conan_data.chat.answers import Answers, Known, key_of
 from conan_data.errors import UserError
 from conan_data.judging.config import JudgeConfig
 from conan_data.judging.judge import Pair
@@ -42,9 +42,8 @@ class CrossEncoderJudge:
         size = self._batch_size * _BATCHES_A_SAVING
         parts = [order[start : start + size] for start in range(0, len(order), size)]
         for part in progress(parts, "judging", total=len(parts), unit="part"):
-            for key, score in zip(part, self._scores([new[key] for key in part])):
-                failure = "" if math.isfinite(score) else "no-number"
-                self._judgements.put(key, "" if failure else repr(score), failure)
+            scores = self._scores([new[key] for key in part])
+            self._judgements.put((key, _known(score)) for key, score in zip(part, scores))
         found = [self._judgements.get(key) for key in keys]
         return np.array([float(known[0]) if known and known[0] else np.nan for known in found], np.float32)
 
@@ -58,6 +57,10 @@ class CrossEncoderJudge:
             activation_fn=torch.nn.Identity(),
         )
         return torch.sigmoid(torch.from_numpy(np.asarray(logits, np.float64))).tolist()
+
+
+def _known(score: float) -> Known:
+    return Known(repr(score)) if math.isfinite(score) else Known("", "no-number")
 
 
 def _load(folder: Path, config: JudgeConfig, device: str) -> Any:

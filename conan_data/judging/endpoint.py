@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from conan_data.chat.answers import key_of
+from conan_data.chat.answers import Answers
 from conan_data.chat.client import Answer, ChatClient, Question
 from conan_data.judging.config import JudgeServerConfig
 from conan_data.judging.judge import Pair
@@ -22,7 +22,7 @@ class EndpointJudge:
         """Raises `UserError` when the key's environment variable is not set, or the address is none."""
         self.name = f"the model {config.model}"
         self._config = config
-        self._client = ChatClient(config, judgements)
+        self._client = ChatClient(config, Answers(judgements))
 
     def judge(self, pairs: Sequence[Pair]) -> np.ndarray:
         """1 for yes, 0 for no, NaN for every other answer and for none; raises `UserError` where going on makes
@@ -35,12 +35,8 @@ class EndpointJudge:
         )
 
     def _question(self, pair: Pair) -> Question:
-        config = self._config
-        return Question(
-            key=key_of(config.model, str(config.max_tokens), config.prompt, pair.query, pair.document),
-            prompt=config.prompt.format(query=pair.query, document=pair.document),
-            name=pair.name,
-        )
+        prompt = self._config.prompt.format(query=pair.query, document=pair.document)
+        return Question((("user", prompt),), pair.name)
 
 
 def read_verdict(answer: str) -> float:

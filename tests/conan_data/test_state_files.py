@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conan_data import artifact, manifest, sealed
-from conan_data.chat.answers import Answers
 from conan_data.corpus import build as corpus_stage
 from conan_data.corpus.config import BuildCorpusConfig
 from conan_data.corpus.dedup.config import DedupConfig
@@ -177,30 +176,6 @@ def test_what_is_no_sealed_file_is_refused(content: str, tmp_path: Path) -> None
     with pytest.raises(sealed.DamagedError, match="x.json: "):
         sealed.read_sealed(tmp_path / "x.json")
     assert sealed.read_mark(tmp_path / "x.json") is None
-
-
-def test_answers_that_were_edited_are_asked_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    answers = Answers(tmp_path / "answers.jsonl")
-    for number in range(4):
-        answers.put(f"k{number}", f"Straße {number}")
-    lines = (tmp_path / "answers.jsonl").read_bytes().splitlines(keepends=True)
-    edits = [
-        {**json.loads(lines[1]), **edit}
-        for edit in ({"text": "Gasse"}, {"text": 5}, {"text": None}, {"key": "k9"}, {"failure": "x"}, {"failure": []}, {"checksum": ""})
-    ]  # fmt: skip
-    others = [json.dumps(edit).encode() + b"\n" for edit in edits] + [
-        b"\n",
-        b"null\n",
-        b"[]\n",
-        b"5\n",
-        lines[1][:-9] + b"\n",
-    ]
-    for line in others:
-        (tmp_path / "answers.jsonl").write_bytes(lines[0] + line + lines[2] + lines[3])
-        again = Answers(tmp_path / "answers.jsonl")
-        assert len(again) == 3 and again.get("k1") is None and again.get("k2") == ("Straße 2", "")
-        assert "1 lines were cut or edited" in caplog.text
-        caplog.clear()
 
 
 def damage_each(folder: Path, remake: Callable[[], Any], *, skip: str = r"\.lock$") -> int:

@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterable
 from contextlib import closing
 from pathlib import Path
 
-from conan_data.chat.answers import key_of
+from conan_data.chat.answers import Answers
 from conan_data.chat.client import Answer, ChatClient, Question
 from conan_data.xlr.config import EndpointConfig
 from conan_data.xlr.languages import english_name
@@ -18,7 +18,7 @@ class EndpointTranslator:
         """Raises `UserError` when the key's environment variable is not set, or the address is none."""
         self.name = f"the model {config.model}"
         self._config = config
-        self._client = ChatClient(config, answers)
+        self._client = ChatClient(config, Answers(answers))
 
     def available(self, query_id: str) -> None:
         return None
@@ -36,8 +36,5 @@ class EndpointTranslator:
 
     def _question(self, request: Request) -> Question:
         config = self._config
-        return Question(
-            key=key_of(config.model, str(config.max_tokens), config.prompt, request.text, request.language),
-            prompt=config.prompt.format(language=english_name(request.language), text=request.text),
-            name=f"query {request.query_id!r} in {request.language!r}",
-        )
+        prompt = config.prompt.format(language=english_name(request.language), text=request.text)
+        return Question((("user", prompt),), f"query {request.query_id!r} in {request.language!r}")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from conan_data.chat.answers import Answers
 from conan_data.chat.client import MAX_ANSWER_BYTES, Answer, ChatClient, Question, Unanswered
 from conan_data.chat.config import ServerConfig
 from conan_data.errors import UserError
@@ -102,10 +103,10 @@ def silent(connection: socket.socket) -> None:
 
 def client(url: str, folder: Path, **fields: object) -> ChatClient:
     values = {"base_url": url, "model": "m", "timeout": 0.6, "max_retries": 1, "backoff": 0.01, **fields}
-    return ChatClient(ServerConfig(**values), folder / "answers.jsonl")
+    return ChatClient(ServerConfig(**values), Answers(folder / "answers.sqlite"))
 
 
-QUESTION = Question("k", "hello?", "question 1")
+QUESTION = Question((("user", "hello?"),), "question 1")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ QUESTION = Question("k", "hello?", "question 1")
         (say(head(length=len(CHAT) - 9), CHAT), "no chat completion"),
         (say(head("200 OK", "Content-Length: 7"), CHAT), "RemoteProtocolError"),
         (say(b"nonsense\r\n\r\n"), "RemoteProtocolError"),
-        (say(), "RemoteProtocolError"),
+        (say(), "closed the connection"),
         (say(head(), CHAT[:9]), "RemoteProtocolError"),
         (say(head(length=31), b"<html><body>\x1b[31mNo</body></html>"), "no chat completion: '<html><body>?[31mNo"),
         (say(head("200 OK", "Content-Encoding: gzip"), CHAT), "compressed ('gzip')"),
@@ -229,7 +230,7 @@ def test_an_interrupt_ends_64_requests_within_two_seconds(
     until = time.monotonic() + 60
     while server.num_requests < 64 and time.monotonic() < until:
         time.sleep(0.05)
-    assert server.num_requests == 64
+    assert server.num_requests >= 64
     start = time.monotonic()
     process.send_signal(signum)
     _, errors = process.communicate(timeout=30)

@@ -14,6 +14,7 @@ from conan_data.judging.judge import Pair, open_judge
 from conan_data.mining import mine as stage
 from conan_data.mining.config import MineConfig, SelectionConfig
 from conan_data.mining.hash_encoder import HashEncoder
+from tests.conan_data.chat.test_answers import num_answers
 from tests.conan_data.xlr.conftest import KEY, FakeEndpoint, Fault
 
 PAIRS = [Pair(f"query {n % 3}", f"document {n} " * (1 + n % 4), f"pair {n}") for n in range(9)]
@@ -56,7 +57,7 @@ def test_a_cross_encoder_gives_the_sigmoid_of_its_score_and_asks_about_no_pair_t
         ]
     np.testing.assert_allclose(found, [*expected, expected[0]], atol=1e-5)
     assert np.ptp(expected) > 0.05
-    assert len((tmp_path / "judgements").read_bytes().splitlines()) == len(PAIRS)
+    assert num_answers(tmp_path / "judgements") == len(PAIRS)
     again = open_judge(config, tmp_path / "judgements", device="cpu")
     monkeypatch.setattr(again._model, "predict", lambda *_, **__: pytest.fail("asked twice"))
     np.testing.assert_array_equal(again.judge(PAIRS), found[:-1])
