@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 
 from conan_data import artifact, tables
 from conan_data.cards.card import default_card
+from conan_data.chat.answers import FILE as ANSWERS
+from conan_data.chat.answers import Answers
 from conan_data.chat.key import read_key
 from conan_data.errors import UserError
 from conan_data.models.locate import model_input
@@ -40,8 +42,6 @@ from conan_data.xlr.translators.endpoint import EndpointTranslator
 from conan_data.xlr.translators.table import TableTranslator, read_table
 
 COMMAND = "conan-data build-xlr"
-ANSWERS = "answers.jsonl"
-"""Where an endpoint's answers lie while the set is being built."""
 
 
 def build_xlr(config: BuildXlrConfig) -> Path:
@@ -86,7 +86,7 @@ def build_xlr(config: BuildXlrConfig) -> Path:
         _write_splits(build.dir, config, result, outcome)
         roots = [*(each.data for each in config.named_sets.values()), config.table.path]
         quarantine([*split.broken, *broken_translations], build.dir / "quarantine.jsonl", below=roots)
-        (build.dir / ANSWERS).unlink(missing_ok=True)
+        Answers(build.dir / ANSWERS).remove()
         extra = account(config, sources, broken_translations, outcome, result)
         if figures := measure_encoder(config.report, outcome, result):
             extra["encoder"] = {"model": published_value(config.report.encoder), **figures}
