@@ -21,7 +21,7 @@ import h11
 
 _PORTS = {"http": 80, "https": 443}
 _MAX_HEAD = 100 << 10
-_READ = 1 << 16
+_READ, _READS_AT_ONCE = 1 << 16, 8
 
 
 class TransportError(Exception):
@@ -55,7 +55,7 @@ class Connection:
             self._target = f"http://{netloc}{self._target}"
             self._headers += _authorization(self._proxy)
         self._state: h11.Connection | None = None
-        self._has_begun = False
+        self._has_begun, self._num_reads = False, 0
         """Whether something of an answer came."""
 
     async def request(self, method: str, content: bytes = b"") -> Response:
@@ -126,7 +126,7 @@ class Connection:
     async def _exchange(self, method: str, content: bytes) -> Response:
         state = self._state
         assert state is not None
-        self._has_begun = False
+        self._has_begun, self._num_reads = False, 0
         headers = [*self._headers, ("Content-Length", str(len(content)))]
         parts = [
             state.send(h11.Request(method=method, target=self._target, headers=headers)),
@@ -166,6 +166,10 @@ class Connection:
         assert state is not None
         while (event := state.next_event()) is h11.NEED_DATA:
             data = await self._reader.read(_READ)
+            self._num_reads += 1
+            if self._num_reads > _READS_AT_ONCE:
+                # What is there already is read without a pause, so a flood would keep all others waiting, timers too.
+                await asyncio.sleep(0)
             if not data and not self._has_begun:
                 raise EOFError("the server closed the connection before it answered")
             self._has_begun = True
