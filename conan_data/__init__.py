@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from conan_data.formats import FormatsConfig as FormatsConfig
     from conan_data.functions import Stage
     from conan_data.mining.config import MineConfig as MineConfig
+    from conan_data.publish.config import PushConfig as PushConfig
     from conan_data.results import Classifier, Corpus, Negatives, Result, RetrievalSet, Tokens
     from conan_data.tokens.config import TokenizeConfig as TokenizeConfig
     from conan_data.training_files.config import ExportNegativesConfig as ExportNegativesConfig
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     formats: Stage[FormatsConfig, str]
     import_negatives: Stage[ImportNegativesConfig, RetrievalSet]
     mine: Stage[MineConfig, Negatives]
+    push: Stage[PushConfig, str]
     report: Stage[CorpusReportConfig, Result]
     tokenize: Stage[TokenizeConfig, Tokens]
     train_classifier: Stage[TrainClassifierConfig, Classifier]

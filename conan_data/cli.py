@@ -77,7 +77,7 @@ COMMANDS = (
         config="conan_data.formats:FormatsConfig",
         run="conan_data.formats:formats",
         help="Prints the layouts of files that a user writes: retrieval sets, translations, labels, pairs.",
-        positional="name",
+        positional=("name",),
         result="builtins:str",
     ),
     Command(
@@ -85,7 +85,15 @@ COMMANDS = (
         config="conan_data.cards.config:CardConfig",
         run="conan_data.cards.build:card",
         help="Writes the card of a corpus, retrieval set, negatives or classifier, for the Hub.",
-        positional="artifact",
+        positional=("artifact",),
+    ),
+    Command(
+        name="push",
+        config="conan_data.publish.config:PushConfig",
+        run="conan_data.publish.push:push",
+        help="Pushes an artifact and its card to the Hub in one commit, and reads it back.",
+        positional=("artifact", "repository"),
+        result="builtins:str",
     ),
 )
 

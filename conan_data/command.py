@@ -55,8 +55,10 @@ class Command:
     config: str
     run: str
     help: str
-    positional: str = ""
-    """Flag that words before the first flag belong to: `compare A B` is `compare --evaluations A B`."""
+    positional: tuple[str, ...] = ()
+    """Flags that the words before the first flag belong to, one each and the rest to the last: `compare A B` is
+    `compare --evaluations A B`, `push A B` is `push --artifact A --repository B`.
+    """
     runs_on_many: bool = False
     """Whether several processes that a launcher starts do the work together."""
     result: str = "conan_data.results:Result"
@@ -225,12 +227,19 @@ def _run(program: str, command: Command, tokens: list[str]) -> int:
         print(command_help(f"{program} {command.name}", command.help, flags))
         return 0
     command.check_processes()
-    if command.positional and tokens and not tokens[0].startswith("-"):
-        tokens = [f"--{command.positional}", *tokens]
+    tokens = _with_names(command.positional, tokens)
     result = command(_config(command, flags, parse(command.name, flags, tokens)))
     if result is not None and launched()[0] == 0:
         print(visible(command.words(result)), flush=True)
     return 0
+
+
+def _with_names(names: Sequence[str], tokens: list[str]) -> list[str]:
+    """Return `tokens` with the flags of `names` before the words that begin them."""
+    if not names or not tokens or tokens[0].startswith("-"):
+        return tokens
+    own = 1 if names[1:] else len(tokens)
+    return [f"--{names[0]}", *tokens[:own], *_with_names(names[1:], tokens[own:])]
 
 
 def _config(command: Command, flags: Sequence[Flag], given: dict[FieldPath, Any]) -> Any:

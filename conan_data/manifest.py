@@ -150,8 +150,11 @@ def is_timed(path: str) -> bool:
 
 
 def is_listed(path: str) -> bool:
-    """Return whether a manifest lists the file at `path` in an artifact: not our marks, nor what is timed."""
-    return path not in (MANIFEST, JOB, LOCK, WHOLE) and not is_timed(path)
+    """Return whether a manifest lists the file at `path` in an artifact: not our marks, nor what is timed, nor what the
+    Hub puts beside the files of a repository.
+    """
+    is_of_the_hub = path == ".gitattributes" or path.startswith(".cache/huggingface/")
+    return path not in (MANIFEST, JOB, LOCK, WHOLE) and not is_timed(path) and not is_of_the_hub
 
 
 def list_files(directory: Path, is_wanted: Callable[[str], bool] = lambda path: True) -> list[FileRecord]:

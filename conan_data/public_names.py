@@ -77,6 +77,17 @@ def published_json(value: Any, below: Iterable[str | Path]) -> Any:
     return value
 
 
+def without_paths(value: Any) -> Any:
+    """Return JSON in which every text that is a path of this machine, from its root on, is its last part."""
+    if isinstance(value, str):
+        path = Path(value)
+        is_here = path.is_absolute() and "\n" not in value and Path(*path.parts[:2]).is_dir()
+        return path.name or value if is_here else value
+    if isinstance(value, Mapping):
+        return {without_paths(key): without_paths(item) for key, item in value.items()}
+    return [without_paths(item) for item in value] if isinstance(value, list) else value
+
+
 def _is_input(text: str, below: Iterable[str | Path]) -> bool:
     if public_name(text) != text:
         return True

@@ -76,7 +76,7 @@ COMMANDS = (
         config="conan_train.comparison.config:CompareConfig",
         run="conan_train.comparison.compare:compare",
         help="Test which differences between evaluations of one retrieval set hold, by language pair.",
-        positional="evaluations",
+        positional=("evaluations",),
         result="conan_train.results:Comparison",
     ),
     Command(
@@ -96,7 +96,7 @@ COMMANDS = (
         config="conan_train.path.config:PathConfig",
         run="conan_train.path.run:run_path",
         help="Runs all stages of a recipe in order; what is done already is not done again.",
-        positional="recipe",
+        positional=("recipe",),
         runs_on_many=True,
         python="run_recipe",
         result="conan_train.results:RecipeRun",

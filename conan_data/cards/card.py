@@ -21,6 +21,7 @@ from conan_data.cards.retrieval import retrieval_facts
 from conan_data.cards.sources import hub_names, source_issues, sources_of
 from conan_data.errors import UserError
 from conan_data.manifest import Manifest
+from conan_data.public_names import without_paths
 from conan_data.sealed import canonical_json
 
 CARD = "README.md"
@@ -60,7 +61,9 @@ def card_text(
     plots: Sequence[Plot] = (),
 ) -> str:
     """Return `README.md`; `plots` are those of the facts whose pictures lie beside it."""
-    manifest = json.loads(canonical_json(manifest))  # As it is read back, so that both cards are the same.
+    manifest = without_paths(
+        json.loads(canonical_json(manifest))
+    )  # As it is read back: both cards are the same.
     facts = facts_of(manifest)
     license = read_license(text.license, link=text.license_link) if text.license else None
     sources = sources_of(manifest, text.source_licenses)

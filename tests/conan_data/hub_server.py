@@ -1,4 +1,6 @@
-"""A stand-in for the Hub on the loopback interface: data sets and models out of memory, for reading."""
+"""A stand-in for the Hub on the loopback interface: data sets and models out of memory, for reading (`hub_writing` also
+takes them).
+"""
 
 import hashlib
 import json
@@ -25,7 +27,7 @@ class HubServer:
             def do_GET(self) -> None:
                 server.answer(self)
 
-            do_HEAD = do_GET
+            do_HEAD = do_POST = do_PUT = do_GET
 
             def log_message(self, *_: object) -> None:
                 pass

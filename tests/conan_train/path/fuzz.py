@@ -46,6 +46,7 @@ BASE: dict[tuple[str, str], dict[str, Any]] = {
     ("conan-data", "train-classifier"): {"positive": ["missing.jsonl"], "negative": ["missing.jsonl"]},
     ("conan-data", "card"): {"artifact": "missing"},
     ("conan-data", "formats"): {"name": "missing"},
+    ("conan-data", "push"): {"artifact": "missing", "repository": "me/set"},
     ("conan-train", "tokenizer"): {"corpus": ["missing.jsonl"], "vocab_size": 500},
     ("conan-train", "init"): {"preset": "nano", "tokenizer": "missing"},
     ("conan-train", "pretrain"): {"model": "missing", "corpus": ["missing.jsonl"], "steps": 1},
