@@ -26,6 +26,7 @@ from conan_data.build_pairs.kinds import candidates
 from conan_data.build_pairs.parallel import Groups, Passages
 from conan_data.build_pairs.settle import REASONS, settle
 from conan_data.build_pairs.store import PairStore, ShardWriter
+from conan_data.cards.card import default_card
 from conan_data.errors import UserError
 from conan_data.progress import Meter, counting
 from conan_data.public_names import published_name
@@ -74,7 +75,7 @@ def build_pairs(config: BuildPairsConfig) -> Path:
         with open(build.dir / DROPPED, "wb") as file:
             file.writelines(orjson.dumps(row) + b"\n" for row in run.refusals.examples)
         rows = artifact.Rows(read=num_kept + dropped.total(), kept=num_kept, dropped=dropped)
-        return build.publish(rows=rows, extra=run.facts(kept))
+        return build.publish(rows=rows, extra=run.facts(kept), card=default_card)
 
 
 class _Run:

@@ -5,11 +5,11 @@ builder wrote.
 """
 
 from pathlib import Path
-from typing import Any
 
 from conan_data import artifact
 from conan_data.cards.card import CARD, PICTURES, card_text, facts_of
 from conan_data.cards.config import CardConfig
+from conan_data.cards.contamination import contamination_of
 from conan_data.errors import UserError
 
 KIND = "card"
@@ -31,7 +31,7 @@ def card(config: CardConfig) -> Path:
             opened.manifest,
             config,
             notes=_text_of(config.notes),
-            contamination=_contamination(config, opened),
+            contamination=contamination_of(opened.manifest, config.contamination),
             plots=plots,
         )
         (build.dir / CARD).write_text(text, encoding="utf-8")
@@ -52,7 +52,3 @@ def _text_of(path: str) -> str:
         return Path(path).read_text(encoding="utf-8") if path else ""
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"notes: {path}: cannot be read as UTF-8 text") from error
-
-
-def _contamination(config: CardConfig, opened: artifact.Artifact) -> dict[str, Any] | None:
-    return None

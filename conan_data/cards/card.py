@@ -12,11 +12,13 @@ from typing import Any
 
 from conan_data.cards.classifier import classifier_facts
 from conan_data.cards.config import CardText
+from conan_data.cards.contamination import Contamination, contamination_of
 from conan_data.cards.corpus import corpus_facts
 from conan_data.cards.facts import Facts, Plot, ordered
 from conan_data.cards.licenses import read_license
 from conan_data.cards.markdown import Table, render
 from conan_data.cards.negatives import negatives_facts
+from conan_data.cards.pairs import pairs_facts
 from conan_data.cards.retrieval import retrieval_facts
 from conan_data.cards.sources import hub_names, source_issues, sources_of
 from conan_data.errors import UserError
@@ -29,6 +31,7 @@ PICTURES = "card"
 """Folder of a card's pictures."""
 _KINDS: dict[str, Callable[[Manifest], Facts]] = {
     "corpus": corpus_facts,
+    "pairs": pairs_facts,
     "retrieval": retrieval_facts,
     "negatives": negatives_facts,
     "classifier": classifier_facts,
@@ -57,7 +60,7 @@ def card_text(
     text: CardText,
     *,
     notes: str = "",
-    contamination: Mapping[str, Any] | None = None,
+    contamination: Contamination | None = None,
     plots: Sequence[Plot] = (),
 ) -> str:
     """Return `README.md`; `plots` are those of the facts whose pictures lie beside it."""
@@ -68,6 +71,7 @@ def card_text(
     license = read_license(text.license, link=text.license_link) if text.license else None
     sources = sources_of(manifest, text.source_licenses)
     issues = [*source_issues(sources, license), *facts.issues]
+    contamination = contamination or contamination_of(manifest)
     if contamination is None and manifest["kind"] != "classifier":
         issues.append("It was not checked for texts of evaluation sets.")
     title = " ".join(text.title.split()) or facts.title

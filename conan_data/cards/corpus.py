@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from conan_data.cards.facts import Bars, Facts, Part, Section, num_languages, ordered
+from conan_data.cards.facts import Bars, Facts, Part, Section, files_below, num_languages, ordered
 from conan_data.cards.markdown import Table
 from conan_data.manifest import Manifest
 
@@ -14,7 +14,7 @@ _EMPTY: dict[str, Any] = {}
 def corpus_facts(manifest: Manifest) -> Facts:
     """Return what the manifest of `build-corpus` says."""
     extra = manifest["extra"]
-    kept: dict[str, int] = extra["kept"]
+    kept: dict[str, int] = extra.get("kept") or _kept(manifest)
     labels = [label for label, _ in ordered(kept)]
     funnel = extra.get("funnel", [])
     parts = [Part("default", {"train": "data/*/*.parquet"}, is_default=True)]
@@ -25,30 +25,34 @@ def corpus_facts(manifest: Manifest) -> Facts:
         languages=labels,
         num_rows=sum(kept.values()),
         front={"task_categories": ["text-generation", "feature-extraction"]},
-        sections=[_languages(extra, labels, funnel), *_stages(funnel), *_labels(extra)],
-        plots=[_by_stage(kept, labels, funnel)],
+        sections=[_languages(extra, kept, funnel), *_stages(funnel), *_labels(extra)],
+        plots=[_by_stage(kept, labels, funnel)] if funnel else [],
         issues=_issues(manifest),
         about={"example": min(kept)},
     )
 
 
-def _languages(extra: dict[str, Any], labels: Sequence[str], funnel: Sequence[dict[str, Any]]) -> Section:
+def _kept(manifest: Manifest) -> dict[str, int]:
+    """Documents by language, as the files have them."""
+    counts: Counter[str] = Counter()
+    for entry in files_below(manifest, "data"):
+        if entry["path"].count("/") == 2:
+            counts[entry["path"].split("/")[1]] += entry["rows"] or 0
+    if not counts:
+        raise KeyError("kept")
+    return dict(counts)
+
+
+def _languages(extra: dict[str, Any], kept: dict[str, int], funnel: Sequence[dict[str, Any]]) -> Section:
     dropped: Counter[str] = Counter()
     for entry in funnel:
         dropped[entry["lang"]] += entry["rows"]
-    tokens = extra.get("tokens") or _EMPTY
-    columns = ("language", "documents", "characters", *(["tokens"] if tokens else []), "dropped")
-    rows = [
-        (
-            label,
-            extra["kept"][label],
-            extra["characters"].get(label, 0),
-            *([tokens.get(label, 0)] if tokens else []),
-            dropped[label],
-        )
-        for label in labels
-    ]
-    return Section("Languages", Table(columns, rows))
+    known = {"documents": kept, "characters": extra.get("characters"), "tokens": extra.get("tokens")}
+    columns = {name: counts for name, counts in known.items() if counts} | (
+        {"dropped": dropped} if funnel else {}
+    )
+    rows = [(label, *(counts.get(label, 0) for counts in columns.values())) for label, _ in ordered(kept)]
+    return Section("Languages", Table(("language", *columns), rows))
 
 
 def _stages(funnel: Sequence[dict[str, Any]]) -> list[Section]:
@@ -91,6 +95,8 @@ def _issues(manifest: Manifest) -> list[str]:
     found = []
     if renamed := extra.get("renamed_ids"):
         found.append(f"{renamed:,} documents shared an id with one of another text and were renamed.")
+    if "safety" not in config:
+        return found
     if not config["safety"]["mask_pii"]:
         found.append("Addresses and numbers of persons were not masked.")
     if not any(config["classify"].get(name) for name in ("toxicity", "adult", "advertisement")):

@@ -1,11 +1,13 @@
 """What a card says, apart from how it looks: each kind of artifact turns its manifest into `Facts`."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from conan_data.cards.markdown import Table
+from conan_data.errors import UserError
 from conan_data.language.labels import read_label
 from conan_data.manifest import FileRecord, Manifest
 
@@ -136,7 +138,9 @@ def num_languages(labels: Sequence[str]) -> str:
     """Return "in German", "in 6 languages", or nothing where none is known."""
     from conan_data.xlr.languages import english_name
 
-    known = [label for label in labels if label != UNKNOWN_LANGUAGE]
+    known = sorted({read_label(label) or label for label in labels} - {UNKNOWN_LANGUAGE})
     if len(known) == 1:
-        return f" in {english_name(known[0])}"
+        with contextlib.suppress(UserError):
+            return f" in {english_name(known[0])}"
+        return f" in {known[0]}"
     return f" in {len(known)} languages" if known else ""

@@ -3,8 +3,10 @@ what an encoder thinks of them.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
+from conan_data.cards.bias import bias_plots, bias_sections
 from conan_data.cards.facts import (
     Bars,
     Facts,
@@ -46,6 +48,7 @@ def retrieval_facts(manifest: Manifest) -> Facts:
             *_splits(extra),
             *_directions(extra),
             *_dropped(extra),
+            *bias_sections(extra),
         ],
         plots=_plots(extra, labels),
         issues=_issues(manifest, is_xlr=is_xlr),
@@ -62,9 +65,12 @@ def retrieval_facts(manifest: Manifest) -> Facts:
 
 
 def set_parts(manifest: Manifest) -> list[Part]:
-    """Return the configs of the set that an artifact holds; none where it holds no set."""
+    """Return the configs of the set that an artifact holds; none where it holds no set, or one of several formats: of
+    these `datasets` reads every config in the format of the first.
+    """
     found = [Part(name, split_files(manifest, folder)) for name, folder in PARTS.items()]
-    return found if all(part.splits for part in found) else []
+    formats = {PurePosixPath(path).suffix for part in found for path in part.splits.values()}
+    return found if all(part.splits for part in found) and len(formats) == 1 else []
 
 
 def num_rows(manifest: Manifest, folder: str) -> int:
@@ -162,12 +168,14 @@ def _plots(extra: Mapping[str, Any], labels: Sequence[str]) -> list[Plot]:
         values = [[row.get(name, 0) for name in columns] for row in directions.values()]
         title = "Relevant pairs by language of the query (down) and of the document (across)"
         found.append(Matrix("directions", title, list(directions), columns, values))
-    return found
+    return [*found, *bias_plots(extra)]
 
 
 def _issues(manifest: Manifest, *, is_xlr: bool) -> list[str]:
     extra = manifest["extra"]
     found = []
+    if not set_parts(manifest):
+        found.append("Its files have several formats, so datasets cannot load it; BEIR's readers can.")
     for part, reasons in extra.get("broken_rows", {}).items():
         listed = ", ".join(f"{reason} {number:,}" for reason, number in ordered(reasons))
         found.append(f"Rows of the source that could not be used, {part}: {listed}.")

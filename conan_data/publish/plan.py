@@ -23,7 +23,7 @@ from conan_data.manifest import MANIFEST, FileRecord
 from conan_data.public_names import without_paths
 from conan_data.sealed import seal
 
-_REFUSED_ROWS = ("quarantine.jsonl", "dropped.jsonl", "dropped.parquet", "report.html", "examples")
+_REFUSED_ROWS = ("quarantine.", "dropped.", "removed.", "reported.", "report.html", "examples.", "to_label.")
 """Beginnings of the names of files that hold, or quote, rows that were refused."""
 _REPO_TYPES = {"classifier": "model"}
 

@@ -5,8 +5,11 @@ import pytest
 import yaml
 
 from conan_data import artifact
+from conan_data.build_pairs.build import build_pairs
+from conan_data.build_pairs.config import BuildPairsConfig
 from conan_data.cards.build import card
 from conan_data.cards.config import CardConfig, CardText
+from conan_data.config import StageConfig
 from conan_data.corpus.build import build_corpus
 from conan_data.corpus.config import BuildCorpusConfig
 from conan_data.errors import UserError
@@ -128,3 +131,71 @@ def test_notes_that_are_no_text(xlr, tmp_path):
     (tmp_path / "notes.md").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match=r"notes: .*cannot be read as UTF-8"):
         card(CardConfig(artifact=str(xlr), out=tmp_path / "a", notes=str(tmp_path / "notes.md")))
+
+
+def numbers_of_a_check():
+    evaluation = {"name": "MyTask", "texts": {"query": 5}, "found": {"judgement": 1}, "leaks_left": 0}
+    return {"headline": "1 of 3 texts are leaks; removed: 1 of 2 queries", "evaluations": [evaluation]}
+
+
+def test_what_decontaminate_found(tmp_path):
+    extra = {**manifest()["extra"], "contamination": numbers_of_a_check()}
+    page = {"path": "CONTAMINATION.md", "rows": None, "bytes": 1, "sha256": "0" * 64}
+    text = card_of_a_set(CardText(), extra=extra, files=[*manifest()["files"], page])
+    assert "| MyTask | query 5 | judgement 1 | 0 |" in text and "1 of 3 texts are leaks" in text
+    assert "[CONTAMINATION.md](CONTAMINATION.md)" in text and "not checked for texts" not in text
+
+
+def test_a_check_that_lies_elsewhere(xlr, tmp_path):
+    class Config(StageConfig):
+        pass
+
+    with artifact.building(
+        Config(out=tmp_path / "checked"), kind="pairs", command="conan-data decontaminate", inputs=[]
+    ) as build:
+        build.publish(rows=artifact.Rows(read=1, kept=1), extra={"contamination": numbers_of_a_check()})
+    out = card(CardConfig(artifact=str(xlr), out=tmp_path / "a", contamination=str(tmp_path / "checked")))
+    assert "| MyTask |" in (out / "README.md").read_text()
+    with pytest.raises(UserError, match=r"contamination: .*is not an output of conan-data decontaminate"):
+        card(CardConfig(artifact=str(xlr), out=tmp_path / "b", contamination=str(xlr)))
+
+
+def test_language_bias_with_and_without_the_means():
+    figures = {
+        "found": 0.65,
+        "same_language": 0.9,
+        "fair_share": 0.5,
+        "bias": 1.8,
+        "found_by_direction": {"de": {"en": 0.65}},
+    }
+    centred = {**figures, "found": 0.91, "bias": 1.1}
+    encoder = {"model": "e5", "documents": {"k": 5, "plain": figures, "centred": centred}}
+    text = card_of_a_set(CardText(), extra={**manifest()["extra"], "encoder": encoder})
+    assert "| passages | no | 0.650 | 0.900 | 0.500 | 1.800 |" in text
+    assert "| passages | yes | 0.910 | 0.900 | 0.500 | 1.100 |" in text
+
+
+def test_pairs(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    out = build_pairs(BuildPairsConfig(out=tmp_path / "pairs", input=("sample",)))
+    text = (out / "README.md").read_text()
+    num_pairs = artifact.open_artifact(out).rows.kept
+    assert f"| default | train | 1 | {num_pairs:,} |" in text and "| title-body |" in text
+    assert len(datasets.load_dataset(str(out), split="train")) == num_pairs
+    scored = {
+        "teacher": "x",
+        "thresholds": {"de": {"value": 0.4, "origin": "given"}},
+        "pairs_by_language": {"de-en": 2},
+    }
+    text = card_of_a_set(CardText(), kind="pairs", command="conan-data score-pairs", extra=scored, config={})
+    assert "| de | 0.400 | given |" in text and "cosine of a teacher" in text and "- de\n- en\n" in text
+
+
+def test_sets_that_datasets_cannot_read_have_no_configs():
+    """It reads every config in the format of the first."""
+    files = [
+        {"path": path, "rows": None, "bytes": 1, "sha256": "0" * 64}
+        for path in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv")
+    ]
+    text = card_of_a_set(CardText(), files=files)
+    assert "configs:" not in text and "several formats" in text
