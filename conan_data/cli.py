@@ -32,6 +32,12 @@ COMMANDS = (
         help="Makes pairs for weak supervision of texts with structure, and of aligned translations.",
     ),
     Command(
+        name="score-pairs",
+        config="conan_data.score_pairs.config:ScorePairsConfig",
+        run="conan_data.score_pairs.score:score_pairs",
+        help="Scores pairs with a teacher, and keeps those that reach a threshold, by language where it was judged.",
+    ),
+    Command(
         name="build-xlr",
         config="conan_data.xlr.config:BuildXlrConfig",
         run="conan_data.xlr.build:build_xlr",

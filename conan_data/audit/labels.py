@@ -16,7 +16,7 @@ from conan_data.readers import Broken
 from conan_data.readers.csv_rows import tsv_rows
 
 COLUMNS = ("query_id", "corpus_id", "label", "query", "positive", "document")
-_YES, _NO = {"1", "yes", "y", "true", "positive"}, {"0", "no", "n", "false", "negative"}
+YES, NO = {"1", "yes", "y", "true", "positive"}, {"0", "no", "n", "false", "negative"}
 _LONGEST = 2000
 
 
@@ -58,7 +58,7 @@ def read_labels(path: str, pairs: Pairs) -> dict[int, float]:
         label = row.values["label"].strip().lower()
         if not label:
             continue
-        if label not in _YES | _NO:
+        if label not in YES | NO:
             raise UserError(f"labels: {path}, line {row.place}: label {label!r} is neither 1, yes nor 0, no")
         query, document = row.values["query_id"], row.values["corpus_id"]
         pair = known.get((query, document))
@@ -67,7 +67,7 @@ def read_labels(path: str, pairs: Pairs) -> dict[int, float]:
                 f"labels: {path}, line {row.place}: {document!r} is no negative of query {query!r}; "
                 "label the to_label.tsv of these negatives"
             )
-        found[pair] = float(label in _YES)
+        found[pair] = float(label in YES)
     return found
 
 

@@ -22,7 +22,7 @@ from conan_data.build_pairs.admit import Admitted, Refusals, admit
 from conan_data.build_pairs.aligned import ENDINGS, as_candidates, is_aligned, read_aligned, read_moses
 from conan_data.build_pairs.config import BuildPairsConfig
 from conan_data.build_pairs.documents import File, as_documents, read_frames
-from conan_data.build_pairs.kinds import candidates
+from conan_data.build_pairs.kinds import candidates, direction
 from conan_data.build_pairs.parallel import Groups, Passages
 from conan_data.build_pairs.settle import REASONS, settle
 from conan_data.build_pairs.store import PairStore, ShardWriter
@@ -218,11 +218,6 @@ class _Run:
         self.num_broken[row.reason] += 1
         if len(self.broken) < _MAX_BROKEN:
             self.broken.append(row)
-
-
-def direction(query: str, document: str) -> str:
-    """Return the name of a pair's languages: `de`, or `de-en` where they differ."""
-    return document if query == document else f"{query}-{document}"
 
 
 def _by_source(documents: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -25,6 +25,11 @@ _FIRST_SENTENCE = rf"""{_START}[.!?؟।…]["'»”)\]]*)\s+[^\p{{Ll}}\s]|{_STA
 """A sentence of 20 characters or more at the beginning of a text, and what shows that another one follows."""
 
 
+def direction(query: str, document: str) -> str:
+    """Return the name of a pair's languages: `de`, or `de-en` where they differ."""
+    return document if query == document else f"{query}-{document}"
+
+
 def candidates(documents: pl.DataFrame, rules: PairRules) -> Iterator[pl.DataFrame]:
     """Yield frames of candidates of the documents of one source, each of one kind or two, without those that lack a
     part.

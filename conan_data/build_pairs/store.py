@@ -13,7 +13,7 @@ from conan_data.build_pairs.admit import KEYS
 from conan_data.build_pairs.kinds import COLUMNS
 
 ROW_GROUP = 1 << 16
-_NAMES = ("kind", "lang_query", "lang_document", "source", "host")
+_NAMES = ("kind", "instruction", "lang_query", "lang_document", "source", "host")
 """Columns with few values, which Parquet stores as dictionaries."""
 
 
@@ -75,8 +75,12 @@ class PairStore:
 class ShardWriter:
     """Writes rows into files of `rows_per_file`, in row groups of one size, so that the same rows give the same bytes."""
 
-    def __init__(self, directory: Path, schema: pa.Schema, *, rows_per_file: int) -> None:
+    def __init__(
+        self, directory: Path, schema: pa.Schema, *, rows_per_file: int, name: str = "pairs"
+    ) -> None:
+        """`name` is what the files are called, before their number."""
         directory.mkdir(parents=True)
+        self._name = name
         self._directory, self._schema, self._rows_per_file = directory, schema, rows_per_file
         self._pending: list[pa.Table] = []
         self._num_pending = 0
@@ -90,7 +94,13 @@ class ShardWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
         if kind is None:
-            self._write(self._num_pending)
+            self.close()
+        elif self._writer is not None:
+            self._writer.close()
+
+    def close(self) -> None:
+        """Write what is pending, and end the last file."""
+        self._write(self._num_pending)
         if self._writer is not None:
             self._writer.close()
 
@@ -110,9 +120,12 @@ class ShardWriter:
         while group.num_rows:
             room = min(group.num_rows, self._rows_per_file - self._num_written)
             if self._writer is None:
-                path = self._directory / f"pairs-{self._num_files:05d}.parquet"
+                path = self._directory / f"{self._name}-{self._num_files:05d}.parquet"
                 self._writer = pq.ParquetWriter(
-                    path, self._schema, compression="zstd", use_dictionary=list(_NAMES)
+                    path,
+                    self._schema,
+                    compression="zstd",
+                    use_dictionary=[name for name in _NAMES if name in self._schema.names],
                 )
                 self._num_files += 1
             self._writer.write_table(group.slice(0, room).combine_chunks())

@@ -29,6 +29,16 @@ def _fields_in_braces(prompt: str) -> set[str]:
         return {"an open brace"}
 
 
+def require_base_url(base_url: str) -> None:
+    """Raise `FieldError` for an address that is none, or that holds what may be a secret; empty is none yet."""
+    require(
+        not base_url or _URL.fullmatch(base_url) is not None,
+        "base_url",
+        re.split(r"[?#]", base_url.rsplit("@", 1)[-1])[0],
+        "must look like http://host:8000/v1, without user, password or parameters",
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerConfig(Config):
     """A server with the OpenAI-compatible call `POST BASE_URL/chat/completions`; asked at temperature 0."""
@@ -72,12 +82,7 @@ class ServerConfig(Config):
 
     def check(self) -> None:
         super().check()
-        require(
-            not self.base_url or _URL.fullmatch(self.base_url) is not None,
-            "base_url",
-            re.split(r"[?#]", self.base_url.rsplit("@", 1)[-1])[0],
-            "must look like http://host:8000/v1, without user, password or parameters",
-        )
+        require_base_url(self.base_url)
         require(
             self.max_cost is None or self.has_prices, "max_cost", self.max_cost, "needs price_in or price_out"
         )

@@ -38,6 +38,7 @@ BASE: dict[tuple[str, str], dict[str, Any]] = {
     ("conan-data", "report"): {"corpus": "missing"},
     ("conan-data", "tokenize"): {"tokenizer": "missing", "corpus": ["missing.jsonl"]},
     ("conan-data", "build-pairs"): {"input": ["missing.jsonl"]},
+    ("conan-data", "score-pairs"): {"pairs": ["missing"], "model": "missing"},
     ("conan-data", "build-xlr"): {"data": "missing", "mix": {"en": 1, "de": 2}},
     ("conan-data", "mine"): {"model": "missing", "data": "missing"},
     ("conan-data", "audit"): {"negatives": "missing", "data": "missing"},

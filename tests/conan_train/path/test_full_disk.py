@@ -83,6 +83,7 @@ conan-data mine --model runs/weak --data runs/set --max-length 16 --select.pool-
 conan-train finetune --model runs/random --data runs/set --negatives runs/mined --steps 2 --batch-size 4 --num-negatives 1 --mine-every 1 --select.pool-size 4 --select.depth 40 --select.margin 1.0 --max-length 16 --out runs/embedder
 conan-train encode --model runs/embedder --data runs/set --shard-size 16 --out runs/vectors
 conan-data audit --negatives runs/mined --data runs/set --sample 10 --out runs/audit
+conan-data score-pairs --pairs runs/pairs --model runs/embedder --max-length 16 --threshold -1 --out runs/scored
 conan-train evaluate --model runs/embedder --data runs/set --split train --min-queries 1 --bootstrap 10 --out runs/scores
 conan-train export --model runs/embedder --out runs/model
 """

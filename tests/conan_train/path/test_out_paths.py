@@ -29,6 +29,7 @@ FLAGS = {
     "conan-data report": {"corpus": "in"},
     "conan-data tokenize": {"tokenizer": "in", "corpus": "in"},
     "conan-data build-pairs": {"input": "in"},
+    "conan-data score-pairs": {"pairs": "in", "model": "in"},
     "conan-data build-xlr": {"data": "in", "mix": '{"en":1}'},
     "conan-data mine": {"data": "in", "model": "in"},
     "conan-data audit": {"negatives": "in"},
