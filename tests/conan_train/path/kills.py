@@ -47,7 +47,7 @@ sft: {model: "${root}/random", pairs: ["${root}/xlr"], out: "${root}/instructed"
   micro_batch_tokens: 1024, sequence_length: 1024, held_out: 0.1, checkpoint_every: 2}
 weak: {model: "${root}/random", data: ["${root}/xlr"], out: "${root}/weak", steps: 4, batch_size: 4, max_length: 16,
   checkpoint_every: 2, dev: "${root}/xlr", dev_split: train, evaluate_every: 2, early_stop: 1}
-score-pairs: {pairs: ["${root}/pairs"], model: "${root}/embedder", out: "${root}/scored", max_length: 16, part_pairs: 100,
+score-pairs: {pairs: ["${root}/pairs"], model: "${root}/random/model", out: "${root}/scored", max_length: 16, part_pairs: 100,
   threshold: -1.0, sample: 5, instructions: true}
 encode: {model: "${root}/embedder", data: "${root}/xlr", out: "${root}/vectors", shard_size: 16}
 audit: {negatives: "${root}/negatives", data: "${root}/xlr", out: "${root}/audit", sample: 10}
