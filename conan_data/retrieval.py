@@ -13,11 +13,12 @@ and a column without a meaning is named (`unused`). One line of the log says bot
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,18 +26,10 @@ from conan_data import artifact, hub, tables
 from conan_data.errors import UserError
 from conan_data.manifest import Rows
 from conan_data.public_names import public_name
-from conan_data.readers import Broken, Row, broken
+from conan_data.readers import Broken
 from conan_data.retrieval_files import RetrievalFiles, find_files, folder_and_config
-from conan_data.retrieval_rows import (
-    CORPUS,
-    QRELS,
-    QUERIES,
-    TRANSLATIONS,
-    Part,
-    PartRows,
-    grade,
-    identifier,
-)
+from conan_data.retrieval_frames import PartFrame, refused_rows
+from conan_data.retrieval_rows import CORPUS, QRELS, QUERIES, TRANSLATIONS, Part
 from conan_data.sources import resolve
 
 log = logging.getLogger(__name__)
@@ -44,6 +37,7 @@ log = logging.getLogger(__name__)
 KIND = "retrieval"
 UNKNOWN_LANGUAGE = "und"
 """Language of a row that names none (ISO 639-2 "undetermined")."""
+REPLACED = "judgement-replaced-by-a-later-one"
 _WORDS = {"corpus": "documents", "queries": "queries", "qrels": "judgements", "translations": "translations"}
 
 
@@ -181,32 +175,33 @@ class _Reader:
     """Reasons, by part."""
 
     def read(self) -> RetrievalSplit:
-        corpus = [row for _, row in self._unique(CORPUS, self.files.corpus, self._document)]
-        asked = {row["_id"]: (place, row) for place, row in self._unique(QUERIES, self.files.queries, _query)}
-        judged: set[str] = set()
-        documents = {row["_id"] for row in corpus}
-        qrels = self._qrels(asked.keys(), documents, judged)
+        corpus = self._unique(CORPUS, self.files.corpus)
+        asked = self._unique(QUERIES, self.files.queries)
+        qrels, judged = self._qrels(asked["_id"], corpus["_id"])
         # A classic BEIR folder keeps the queries of all splits in one file: those that this split does not
         # judge are not its own. A judgement that was refused names a query of its own all the same.
-        own = asked if self.files.has_own_queries else {key: asked[key] for key in asked if key in judged}
-        with_positive = {query for (query, _), score in qrels.items() if score > 0}
-        for key, (place, row) in own.items():
-            if key not in with_positive:
-                self._refuse("queries", Broken(*place, "no-positive", row["text"][:200]))
-        kept = [row for key, (_, row) in own.items() if key in with_positive]
-        if not corpus or not kept:
-            raise UserError(
-                f"{self.name}: no usable {'document' if not corpus else 'query with a positive'} in split {self.split!r}{self._why()}"
-            )
-        kept_qrels = self._qrels_of(qrels, with_positive)
-        translations = self._translations(own, with_positive)
-        tables_of = {"corpus": corpus, "queries": kept, "qrels": kept_qrels, "translations": translations}
-        parts = {name: self._rows(name, len(rows)) for name, rows in tables_of.items()}
+        own = asked if self.files.has_own_queries else asked.filter(pl.col("_id").is_in(judged.implode()))
+        with_positive = qrels.filter(pl.col("score") > 0)["query-id"].unique()
+        has_positive = pl.col("_id").is_in(with_positive.implode())
+        for row in own.filter(~has_positive).iter_rows(named=True):
+            file = public_name(self.files.queries[row["file"]])
+            self._refuse("queries", Broken(file, row["place"], "no-positive", row["text"][:200]))
+        kept = own.filter(has_positive)
+        if corpus.is_empty() or kept.is_empty():
+            what = "document" if corpus.is_empty() else "query with a positive"
+            raise UserError(f"{self.name}: no usable {what} in split {self.split!r}{self._why()}")
+        kept_qrels = qrels.filter(pl.col("query-id").is_in(with_positive.implode()))
+        if lost := qrels.height - kept_qrels.height:
+            self.refused.setdefault("qrels", Counter())["query-without-positive"] += lost
+        found = {
+            "corpus": tables.check(self._documents(corpus).to_arrow(), tables.CORPUS, self.name),
+            "queries": tables.check(_queries(kept).to_arrow(), tables.QUERIES, self.name),
+            "qrels": tables.check(kept_qrels.to_arrow(), tables.QRELS, self.name),
+            "translations": self._translations(own["_id"], with_positive),
+        }
+        parts = {name: self._rows(name, table.num_rows) for name, table in found.items()}
         return RetrievalSplit(
-            corpus=pa.Table.from_pylist(corpus, schema=tables.CORPUS),
-            queries=pa.Table.from_pylist(kept, schema=tables.QUERIES),
-            qrels=pa.Table.from_pylist(kept_qrels, schema=tables.QRELS),
-            translations=pa.Table.from_pylist(translations, schema=tables.TRANSLATIONS),
+            **found,
             broken=self.broken,
             num_query_rows=parts["queries"].read,
             parts=parts,
@@ -225,128 +220,143 @@ class _Reader:
         reasons = sorted({reason for part in self.refused.values() for reason in part})
         return f" (rows were refused: {', '.join(reasons)})" if reasons else ""
 
-    def _usable(self, part: Part, files: list[Path], required: tuple[str, ...]) -> Iterator[Row]:
-        """The rows that could be read; raises `UserError` when a required column is in none of them."""
-        rows = PartRows(part, files)
-        seen: set[str] = set()
-        for row in rows:
-            if isinstance(row, Broken):
-                self._refuse(part.name, row)
-                continue
-            seen.update(row.values)
-            yield row
-        absent = [name for name in required if rows.fields and name not in seen]
+    def _usable(
+        self,
+        part: Part,
+        files: list[Path],
+        required: tuple[str, ...],
+        judge: Callable[[pl.DataFrame], pl.DataFrame],
+    ) -> pl.DataFrame:
+        """The rows to which `judge` gives no `reason` ("" or why a row is refused; null for one that is nobody's).
+
+        Raises `UserError` when a required column is in none of the rows that could be read.
+        """
+        rows = PartFrame(part, files)
+        frame = judge(rows.read())
+        refused = [
+            *rows.broken,
+            *refused_rows(part, frame.filter(pl.col("reason").fill_null("") != ""), files),
+        ]
+        for _, row in sorted(refused, key=lambda item: (item[0], item[1].place)):
+            self._refuse(part.name, row)
+        absent = [name for name in required if rows.fields and name not in rows.seen]
         if absent:
             raise UserError(
                 f"{public_name(files[0])}: no row has the field {absent[0]!r}; the fields are {', '.join(sorted(rows.fields))};"
                 f" needed: {part.needs(absent)}"
             )
         self.unused += [f"{part.name}.{name}" for name in sorted(rows.unused)]
+        return frame.filter(pl.col("reason") == "").drop("reason")
 
-    def _unique(
-        self, part: Part, files: list[Path], convert: Callable[[Mapping[str, Any]], dict[str, Any]]
-    ) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
-        """The rows with an id of their own and something to read, each with its place."""
-        seen: set[str] = set()
-        for row in self._usable(part, files, ("_id", "text")):
-            values = row.values
-            values["_id"] = identifier(values.get("_id"))
-            if not values["_id"]:
-                self._refuse(part.name, broken(row, "no-id"))
-            elif not _has_text(values):
-                self._refuse(part.name, broken(row, "no-text"))
-            elif values["_id"] in seen:
-                self._refuse(part.name, broken(row, "duplicate-id"))
-            else:
-                seen.add(values["_id"])
-                yield (row.file, row.place), convert(values)
+    def _unique(self, part: Part, files: list[Path]) -> pl.DataFrame:
+        """The rows with an id of their own and something to read."""
 
-    def _document(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "_id": values["_id"],
-            "title": values.get("title") or "",
-            "text": values.get("text") or "",
-            "lang": str(values.get("lang") or UNKNOWN_LANGUAGE),
-            "group": str(values.get("group") or self.group_of(values["_id"])),
-        }
+        def judge(frame: pl.DataFrame) -> pl.DataFrame:
+            texts = [name for name in ("title", "text") if name in part.columns]
+            frame = frame.with_columns(
+                reason=pl.when(pl.col("_id") == "")
+                .then(pl.lit("no-id"))
+                .when(pl.col("refused") != "")
+                .then("refused")
+                .when(pl.all_horizontal(_is_blank(name) for name in texts))
+                .then(pl.lit("no-text"))
+                .otherwise(pl.lit(""))
+            )
+            again = (pl.col("reason") == "") & ~pl.struct("_id", "reason").is_first_distinct()
+            return frame.with_columns(reason=pl.when(again).then(pl.lit("duplicate-id")).otherwise("reason"))
 
-    def _qrels(
-        self, queries: Collection[str], documents: set[str], judged: set[str]
-    ) -> dict[tuple[str, str], int]:
-        """The judgements of known queries, the last one of a pair; all queries that are named go to `judged`."""
-        found: dict[tuple[str, str], int] = {}
-        for row in self._usable(QRELS, self.files.qrels, tuple(QRELS.columns)):
-            query, document = (identifier(row.values.get(name)) for name in QRELS.ids)
-            judged.add(query)
-            score = grade(row.values.get("score"))
-            reason = ""
-            if not query or not document:
-                reason = "no-query-id" if not query else "no-corpus-id"
-            elif query not in queries:
-                reason = "judgement-of-unknown-query"
-            elif isinstance(score, str):
-                reason = score
-            elif document not in documents and not self.keep_absent:
-                reason = "judgement-of-unknown-document"
-            elif (query, document) in found:
-                same = found[query, document] == score
-                reason = "duplicate-judgement" if same else "judgement-replaced-by-a-later-one"
-            if reason:
-                self._refuse("qrels", broken(row, reason))
-            if isinstance(score, int) and reason in ("", "judgement-replaced-by-a-later-one"):
-                found[query, document] = score
-        return found
+        return self._usable(part, files, ("_id", "text"), judge)
 
-    def _qrels_of(
-        self, qrels: Mapping[tuple[str, str], int], with_positive: set[str]
-    ) -> list[dict[str, Any]]:
-        """The judgements of the queries that are kept; the others are counted."""
-        lost = sum(query not in with_positive for query, _ in qrels)
-        if lost:
-            self.refused.setdefault("qrels", Counter())["query-without-positive"] += lost
-        return [
-            {"query-id": query, "corpus-id": document, "score": score}
-            for (query, document), score in qrels.items()
-            if query in with_positive
-        ]
+    def _documents(self, corpus: pl.DataFrame) -> pl.DataFrame:
+        groups = pl.Series([self.group_of(name) for name in corpus["_id"]], dtype=pl.String)
+        return corpus.select(
+            "_id",
+            pl.col("title").fill_null(""),
+            pl.when(_is_blank("text")).then(pl.lit("")).otherwise("text").alias("text"),
+            _or("lang", pl.lit(UNKNOWN_LANGUAGE)),
+            _or("group", groups),
+        )
 
-    def _translations(self, own: Mapping[str, Any], with_positive: set[str]) -> list[dict[str, Any]]:
+    def _qrels(self, queries: pl.Series, documents: pl.Series) -> tuple[pl.DataFrame, pl.Series]:
+        """The judgements of known queries, the last one of a pair in the place of the first, and all queries that are
+        named.
+        """
+        named: list[pl.Series] = []
+
+        def judge(frame: pl.DataFrame) -> pl.DataFrame:
+            named.append(frame["query-id"].unique())
+            is_unknown = pl.lit(self.keep_absent) | pl.col("corpus-id").is_in(documents.implode())
+            frame = frame.with_columns(
+                reason=pl.when(pl.col("query-id") == "")
+                .then(pl.lit("no-query-id"))
+                .when(pl.col("corpus-id") == "")
+                .then(pl.lit("no-corpus-id"))
+                .when(~pl.col("query-id").is_in(queries.implode()))
+                .then(pl.lit("judgement-of-unknown-query"))
+                .when(pl.col("refused") != "")
+                .then("refused")
+                .when(~is_unknown)
+                .then(pl.lit("judgement-of-unknown-document"))
+                .otherwise(pl.lit(""))
+            )
+            before = pl.col("score").shift(1).over(["query-id", "corpus-id", "reason"])
+            frame = frame.with_columns(before=before)
+            reason = (
+                pl.when((pl.col("reason") != "") | pl.col("before").is_null())
+                .then("reason")
+                .when(pl.col("before") == pl.col("score"))
+                .then(pl.lit("duplicate-judgement"))
+                .otherwise(pl.lit(REPLACED))
+            )
+            frame = frame.with_columns(reason=reason).drop("before")
+            if not (frame["reason"] == REPLACED).any():
+                return frame
+            pair = ["query-id", "corpus-id"]
+            later = frame.filter(pl.col("reason") == REPLACED).group_by(pair).agg(last=pl.col("score").last())
+            first = pl.when(pl.col("reason") == "").then(pl.col("last").fill_null(pl.col("score")))
+            return (
+                frame.join(later, on=pair, how="left", maintain_order="left")
+                .with_columns(score=first.otherwise("score"))
+                .drop("last")
+            )
+
+        frame = self._usable(QRELS, self.files.qrels, tuple(QRELS.columns), judge)
+        return frame.select(tables.QRELS.names), named[0]
+
+    def _translations(self, own: pl.Series, with_positive: pl.Series) -> pa.Table:
         """Those of the queries that are kept; of a file that serves all splits, other queries are not this split's."""
-        found = []
-        for row in self._usable(TRANSLATIONS, self.files.translations, ("query_id", "lang", "text")):
-            query = identifier(row.values.get("query_id"))
-            lacking = next((name for name in ("lang", "text") if not _is_text(row.values.get(name))), None)
-            if not query or lacking:
-                self._refuse("translations", broken(row, f"no-{lacking or 'query-id'}"))
-            elif query not in with_positive:
-                if query in own or self.files.has_own_translations:
-                    reason = "query-without-positive" if query in own else "translation-of-unknown-query"
-                    self._refuse("translations", broken(row, reason))
-            else:
-                found.append(
-                    {**{name: row.values.get(name) for name in tables.TRANSLATIONS.names}, "query_id": query}
-                )
-        return found
+
+        def judge(frame: pl.DataFrame) -> pl.DataFrame:
+            query = pl.col("query_id")
+            others = pl.lit("translation-of-unknown-query" if self.files.has_own_translations else None)
+            return frame.with_columns(
+                reason=pl.when(_is_blank("lang"))
+                .then(pl.lit("no-lang"))
+                .when(_is_blank("text"))
+                .then(pl.lit("no-text"))
+                .when(query == "")
+                .then(pl.lit("no-query-id"))
+                .when(query.is_in(with_positive.implode()))
+                .then(pl.lit(""))
+                .when(query.is_in(own.implode()))
+                .then(pl.lit("query-without-positive"))
+                .otherwise(others)
+            )
+
+        frame = self._usable(TRANSLATIONS, self.files.translations, ("query_id", "lang", "text"), judge)
+        return tables.check(
+            frame.select(tables.TRANSLATIONS.names).to_arrow(), tables.TRANSLATIONS, "translations"
+        )
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+def _queries(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select("_id", "text", _or("lang", pl.lit(UNKNOWN_LANGUAGE)), _or("source_id", pl.col("_id")))
 
 
-def _has_text(values: dict[str, Any]) -> bool:
-    """Whether a row has something to read: a text, or a title alone. What is neither text nor nothing is refused."""
-    if any(not isinstance(values.get(name), str | None) for name in ("title", "text")):
-        return False
-    if _is_text(values.get("text")):
-        return True
-    values["text"] = ""
-    return _is_text(values.get("title"))
+def _or(name: str, other: pl.Expr | pl.Series) -> pl.Expr:
+    """A column, with another value where it holds nothing."""
+    return pl.when(pl.col(name).fill_null("") != "").then(pl.col(name)).otherwise(other).alias(name)
 
 
-def _query(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "_id": values["_id"],
-        "text": values["text"],
-        "lang": str(values.get("lang") or UNKNOWN_LANGUAGE),
-        "source_id": str(values.get("source_id") or values["_id"]),
-    }
+def _is_blank(name: str) -> pl.Expr:
+    return pl.col(name).fill_null("").str.strip_chars() == ""

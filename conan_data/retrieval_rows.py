@@ -93,10 +93,9 @@ TRANSLATIONS = Part(
 
 @dataclass
 class PartRows:
-    """Iterates over the rows of the files of a part, renamed; `fields` and `unused` are complete at the end."""
+    """Reads rows of the files of a part, renamed; `fields` and `unused` are those of the rows that were read."""
 
     part: Part
-    files: list[Path]
     fields: set[str] = field(default_factory=set)
     """Columns that were seen, by their names in the files."""
     unused: set[str] = field(default_factory=set)
@@ -105,13 +104,17 @@ class PartRows:
     def __post_init__(self) -> None:
         self._plans: dict[tuple[str, ...], tuple[list[tuple[str, str]], list[str]]] = {}
 
-    def __iter__(self) -> Iterator[Row | Broken]:
-        for file in self.files:
-            is_table = unpacked_name(str(file)).lower().endswith(_JSON_AND_TABLES)
-            for row in read_rows(file) if is_table else _delimited(file, self.part):
-                if isinstance(row, Row):
-                    row.values = self._renamed(row.values)
-                yield row
+    def of_file(self, file: Path) -> Iterator[Row | Broken]:
+        """Yield the rows of one file, renamed."""
+        is_table = unpacked_name(str(file)).lower().endswith(_JSON_AND_TABLES)
+        return self.renamed(read_rows(file) if is_table else _delimited(file, self.part))
+
+    def renamed(self, rows: Iterable[Row | Broken]) -> Iterator[Row | Broken]:
+        """Yield rows with the names of the part's columns."""
+        for row in rows:
+            if isinstance(row, Row):
+                row.values = self._renamed(row.values)
+            yield row
 
     def _renamed(self, values: dict[str, Any]) -> dict[str, Any]:
         names = tuple(values)
@@ -202,7 +205,7 @@ def _delimited(file: Path, part: Part) -> Iterator[Row | Broken]:
         if by_space:
             values = values[0].split()
         if not names:
-            names, is_header = _columns(values, part, name)
+            names, is_header = header_of(values, part, name)
             if is_header:
                 continue
         if len(values) != len(names):
@@ -211,8 +214,10 @@ def _delimited(file: Path, part: Part) -> Iterator[Row | Broken]:
         yield Row(dict(zip(names, values, strict=True)), row.file, row.place)
 
 
-def _columns(first: list[str], part: Part, name: str) -> tuple[tuple[str, ...], bool]:
-    """The names of the columns, by the first row, and whether that is a header."""
+def header_of(first: list[str], part: Part, name: str) -> tuple[tuple[str, ...], bool]:
+    """Return the names of the columns, by the first row, and whether that is a header. Raises `UserError` for a row that
+    has another number of columns than rows without a header have.
+    """
     header = [value.strip() for value in first]
     known = {own for column in part.ids for own in part.columns[column]}
     if known & set(header):
