@@ -105,10 +105,8 @@ def _translator(
 ) -> tuple[Translator, list[Broken]]:
     if config.translator == "endpoint":
         return EndpointTranslator(config.endpoint, directory / ANSWERS), []
-    rows, refused = (
-        read_table(config.table.path) if config.table.path else (split.translations.to_pylist(), [])
-    )
-    if not rows:
+    rows, refused = read_table(config.table.path) if config.table.path else (split.translations, [])
+    if not rows.num_rows:
         raise UserError(
             f"{config.table.path or _named(config)}: has no translations of split {config.split!r}; give table.path, or translator endpoint"
         )

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -52,11 +52,16 @@ class Checker:
         """`prompt` is what translators were asked, whose parts must not be in their answers; `directory` is where
         vectors lie while they are needed, a temporary one for None.
         """
+        self._arguments = (config, prompt, directory)
         self._config = config
         self._directory = directory
         checks = (*CHECKS, remarks.prompt_check(prompt))
         self._checks: tuple[Check, ...] = tuple(check for check in checks if check.name not in config.skip)
         self._thresholds: dict[str, dict[str, float]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Made anew in the processes that check: some checks are closures, which cannot be sent there."""
+        return _made, self._arguments
 
     def check_each(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return of each translation of a frame with `COLUMNS` the `reason` why it is refused ("" where it is not), the
@@ -149,3 +154,7 @@ def _lowered(name: str) -> pl.Expr:
 
 def _all_but(names: Sequence[str]) -> str:
     return f"all but {' '.join(names)}" if names else "all"
+
+
+def _made(config: ChecksConfig, prompt: str, directory: Path | None) -> Checker:
+    return Checker(config, prompt=prompt, directory=directory)

@@ -10,6 +10,7 @@ from conan_data.cli import COMMANDS
 from conan_data.command import main
 from conan_data.errors import UserError
 from conan_data.retrieval import read_retrieval
+from conan_data.xlr import outcome
 from conan_data.xlr.build import build_xlr
 from conan_data.xlr.config import BuildXlrConfig, SetConfig
 from conan_data.xlr.sets import read_sets
@@ -200,3 +201,12 @@ def test_sets_as_flags(tmp_path, monkeypatch):
     )
     assert artifact.open_artifact("out").manifest["config"]["sets"]["a"]["weight"] == 0.5
     assert artifact.open_artifact("out").manifest["extra"]["sources"]["b"]["queries_taken"] == 132
+
+
+def test_processes_that_check_change_nothing(tmp_path, files, disks, monkeypatch):
+    sets = {"files": {"data": files}, "disks": {"data": disks}}
+    alone = build_xlr(config(tmp_path, "alone", sets=sets))
+    monkeypatch.setattr(outcome, "SHARD", 25)
+    out = build_xlr(config(tmp_path, "out", sets=sets, workers=2))
+    for path in (path for path in alone.rglob("*") if path.is_file()):
+        assert (out / path.relative_to(alone)).read_bytes() == path.read_bytes(), path.name

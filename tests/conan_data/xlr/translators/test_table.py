@@ -1,7 +1,9 @@
 import json
 
+import pyarrow as pa
 import pytest
 
+from conan_data import tables
 from conan_data.errors import UserError
 from conan_data.xlr.translators import Failure, Request, Translation
 from conan_data.xlr.translators.table import TableTranslator, read_table
@@ -14,8 +16,12 @@ ROWS = [
 ]
 
 
+def table(rows):
+    return pa.Table.from_pylist(rows, schema=tables.TRANSLATIONS)
+
+
 def test_looks_up_by_language_of_the_mix():
-    translator = TableTranslator(ROWS, ("pt", "zh", "zh_TW", "en"))
+    translator = TableTranslator(table(ROWS), ("pt", "zh", "zh_TW", "en"))
     assert translator.available("a") == {"pt", "zh_TW"}
     assert translator.available("b") == translator.available("c") == frozenset()
     asked = [Request("a", "file", "zh_TW"), Request("a", "file", "pt"), Request("b", "file", "pt")]
@@ -29,7 +35,7 @@ def test_looks_up_by_language_of_the_mix():
 def test_label_written_like_the_language_wins_whatever_the_order():
     rows = [*ROWS, {"query_id": "a", "lang": "pt", "text": "exato"}]
     for order in (rows, rows[::-1]):
-        assert list(TableTranslator(order, ("pt",)).translate([Request("a", "", "pt")])) == [
+        assert list(TableTranslator(table(order), ("pt",)).translate([Request("a", "", "pt")])) == [
             Translation("exato", "table")
         ]
 
@@ -41,11 +47,11 @@ def test_reads_a_file_and_sets_broken_rows_aside(tmp_path):
         "{",
         json.dumps({"query_id": "c", "lang": "de"}),
         json.dumps(ROWS[0]),
-        json.dumps({**ROWS[0], "query_id": 3}),
+        json.dumps({**ROWS[0], "query_id": ""}),
     ]
     path.write_text("\n".join(lines))
     usable, refused = read_table(path)
-    assert usable == ROWS
+    assert usable.to_pylist() == table(ROWS).to_pylist()
     assert [(row.place, row.reason) for row in refused] == [
         (5, "invalid-json"),
         (6, "no-text"),
@@ -57,6 +63,6 @@ def test_reads_a_file_and_sets_broken_rows_aside(tmp_path):
 def test_missing_file_and_field(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         read_table(tmp_path / "absent.jsonl")
-    (tmp_path / "other.jsonl").write_text('{"query_id": "a", "language": "de", "text": "x"}\n')
+    (tmp_path / "other.jsonl").write_text('{"query_id": "a", "tongue": "de", "text": "x"}\n')
     with pytest.raises(UserError, match=r"no row has the field 'lang'"):
         read_table(tmp_path / "other.jsonl")
