@@ -31,6 +31,8 @@ classifier: {command: train-classifier, positive: ["${root}/texts/offers.jsonl"]
   out: "${root}/classifier", min_held_out: 5, fasttext: {dimension: 8, epochs: 5, buckets: 1000}}
 build-pairs: {input: ["${root}/corpus", sample], out: "${root}/pairs", language: en}
 xlr-train: {command: build-xlr, data: sample, split: train, out: "${root}/xlr", mix: {en: 1, zh: 1}}
+xlr-sets: {command: build-xlr, sets: {one: {data: sample, weight: 0.5, license: cc0-1.0}, two: {data: sample, split: dev}},
+  out: "${root}/xlr-sets", mix: {en: 1, zh: 1, de: 1}, languages_per_query: all, splits: {train: 8, test: 2}, workers: 2}
 xlr-endpoint: {command: build-xlr, data: sample, split: train, out: "${root}/xlr-endpoint", mix: {en: 1, zh: 1},
   translator: endpoint, endpoint: {base_url: "URL", model: echo}}
 tokenizer: {corpus: ["${root}/corpus"], out: "${root}/tokenizer", vocab_size: 1000}
@@ -66,6 +68,7 @@ STAGES = {
     "corpus-report": "corpus-report",
     "build-pairs": "pairs",
     "xlr-train": "xlr",
+    "xlr-sets": "xlr-sets",
     "xlr-endpoint": "xlr-endpoint",
     "tokenizer": "tokenizer",
     "init": "random",

@@ -32,6 +32,13 @@ CASES = {
     "a server without a model": ("score-pairs --pairs good.jsonl --endpoint.base-url http://x/v1 --out out", "endpoint.model"),
     "a set that is none": ("build-xlr --data full --mix {\"en\":1} --out out", "full"),
     "an unknown split": ("build-xlr --data sample --split prod --mix {\"en\":1} --out out", "prod"),
+    "a set and sets": ("build-xlr --data sample --sets.a.data sample --mix {\"en\":1} --out out", "and not both"),
+    "a misspelt field of a set": ("build-xlr --sets.a.dota sample --mix {\"en\":1} --out out", "'data'"),
+    "a weight of none": ("build-xlr --sets.a.data sample --sets.a.weight 0 --mix {\"en\":1} --out out", "above 0"),
+    "a split without a name": ("build-xlr --data sample --splits {\"a/b\":1} --mix {\"en\":1} --out out", "'a/b'"),
+    "a missing encoder": (
+        "build-xlr --data sample --report.encoder nowhere --mix {\"en\":1} --out out", "nowhere: no such directory"
+    ),
     "a missing set": ("mine --model missing --data nowhere --out out", "nowhere"),
     "no tokenizer": ("init --preset nano --tokenizer missing --out out", "missing"),
     "a misspelt preset": ("init --preset nanoo --tokenizer full --out out", "'nano'"),
