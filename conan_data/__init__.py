@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from conan_data.classifier.config import TrainClassifierConfig as TrainClassifierConfig
     from conan_data.corpus.config import BuildCorpusConfig as BuildCorpusConfig
     from conan_data.corpus.report.config import CorpusReportConfig as CorpusReportConfig
+    from conan_data.decontamination.config import DecontaminateConfig as DecontaminateConfig
     from conan_data.formats import FormatsConfig as FormatsConfig
     from conan_data.functions import Stage
     from conan_data.mining.config import MineConfig as MineConfig
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     build_pairs: Stage[BuildPairsConfig, Result]
     build_xlr: Stage[BuildXlrConfig, RetrievalSet]
     card: Stage[CardConfig, Result]
+    decontaminate: Stage[DecontaminateConfig, Result]
     export_negatives: Stage[ExportNegativesConfig, Result]
     formats: Stage[FormatsConfig, str]
     import_negatives: Stage[ImportNegativesConfig, RetrievalSet]

@@ -59,6 +59,12 @@ COMMANDS = (
         help="Shows what is in mined negatives: scores, filters, false negatives, leaks, triples to read.",
     ),
     Command(
+        name="decontaminate",
+        config="conan_data.decontamination.config:DecontaminateConfig",
+        run="conan_data.decontamination.decontaminate:decontaminate",
+        help="Removes from a training set what evaluation sets hold, and reports what the two share.",
+    ),
+    Command(
         name="export-negatives",
         config="conan_data.training_files.config:ExportNegativesConfig",
         run="conan_data.training_files.export:export_negatives",

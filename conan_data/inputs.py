@@ -6,6 +6,7 @@ inputs by its own rules, with its own messages.
 
 import dataclasses
 import glob
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, get_args
@@ -26,6 +27,8 @@ class Input(PathMark):
     is_model: bool = False
     names: tuple[str, ...] = ()
     """What the field takes besides."""
+    pattern: re.Pattern[str] | None = None
+    """What else may name an input that is no path, such as a task of mteb."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +75,7 @@ def check_inputs(config: Any) -> None:
     for field, mark, text in marked_texts(config):
         if isinstance(mark, Input) and text not in mark.names:
             own = text.removeprefix(mark.prefix)
-            if problem := _missing(own, is_model=mark.is_model):
+            if problem := _missing(own, mark):
                 raise FieldError(field, f"{own}: {problem}")
 
 
@@ -84,9 +87,7 @@ def missing_inputs(config: Any) -> list[str]:
         if isinstance(mark, Input) and text not in mark.names
     )
     return [
-        text
-        for mark, text in named
-        if (glob.has_magic(text) and not glob.glob(text)) or _missing(text, is_model=mark.is_model)
+        text for mark, text in named if (glob.has_magic(text) and not glob.glob(text)) or _missing(text, mark)
     ]
 
 
@@ -109,14 +110,14 @@ def path_marks(hint: Any) -> Iterator[PathMark]:
             yield from path_marks(part)
 
 
-def _missing(text: str, *, is_model: bool) -> str:
+def _missing(text: str, mark: Input) -> str:
     """What is wrong with an input; nothing where it may be there."""
     path = Path(text)
-    if not text or _exists(path):
+    if not text or _exists(path) or (mark.pattern and mark.pattern.fullmatch(text)):
         return ""
-    if is_model and (name := checkpoint_names.parse(text)) is not None:
+    if mark.is_model and (name := checkpoint_names.parse(text)) is not None:
         return checkpoint_names.missing(name)
-    if is_model:
+    if mark.is_model:
         may_be_there = hub_names.parse_model(text) is not None and not path.parent.is_dir()
     else:
         may_be_there = text == SAMPLE or hub_names.is_name(text) or glob.has_magic(text)
@@ -127,7 +128,7 @@ def _missing(text: str, *, is_model: bool) -> str:
         return f"no such directory; {unfinished.name} is unfinished: run its command again"
     return (
         "no such directory, and not a name on the Hub (owner/name)"
-        if is_model
+        if mark.is_model
         else "no such file or directory"
     )
 

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from conan_data import artifact, hub, tables
 from conan_data.errors import UserError
-from conan_data.manifest import Rows
+from conan_data.manifest import Rows, read_manifest
 from conan_data.public_names import public_name
 from conan_data.readers import Broken
 from conan_data.retrieval_files import RetrievalFiles, find_files, folder_and_config
@@ -35,6 +35,8 @@ from conan_data.sources import resolve
 log = logging.getLogger(__name__)
 
 KIND = "retrieval"
+FILES = "files"
+"""`layout` in the manifest of an artifact that holds a set in the layout in which somebody else wrote it."""
 UNKNOWN_LANGUAGE = "und"
 """Language of a row that names none (ISO 639-2 "undetermined")."""
 REPLACED = "judgement-replaced-by-a-later-one"
@@ -97,7 +99,8 @@ def read_retrieval(
         if not folder_and_config(name)[0].is_dir():
             raise UserError(f"{path}: no such retrieval set (a directory with corpus, queries and qrels)")
         if artifact.is_artifact(name):
-            if not (Path(name) / "corpus.jsonl").is_file():
+            is_of_files = read_manifest(Path(name))["extra"].get("layout") == FILES
+            if not is_of_files and not (Path(name) / "corpus.jsonl").is_file():
                 return _read_artifact(Path(name), split)
             artifact.open_artifact(name)
     reader = _Reader(name, split, find_files(name, split), _group_finder(group_regex), keep_absent)

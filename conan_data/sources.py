@@ -84,9 +84,14 @@ def _expand_one(name: str, suffixes: tuple[str, ...]) -> list[Path]:
     path = Path(name)
     if artifact.is_artifact(path):
         opened = artifact.open_artifact(path)
-        if opened.manifest["kind"] not in _WITH_ROWS:
+        found = [
+            file
+            for file in opened.files("")
+            if file.is_relative_to(path / "data") and _is_data(file, suffixes)
+        ]
+        if not found and opened.manifest["kind"] not in _WITH_ROWS:
             raise UserError(f"{name}: holds a {opened.manifest['kind']}, not a {' or '.join(_WITH_ROWS)}")
-        return [file for file in opened.files(".parquet") if file.is_relative_to(path / "data")]
+        return found
     if path.is_file():
         if not _is_data(path, suffixes) and not (_is_data(path, _JSON) and holds_json(str(path))):
             raise UserError(f"{name}: not a readable kind of file (readable: {READABLE})")

@@ -78,7 +78,7 @@ def read_pairs(config: AuditConfig) -> Pairs:
         table = tables.read(path / NEGATIVES_FILE, tables.NEGATIVES)
         mined = manifest["config"]
         source = config.data or (
-            config.negatives if (path / "corpus").is_dir() else _mined_set(path, manifest)
+            config.negatives if (path / "corpus").is_dir() else mined_set(path, manifest)
         )
         regex = config.group_regex or mined.get("group_regex", "")
         data = read_retrieval(source, config.split, group_regex=regex)
@@ -108,7 +108,7 @@ def read_pairs(config: AuditConfig) -> Pairs:
     )
 
 
-def _mined_set(negatives: Path, manifest: Manifest) -> str:
+def mined_set(negatives: Path, manifest: Manifest) -> str:
     """The set that negatives were mined for, as it is named in their manifest: where it lies beside them, or below the
     current folder, and still holds what it held. Raises `UserError` where it does not.
     """

@@ -50,7 +50,7 @@ def is_retrieval_set(path: str | Path) -> bool:
             return holds_set(root)
     root = folder_and_config(path)[0]
     if artifact.is_artifact(root):
-        return (root / "qrels").is_dir()
+        return (root / "qrels").is_dir() or holds_set(root)
     return root.is_dir() and holds_set(root)
 
 

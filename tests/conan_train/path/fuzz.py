@@ -42,6 +42,7 @@ BASE: dict[tuple[str, str], dict[str, Any]] = {
     ("conan-data", "build-xlr"): {"data": "missing", "mix": {"en": 1, "de": 2}},
     ("conan-data", "mine"): {"model": "missing", "data": "missing"},
     ("conan-data", "audit"): {"negatives": "missing", "data": "missing"},
+    ("conan-data", "decontaminate"): {"set": "missing", "against": ["missing.jsonl"]},
     ("conan-data", "export-negatives"): {"negatives": "missing", "data": "missing"},
     ("conan-data", "import-negatives"): {"input": ["missing.jsonl"]},
     ("conan-data", "train-classifier"): {"positive": ["missing.jsonl"], "negative": ["missing.jsonl"]},

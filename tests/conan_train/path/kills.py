@@ -53,6 +53,9 @@ score-pairs: {pairs: ["${root}/pairs"], model: "${root}/random/model", out: "${r
   threshold: -1.0, sample: 5, instructions: true}
 encode: {model: "${root}/embedder", data: "${root}/xlr", out: "${root}/vectors", shard_size: 16}
 audit: {negatives: "${root}/negatives", data: "${root}/xlr", out: "${root}/audit", sample: 10}
+decontaminate: {set: "${root}/negatives", data: "${root}/xlr", against: [sample], against_split: dev, out: "${root}/clean"}
+clean-texts: {command: decontaminate, set: "${root}/texts/prose.jsonl", against: ["${root}/texts/offers.jsonl", sample],
+  against_split: dev, out: "${root}/clean-texts"}
 export-negatives: {negatives: "${root}/negatives", data: "${root}/xlr", out: "${root}/flag", format: flag, num_negatives: 2}
 card: {artifact: "${root}/xlr", out: "${root}/xlr-card", license: cc-by-4.0, title: A set}
 import-negatives: {input: ["${root}/flag/train.jsonl"], out: "${root}/imported"}
@@ -78,6 +81,8 @@ STAGES = {
     "weak": "weak",
     "mine": "negatives",
     "audit": "audit",
+    "decontaminate": "clean",
+    "clean-texts": "clean-texts",
     "export-negatives": "flag",
     "import-negatives": "imported",
     "card": "xlr-card",

@@ -70,6 +70,7 @@ conan-data tokenize --tokenizer runs/tokenizer --corpus runs/corpus --out runs/t
 conan-data build-pairs --input sample --language en --out runs/pairs
 conan-data build-xlr --data sample --mix {"en":1,"zh":1} --out runs/set
 conan-data import-negatives --input rows.jsonl --out runs/imported
+conan-data decontaminate --set runs/imported --against sample --against-split dev --out runs/clean
 conan-data export-negatives --negatives runs/imported --format flag --num-negatives 1 --out runs/flag
 conan-data train-classifier --positive good.jsonl --negative bad.jsonl --fasttext.buckets 2000 --out runs/classifier
 conan-train init --preset nano --shape.num-layers 1 --tokenizer runs/tokenizer --out runs/random

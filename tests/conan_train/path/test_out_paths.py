@@ -33,6 +33,7 @@ FLAGS = {
     "conan-data build-xlr": {"data": "in", "mix": '{"en":1}'},
     "conan-data mine": {"data": "in", "model": "in"},
     "conan-data audit": {"negatives": "in"},
+    "conan-data decontaminate": {"set": "in", "against": "in"},
     "conan-data export-negatives": {"negatives": "in"},
     "conan-data import-negatives": {"input": "in"},
     "conan-data train-classifier": {"positive": "in", "negative": "in"},

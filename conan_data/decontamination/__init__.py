@@ -1,0 +1,1 @@
+"""Remove from training data what evaluation sets hold."""
