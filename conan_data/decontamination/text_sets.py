@@ -169,7 +169,7 @@ class ListedTexts:
 def part_rows(part: Part, files: Sequence[Path]) -> Iterator[tuple[Path, Row | Broken]]:
     """Yield the rows of a part of a retrieval set with their files."""
     for path in files:
-        for row in PartRows(part, [path]):
+        for row in PartRows(part).of_file(path):
             yield path, row
 
 
