@@ -33,6 +33,7 @@ from conan_data.xlr.checks import Checker
 from conan_data.xlr.config import BuildXlrConfig
 from conan_data.xlr.judgements import expand
 from conan_data.xlr.languages import english_name, match
+from conan_data.xlr.masking import MaskedTranslator
 from conan_data.xlr.outcome import Outcome, translate
 from conan_data.xlr.report.report import measure_encoder, write_report
 from conan_data.xlr.sets import read_sets, resolve_sets
@@ -104,7 +105,8 @@ def _translator(
     config: BuildXlrConfig, split: RetrievalSplit, directory: Path
 ) -> tuple[Translator, list[Broken]]:
     if config.translator == "endpoint":
-        return EndpointTranslator(config.endpoint, directory / ANSWERS), []
+        endpoint = EndpointTranslator(config.endpoint, directory / ANSWERS)
+        return MaskedTranslator(endpoint) if config.mask else endpoint, []
     rows, refused = read_table(config.table.path) if config.table.path else (split.translations, [])
     if not rows.num_rows:
         raise UserError(

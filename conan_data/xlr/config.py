@@ -69,7 +69,7 @@ class NearestConfig(Config):
 
 CheckName: TypeAlias = Literal[
     "same", "length", "lines", "undecoded", "remarks", "refusal", "prompt", "repeats", "ending", "code", "urls",
-    "placeholders", "names", "numbers", "script", "chinese-script", "language", "duplicates",
+    "placeholders", "names", "numbers", "script", "chinese-script", "language", "duplicates", "translator",
 ]  # fmt: skip
 
 
@@ -125,6 +125,10 @@ class ChecksConfig(Config):
     """
     max_same: Count = 1
     """duplicates: different sources that one translation may stand for in a language."""
+    min_passed: Share = 0.5
+    """translator: share of a translator's answers into a language that must pass all other checks, where it gave 20 or
+    more; below it none is kept.
+    """
     nearest: NearestConfig = dataclasses.field(default_factory=NearestConfig)
     """Compare each translation with all queries by an encoder."""
 
@@ -242,6 +246,8 @@ class BuildXlrConfig(StageConfig):
     """Translations that exist already."""
     endpoint: EndpointConfig = dataclasses.field(default_factory=EndpointConfig)
     """The server that translates."""
+    mask: bool = True
+    """Hide inline code, addresses, placeholders and quoted names from a model that translates, and put them back."""
     checks: ChecksConfig = dataclasses.field(default_factory=ChecksConfig)
     """What is refused as a translation."""
     report: ReportConfig = dataclasses.field(default_factory=ReportConfig)

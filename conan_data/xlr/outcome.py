@@ -163,12 +163,12 @@ def _joined(versions: pl.DataFrame, source: pl.DataFrame, shards: Sequence[pl.Da
 
 
 def _check_together(versions: pl.DataFrame, sources: pl.Series, checker: Checker) -> pl.DataFrame:
-    """The versions after the checks of all translations together."""
-    passed = versions.filter((pl.col("reason") == "") & ~pl.col("is_source"))
-    reasons = checker.check_together(passed.select("query_id", *COLUMNS), sources)
-    late = pl.DataFrame(
-        {"version": passed["version"], "late": reasons}, schema={"version": pl.UInt32, "late": pl.String}
-    )
-    return versions.join(late, on="version", how="left", maintain_order="left").with_columns(
-        reason=pl.when(pl.col("reason") == "").then(pl.col("late").fill_null("")).otherwise("reason")
-    )
+    """The versions after the checks of all translations together, and of who wrote them."""
+    reasons = versions["reason"]
+    is_made = ~versions["is_source"] & versions["text"].is_not_null()
+    rows = (is_made & (reasons == "")).arg_true()
+    passed = versions[rows].select("query_id", *COLUMNS)
+    reasons = reasons.scatter(rows, checker.check_together(passed, sources))
+    rows = is_made.arg_true()
+    made = versions.select("language", "translator", reason=reasons)[rows]
+    return versions.with_columns(reason=reasons.scatter(rows, checker.check_translators(made)))

@@ -8,7 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from conan_data.xlr.checks import duplicates, ending, form, kept, language, numbers, remarks, repeats, script
+from conan_data.xlr.checks import (
+    duplicates,
+    ending,
+    form,
+    kept,
+    language,
+    numbers,
+    reliability,
+    remarks,
+    repeats,
+    script,
+)
 from conan_data.xlr.checks.check import COLUMNS, OUTCOME, Check, Found
 from conan_data.xlr.config import PROMPT, THRESHOLDS, ChecksConfig
 
@@ -33,6 +44,8 @@ CHECKS = (
 """Checks that are always the same, in the order in which their reasons are believed."""
 
 
+_LATE = (duplicates.NAME, reliability.NAME, language.NAME)
+"""Checks that are made after those of `CHECKS`."""
 FAR_FROM_SOURCE = "far-from-source"
 """The reason of the nearest-source check, whose module is imported where it is made only."""
 
@@ -46,7 +59,9 @@ class Results(NamedTuple):
 
 
 class Checker:
-    """Checks translations: each by itself (`check_each`), then all of a set (`check_together`)."""
+    """Checks translations: each by itself (`check_each`), all of a set (`check_together`), and who wrote them
+    (`check_translators`).
+    """
 
     def __init__(self, config: ChecksConfig, *, prompt: str = PROMPT, directory: Path | None = None) -> None:
         """`prompt` is what translators were asked, whose parts must not be in their answers; `directory` is where
@@ -56,7 +71,7 @@ class Checker:
         self._config = config
         self._directory = directory
         checks = (*CHECKS, remarks.prompt_check(prompt))
-        self._checks: tuple[Check, ...] = tuple(check for check in checks if check.name not in config.skip)
+        self.checks: tuple[Check, ...] = tuple(check for check in checks if check.name not in config.skip)
         self._thresholds: dict[str, dict[str, float]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -80,7 +95,7 @@ class Checker:
             for reason, rows in found.items():
                 reasons.append(reason)
                 codes[(codes == 0) & rows.to_numpy()] = len(reasons) - 1
-        skipped = [name for name in self._config.skip if name not in (duplicates.NAME, language.NAME)]
+        skipped = [name for name in self._config.skip if name not in _LATE]
         passed, unsaid = _all_but(skipped), _all_but([*skipped, language.NAME])
         outcome = pl.DataFrame({"reason": pl.Series(reasons)[codes]})
         identified = results.identified
@@ -110,10 +125,20 @@ class Checker:
             reasons[rows[far]] = 2
         return pl.Series(["", duplicates.REASON, FAR_FROM_SOURCE])[reasons]
 
+    def check_translators(self, answers: pl.DataFrame) -> pl.Series:
+        """Return of each of all answers with a text (`language`, `translator`, and the `reason` that the other checks
+        gave) the reason why it is refused.
+        """
+        if reliability.NAME in self._config.skip or answers.is_empty():
+            return answers["reason"]
+        least = self._column_of("min_passed", answers["language"])
+        is_late = (answers["reason"] == "") & reliability.find_unreliable(answers, least)
+        return answers["reason"].set(is_late, reliability.REASON)
+
     def find(self, frame: pl.DataFrame) -> Results:
         """Return what each check of single translations says of a frame with `COLUMNS`, in the order of the checks."""
         frame = self.prepare(frame)
-        found = {check.name: check.find(frame) for check in self._checks}
+        found = {check.name: check.find(frame) for check in self.checks}
         if language.NAME in self._config.skip:
             return Results(found, None)
         identified = language.identify(frame)

@@ -2,8 +2,8 @@
 
 People leave sentences out, and with them the code in them: of 5,057 human translations of sources with inline code 8%
 lack a span. What shows a bad translation is a span that is in the place of another one, so that is what counts as
-changed; how much must be kept is a threshold of its own. Only names in quotation marks count, those with a capital
-letter, a digit or a sign within: other quoted words are translated by people, too.
+changed; how much must be kept is a threshold of its own. Only names in quotation marks count, whose words have a
+capital letter, a digit or a sign of code: other quoted words are translated by people, too.
 """
 
 import re
@@ -14,16 +14,15 @@ import polars as pl
 
 from conan_data.xlr.checks.check import Check, Found
 
-CODE = re.compile(r"``[^`\n]+``|`[^`\n]+`")
+CODE = re.compile(r"``(?:[^`\n]|`(?!`))+``|`[^`\n]+`")
 _IN_URL = r"""[^\s<>"'`，。；、）」』)\]}]"""
-URL = re.compile(rf"(?:(?:https?|ftp)://|www\.){_IN_URL}*[\w/]", re.ASCII)
+URL = re.compile(rf"(?:(?:https?|ftp)://|www\.){_IN_URL}*[A-Za-z0-9_/]")
 PLACEHOLDER = re.compile(
-    r"\{\{[^{}\n]{1,60}\}\}|\{[A-Za-z0-9_.:]{0,40}\}|\$\{\w{1,40}\}|<[A-Za-z/][^<>\n]{0,40}>"
-    r"|(?<![\d%\w])%(?:\(\w+\))?[sdifgx](?!\w)|(?<!\w)\$[A-Za-z_]\w*",
-    re.ASCII,
+    r"\{\{[^{}\n]{1,60}\}\}|\{[A-Za-z0-9_.:]{0,40}\}|\$\{[A-Za-z0-9_]{1,40}\}|<[A-Za-z/][^<>\n]{0,40}>"
+    r"|(?<![\d%\w])%(?:\([A-Za-z0-9_]+\))?[sdifgx](?!\w)|(?<!\w)\$[A-Za-z_][A-Za-z0-9_]*"
 )
-_QUOTED_NAME = re.compile(r"""["“«„「'‘]([^\s"“”«»„「」'‘’]{2,40})["”»“」'’]""")
-_NAME = re.compile(r"\w.*[A-Z0-9_./\\:#@]|[A-Z0-9]", re.ASCII)
+QUOTED = re.compile(r"""(?<!\w)["“«„「'‘](?P<quoted>[^"“”«»„「」'‘’\n]{2,40})["”»“」'’](?!\w)""")
+_NAME = re.compile(r"[A-Z0-9]|\w.*[A-Z0-9_./\\:#@]")
 
 
 def code_spans(text: str) -> list[str]:
@@ -32,8 +31,13 @@ def code_spans(text: str) -> list[str]:
 
 
 def quoted_names(text: str) -> list[str]:
-    """Return the words in quotation marks that are names: with a capital letter, a digit or a sign within."""
-    return [name for name in _QUOTED_NAME.findall(text) if _NAME.search(name[1:])]
+    """Return what stands in quotation marks and is a name."""
+    return list(filter(is_name, QUOTED.findall(text)))
+
+
+def is_name(quoted: str) -> bool:
+    """Return whether each word of a text begins with a capital letter or a digit, or holds one or a sign of code."""
+    return all(map(_NAME.match, quoted.split()))
 
 
 def _find_code(frame: pl.DataFrame) -> Found:

@@ -25,18 +25,25 @@ _BLOCK = 8192
 """Translations that are looked for at once."""
 
 
-def find_far(frame: pl.DataFrame, sources: pl.Series, config: NearestConfig, directory: Path) -> np.ndarray:
+def find_far(
+    frame: pl.DataFrame,
+    sources: pl.Series,
+    config: NearestConfig,
+    directory: Path,
+    *,
+    cache: Path | None = None,
+) -> np.ndarray:
     """Return for each translation whether its own source is not among its `k` nearest of `sources` (bool [N]).
 
     `frame` has query_id, language, text and source, each source one of `sources`. Vectors are kept in `directory` until
-    the end. Raises `UserError` where the model cannot be loaded, see `load_encoder`.
+    the end, and for ever in `cache`. Raises `UserError` where the model cannot be loaded, see `load_encoder`.
     """
     encoder = load_encoder(config.model, batch_tokens=config.batch_tokens, device=config.device)
     texts = sources.unique(maintain_order=True)
     own_N = frame["source"].replace_strict(texts, np.arange(len(texts)), return_dtype=pl.Int64).to_numpy()
     names = frame.select(pl.concat_str("query_id", pl.lit("@"), "language")).to_series()
-    texts_SD = _encode(encoder, texts, texts, directory / "sources")
-    translations_ND = _encode(encoder, frame["text"], names, directory / "translations")
+    texts_SD = _encode(encoder, texts, texts, directory / "sources", cache)
+    translations_ND = _encode(encoder, frame["text"], names, directory / "translations", cache)
     far_N = np.ones(len(frame), dtype=bool)
     searcher = open_searcher(SearchConfig(), memory=parse_memory(config.memory), device=config.device)
     for start in range(0, len(frame), _BLOCK):
@@ -47,5 +54,7 @@ def find_far(frame: pl.DataFrame, sources: pl.Series, config: NearestConfig, dir
     return far_N
 
 
-def _encode(encoder: Encoder, texts: pl.Series, names: pl.Series, directory: Path) -> Embeddings:
-    return encode_to_shards(encoder, texts.to_arrow(), names.to_arrow(), directory, kind="query")
+def _encode(
+    encoder: Encoder, texts: pl.Series, names: pl.Series, directory: Path, cache: Path | None
+) -> Embeddings:
+    return encode_to_shards(encoder, texts.to_arrow(), names.to_arrow(), directory, kind="query", cache=cache)
