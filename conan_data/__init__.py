@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from conan_data.mining.config import MineConfig as MineConfig
     from conan_data.publish.config import PushConfig as PushConfig
     from conan_data.results import Classifier, Corpus, Negatives, Result, RetrievalSet, Tokens
+    from conan_data.score_pairs.config import ScorePairsConfig as ScorePairsConfig
     from conan_data.tokens.config import TokenizeConfig as TokenizeConfig
     from conan_data.training_files.config import ExportNegativesConfig as ExportNegativesConfig
     from conan_data.training_files.config import ImportNegativesConfig as ImportNegativesConfig
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     mine: Stage[MineConfig, Negatives]
     push: Stage[PushConfig, str]
     report: Stage[CorpusReportConfig, Result]
+    score_pairs: Stage[ScorePairsConfig, Result]
     tokenize: Stage[TokenizeConfig, Tokens]
     train_classifier: Stage[TrainClassifierConfig, Classifier]
 
-expose(__name__, hiding=("audit", "build_pairs", "formats"))
+expose(__name__, hiding=("audit", "build_pairs", "formats", "score_pairs"))

@@ -68,7 +68,7 @@ def test_a_retrieval_set_with_its_translations(written, tmp_path: Path) -> None:
     assert data.queries.select(["_id", "lang"]).to_pylist() == [{"_id": "q1", "lang": "en"}]
     assert data.qrels.to_pylist() == [{"query-id": "q1", "corpus-id": "d1", "score": 1}]
     usable, refused = read_table(written("translations")["translations.jsonl"])
-    assert [row["lang"] for row in usable] == ["de", "fr"] and not refused
+    assert usable["lang"].to_pylist() == ["de", "fr"] and not refused
     made = build_xlr(data=folder, mix={"de": 1, "fr": 1}, languages_per_query=2, out=tmp_path / "out")
     assert made.rows.kept == 2
 
