@@ -236,8 +236,12 @@ def _add_nearest(
             )
         refused_N = pl.repeat(None, len(rows), dtype=pl.Boolean, eager=True).scatter(places, far)
         found[name]["nearest source"] = refused_N
-        seen = found[name]["all checks of texts"] | refused_N
-        found[name]["all"] = seen if name != "smollm2" else seen.fill_null(True)
+        together = pl.DataFrame({"text": found[name]["all checks of texts"], "far": refused_N})
+        # Unknown where nothing was encoded, but that what SmolLM2 wrote and the other checks refuse stays refused.
+        seen = pl.col("text") | pl.col("far")
+        found[name]["all"] = together.select(
+            seen if name == "smollm2" else pl.when(pl.col("far").is_not_null()).then(seen)
+        ).to_series()
 
 
 def _lines(path: Path) -> list[dict]:
