@@ -23,7 +23,7 @@ def version_pool(versions: pl.DataFrame, *, sample: int) -> Pool | None:
     several = distinct.filter(pl.len().over("source_id") > 1)
     if several.is_empty():
         return None
-    taken = _sampled(several["source_id"].unique(maintain_order=True).to_list(), sample)
+    taken = sampled(several["source_id"].unique(maintain_order=True).to_list(), sample)
     texts = several.filter(pl.col("source_id").is_in(taken))
     languages = np.array(texts["lang"].to_list())
     rows: dict[str, list[int]] = {}
@@ -42,7 +42,7 @@ def document_pool(split: RetrievalSplit, *, sample: int, documents: int) -> Pool
     to `documents` in all where there are so many relevant ones.
     """
     queries = pl.DataFrame(pl.from_arrow(split.queries.select(["_id", "text", "lang", "source_id"])))
-    taken = _sampled(queries["source_id"].unique(maintain_order=True).to_list(), sample)
+    taken = sampled(queries["source_id"].unique(maintain_order=True).to_list(), sample)
     queries = queries.filter(pl.col("source_id").is_in(taken))
     positives = (
         pl.DataFrame(pl.from_arrow(split.qrels))
@@ -51,7 +51,7 @@ def document_pool(split: RetrievalSplit, *, sample: int, documents: int) -> Pool
     )
     needed = set(positives["corpus-id"].unique())
     ids = split.corpus.column("_id").to_pylist()
-    others = _sampled([name for name in ids if name not in needed], max(0, documents - len(needed)))
+    others = sampled([name for name in ids if name not in needed], max(0, documents - len(needed)))
     rows = [row for row, name in enumerate(ids) if name in needed or name in others]
     corpus = split.corpus.take(rows)
     place = {ids[row]: number for number, row in enumerate(rows)}
@@ -67,8 +67,8 @@ def document_pool(split: RetrievalSplit, *, sample: int, documents: int) -> Pool
     )
 
 
-def _sampled(ids: Sequence[str], size: int) -> set[str]:
-    """Up to `size` of the ids: those with the smallest hashes, whatever stands beside them."""
+def sampled(ids: Sequence[str], size: int) -> set[str]:
+    """Return up to `size` of the ids: those with the smallest hashes, whatever stands beside them."""
     if len(ids) <= size:
         return set(ids)
     return set(sorted(ids, key=lambda name: (uniform(0, name, "sample"), name))[:size])

@@ -59,6 +59,10 @@ class EncoderRanker:
     def dimension(self) -> int:
         return self._queries.dimension
 
+    def vectors(self, queries: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the vectors of rows of queries and of documents, each float16 [rows, dimension]."""
+        return self._queries.gather(queries), self._documents.gather(documents)
+
     def cut(self, dims: int) -> "EncoderRanker":
         """By the first `dims` numbers of the same vectors, scaled to length 1 again; these are held in memory."""
         queries, documents = (

@@ -30,6 +30,7 @@ from conan_train.evaluation.evaluation_set import (
     mixed_pool,
 )
 from conan_train.evaluation.groups import Scored, pool_record, summarise_pools
+from conan_train.evaluation.language_bias import score_language_bias
 from conan_train.evaluation.metrics import DEFINITIONS, DEPTH, METRICS, per_query
 from conan_train.evaluation.ranking import EncoderRanker, Ranker
 from conan_train.evaluation.vectors import check_dims
@@ -84,13 +85,15 @@ def score_retrieval(
         )
     pools, skipped = _pools(data, config)
     ranker: Ranker
-    cuts = {}
+    cuts: dict[str, Any] = {}
+    bias = None
     if encoder is None:
         ranker = BM25Ranker(data.queries.texts, data.documents.texts)
     else:
         ranker = EncoderRanker.encode(encoder, data, work, device=config.device)
         for dims in check_dims(config.dims, ranker.dimension):
             cuts[str(dims)] = _scores(score_pools(pools, data, ranker.cut(dims)), config)
+        bias = score_language_bias(ranker, data)
     scored = score_pools(pools, data, ranker)
     record = {
         "protocol": PROTOCOL,
@@ -112,6 +115,7 @@ def score_retrieval(
             for pool in skipped
         ],
         **({"cuts": cuts} if cuts else {}),
+        **({"language_bias": bias} if bias else {}),
     }
     return Retrieval(record, _per_query_table(scored, data), _rows(data, scored))
 

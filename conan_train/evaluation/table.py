@@ -40,6 +40,15 @@ def _retrieval(record: Mapping[str, Any]) -> str:
         )
     if absent := record.get("absent_positives"):
         parts.append(f"positives that are not in the corpus and count as missed, as in trec_eval: {absent:,}")
+    if bias := record.get("language_bias"):
+        plain, centred = (
+            f"finds {100 * side['found']:.1f}% with a bias of {side['bias'] or 0:.2f}"
+            for side in (bias["plain"], bias["centred"])
+        )
+        parts.append(
+            f"language bias ({bias['queries']:,} queries, {bias['texts']:,} documents of all languages, {bias['k']} nearest; "
+            f"1 is fair): {plain}; without the mean of each language, which any training has to beat, it {centred}"
+        )
     if record["skipped_pairs"]:
         parts.append(f"left out for too few queries: {_pairs(len(record['skipped_pairs']))} of languages")
     return "\n".join(parts)
