@@ -47,10 +47,9 @@ class Outcome:
             "text",
             pl.col("language").alias("lang"),
             "source_id",
-            "translator",
-            "lid",
-            "lid_score",
-            "checks",
+            # mteb refuses a row of queries with a null in any column.
+            pl.col("translator", "lid", "checks").fill_null(""),
+            pl.col("lid_score").fill_null(0),
             pl.col("query_id").alias("origin"),
             *(["split"] if "split" in self.versions.columns else []),
         )

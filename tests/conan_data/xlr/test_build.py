@@ -167,7 +167,7 @@ def test_own_language_is_kept_as_it_is(tmp_path, retrieval_set):
     queries = rows(out / "queries" / "xlr.parquet")
     own = [row for row in queries if row["lang"] == "en"]
     assert [row["source_id"] for row in own] == ["move", "sort", "disk", "fetch", "kill", "lonely"]
-    assert {(row["translator"], row["lid"], row["checks"]) for row in own} == {(None, None, "source")}
+    assert {(row["translator"], row["lid"], row["checks"]) for row in own} == {("", "", "source")}
     assert Counter(row["lang"] for row in queries) == {"en": 6, "de": 5}
 
 
@@ -251,6 +251,7 @@ def test_loads_with_datasets_and_mteb(tmp_path, retrieval_set, monkeypatch):
 
     from mteb.abstasks.retrieval_dataset_loaders import RetrievalDatasetLoader
 
+    assert not any(column.null_count for column in pq.read_table(out / "queries" / "test.parquet").columns)
     data = RetrievalDatasetLoader(str(out), revision=None, split="test").load()
     assert data["relevant_docs"]["sort@fr"] == {"sort@en": 1, "sort@de": 1}
     assert set(data["queries"]["id"]) == set(data["relevant_docs"])
@@ -276,7 +277,7 @@ def test_endpoint(tmp_path, retrieval_set, endpoint, caplog):
     assert {row["text"] for row in queries if row["_id"] == "sort@de"} == {
         "Sort the lines of text files."[::-1] + " in German"
     }
-    assert {row["translator"] for row in queries} == {"m", None}
+    assert {row["translator"] for row in queries} == {"m", ""}
     assert endpoint.counts() == Counter(
         {("German", row["text"]): 1 for row in queries if row["lang"] == "en"}
     )
