@@ -125,10 +125,18 @@ def _untranslated(frame: pl.DataFrame, config: BuildPairsConfig) -> pl.Series:
         for (query, document), part in rows.group_by("lang_query", "lang_document", maintain_order=True):
             rows_of = part.get_column("row").to_numpy()
             queries, documents = part.get_column("query").to_list(), part.get_column("document").to_list()
-            found[rows_of] = np.logical_or(
-                are_in(str(document), queries, language=str(query)),
-                are_in(str(query), documents, language=str(document)),
-            )
+            # Two translations of one source may both be left in its language.
+            languages = {str(query), str(document), config.source_language}
+            found[rows_of] = [
+                any(outcomes)
+                for outcomes in zip(
+                    *(are_in(rival, queries, language=str(query)) for rival in sorted(languages - {query})),
+                    *(
+                        are_in(rival, documents, language=str(document))
+                        for rival in sorted(languages - {document})
+                    ),
+                )
+            ]
             copied[rows_of] = [
                 copied_share(one, two) > config.max_untranslated for one, two in zip(queries, documents)
             ]

@@ -140,6 +140,19 @@ def test_sides_left_in_the_source_language_are_dropped(tmp_path: Path) -> None:
     assert unchecked.height == 6
 
 
+@pytest.mark.parametrize("left", ["pl", "de"])
+def test_english_is_found_between_two_other_languages(left: str, tmp_path: Path) -> None:
+    """A side may be left in the language that both were translated from."""
+    texts = {"pl": POLISH, "de": GERMAN}
+    rows = [{"text": f"{texts[lang]} Two.", "lang": lang, "group": "1"} for lang in texts]
+    rows += [
+        {"text": ENGLISH if lang == left else f"{texts[lang]} Drei.", "lang": lang, "group": "2"}
+        for lang in texts
+    ]
+    pairs = built(tmp_path, write(tmp_path / "in.jsonl", rows), rules=PairRules(kinds=("parallel",)))
+    assert pairs["group"].to_list() == ["in/1"] and dropped(tmp_path) == {"source-language": 1}
+
+
 def test_boilerplate_repeats_hosts_and_sources_are_capped(tmp_path: Path) -> None:
     rows = [{"title": "Home", "text": f"{LONG} Page {n}."} for n in range(30)]
     rows += [{"title": f"Page {n}", "text": LONG} for n in range(5)]
