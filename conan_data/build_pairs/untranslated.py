@@ -25,6 +25,8 @@ MIN_PROSE = 20
 _MARKS = re.compile(r"[(){}\[\]<>=_;#$%&*+/\\|^~@`\d]")
 _MAX_MARKS = 0.08
 """Share of such characters in a line from which it is code, which is the same in all languages."""
+_MANY_WORDS = 15
+"""Spaces from which a line is prose, though it may name many files and numbers."""
 
 
 def are_in(rival: str, texts: Sequence[str], *, language: str) -> list[bool]:
@@ -54,7 +56,11 @@ def _is_in(language: str, text: str, identifier: Identifier) -> bool:
 def _prose_lines(text: str) -> list[str]:
     """The lines that are no code, without white space at their ends."""
     lines = map(str.strip, text.split("\n"))
-    return [line for line in lines if len(_MARKS.findall(line)) <= _MAX_MARKS * len(line)]
+    return [
+        line
+        for line in lines
+        if len(_MARKS.findall(line)) <= _MAX_MARKS * len(line) or line.count(" ") >= _MANY_WORDS
+    ]
 
 
 @cache
