@@ -185,7 +185,16 @@ def _rows(pools: Pools) -> artifact.Rows:
     filled = pools.sizes > 0
     unanswered = np.isnan(pools.positive_scores)
     dropped = {"no-positive": int(unanswered.sum()), "no-negative-left": int((~filled & ~unanswered).sum())}
-    if pools.num_short:
+    if not filled.any():
+        reason, number = max(pools.counts.items(), key=lambda entry: entry[1])
+        log.warning(
+            "no query has a negative left: of %s candidates %s went as %s; a model that scores all texts alike (an untrained"
+            " one) has no use here, others need other limits (--select)",
+            f"{sum(pools.counts.values()):,}",
+            f"{number:,}",
+            reason,
+        )
+    elif pools.num_short:
         log.warning("%d of %d queries have fewer negatives than pool_size", pools.num_short, len(filled))
     return artifact.Rows(
         read=len(filled),

@@ -1,6 +1,7 @@
 """What the log says of a refresh: what it cost, what it changed, and how hard the new negatives are."""
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,9 +65,11 @@ def account(
     }
     if mined.name != "retrieval":
         event["task"] = mined.name
-    log.info(
-        "step %d: mined %s (%s, %s) in %.1f s: %.0f%% of the negatives are new, mean score %.3f",
-        *(step, new.name, mode, facts.get("depth", "full"), facts.get("seconds", 0.0)),
-        *(100 * changed, new.mean_score),
-    )
+    made = "step %d: mined %s (%s, %s) in %.1f s: "
+    facts_of = (step, new.name, mode, facts.get("depth", "full"), facts.get("seconds", 0.0))
+    if math.isnan(new.mean_score):
+        log.warning(made + "no query has a negative left, only the other texts of its batch", *facts_of)
+    else:
+        words = "%.0f%% of the negatives are new, mean score %.3f"
+        log.info(made + words, *facts_of, 100 * changed, new.mean_score)
     return event

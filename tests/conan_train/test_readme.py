@@ -6,8 +6,9 @@ from typing import get_origin
 
 import pytest
 
+from conan_data import recipe
 from conan_data.cli import COMMANDS as DATA_COMMANDS
-from conan_data.command import RecipeFlags
+from conan_data.command import RecipeFlags, bind, values_of
 from conan_data.flags import flags_of
 from conan_train.cli import COMMANDS as TRAIN_COMMANDS
 
@@ -65,3 +66,17 @@ def test_flags_stand_with_a_command_that_has_them(line: str) -> None:
 )
 def test_files(path: str) -> None:
     assert (ROOT / path).exists()
+
+
+def test_the_recipe_binds(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(block)
+    by_name = {command.name: command for command in COMMANDS}
+    stages = recipe.load(tmp_path / "mine.yaml", by_name)
+    outs = {
+        bind(by_name[one.command], values_of(by_name[one.command], one), source=one.name).out
+        for one in stages
+    }
+    assert outs == {Path("runs/mine") / one.name for one in stages} and len(stages) == 13
+    made = re.findall(r"\$\{root\}/([\w-]+)", block)
+    assert set(made) <= {one.name for one in stages}

@@ -250,3 +250,13 @@ def test_negatives_of_a_real_model_make_sense(tmp_path: Path) -> None:
         expected = near[row["query_id"]]
         assert set(pool[: len(expected)]) == expected
         assert row["positive_score"] > 0.5 and np.isfinite(row["positive_score"])
+
+
+def test_a_mining_that_leaves_nothing_says_why(
+    tmp_path: Path, data: str, encoders: list[HashEncoder], caplog: pytest.LogCaptureFixture
+) -> None:
+    encoders.append(HashEncoder(dimension=256))
+    select = SelectionConfig(pool_size=4, depth=10, ceiling=-1.0)
+    stage.mine(config(tmp_path, data, select=select))
+    (line,) = (text for text in caplog.messages if "negative left" in text)
+    assert "no query has a negative left: of" in line and "went as ceiling" in line
