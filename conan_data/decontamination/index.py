@@ -38,6 +38,10 @@ def comparable(text: str) -> str:
     """
     if text.isascii():
         return text
+    folded = text.casefold()
+    # Most texts are composed already, which is quick to see.
+    if unicodedata.is_normalized("NFKC", folded):
+        return folded
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", text).casefold())
 
 

@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from conan_data import artifact, hub, tables
-from conan_data.audit.pairs import mined_set
 from conan_data.decontamination.config import DecontaminateConfig
 from conan_data.decontamination.filtering import copy_without
 from conan_data.decontamination.findings import TRANSLATION
@@ -25,7 +24,6 @@ from conan_data.decontamination.rows import Key, Text
 from conan_data.decontamination.text_sets import RetrievalTexts, RowSet, TextSet, open_retrieval, part_rows
 from conan_data.errors import UserError
 from conan_data.manifest import Rows
-from conan_data.mining.mine import NEGATIVES_FILE
 from conan_data.pairs.rows import is_retrieval_set
 from conan_data.public_names import public_name
 from conan_data.readers import Broken, Row
@@ -39,6 +37,8 @@ NO_POSITIVE, NO_NEGATIVE = "no-positive-left", "no-negative-left"
 OTHER_SPLIT = "other-split"
 """A query of another split in the same file is not written, and not counted."""
 _CARD = "README.md"
+NEGATIVES_FILE = "negatives.parquet"
+"""As `mine` writes it, whose module imports torch."""
 _QUERIES_A_BATCH = 4096
 _NO_DATA = {"removed.jsonl", "reported.jsonl", "quarantine.jsonl", "dropped.jsonl"}
 
@@ -92,6 +92,8 @@ def open_training(config: DecontaminateConfig) -> TrainingSet:
     is_artifact = artifact.is_artifact(root)
     kind = artifact.open_artifact(root).manifest["kind"] if is_artifact else ""
     if is_artifact and (root / NEGATIVES_FILE).is_file() and not _holds_set(root):
+        from conan_data.audit.pairs import mined_set  # It imports torch, which takes a second.
+
         data = config.data or mined_set(root, artifact.open_artifact(root).manifest)
         return RetrievalTraining(_open(data, config.split, root), data, root, kind, writes_set=False)
     if is_retrieval_set(config.set):
