@@ -125,4 +125,4 @@ def _why_not(new: Job, old: Job) -> str:
     if _without_lengths(new) == _without_lengths(old):
         return f"it has to train longer than before ({difference(old, new)})"
     config = {**old["config"], **_lengths(new)}
-    return f"only {' and '.join(LENGTHS[:2])} may change ({difference({**old, 'config': config}, new)})"
+    return f"only {', '.join(LENGTHS[:-1])} and {LENGTHS[-1]} may change ({difference({**old, 'config': config}, new)})"

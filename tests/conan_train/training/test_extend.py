@@ -1,6 +1,7 @@
 """Training on from a finished or a stopped run: the same bytes whatever kills it, and the finished model is never lost."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from conan_data.command import main
 from conan_data.errors import OccupiedError, UserError
 from conan_data.manifest import read_manifest
+from conan_data.mining.encoder import load_encoder
 from conan_train.cli import COMMANDS
 from conan_train.finetune.config import FinetuneConfig
 from conan_train.finetune.train import finetune
@@ -146,6 +148,57 @@ def test_a_stopped_run_goes_on_to_more_steps(inputs: Inputs, tmp_path: Path) -> 
     assert [entry["step"] for entry in read_manifest(out)["extended_from"]] == [15, 30]
 
 
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+TWO = """
+import sys
+from pathlib import Path
+from conan_train.finetune.train import finetune
+from tests.conan_train.training.test_extend import config
+out, data, model, parallel, steps = sys.argv[1:]
+finetune(config(Path(out), (Path(data), Path(model)), parallel=parallel, steps=int(steps), extend=int(steps) > 10))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_two_processes_go_on_as_one_does(
+    parallel: str, extended: Path, inputs: Inputs, tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(TWO)
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(ROOT)}
+    for steps in ("10", "24"):
+        command = [
+            *LAUNCH,
+            str(tmp_path / "script.py"),
+            str(tmp_path / "two"),
+            *map(str, inputs),
+            parallel,
+            steps,
+        ]
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, env=env, timeout=300, cwd=ROOT
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert [entry["step"] for entry in read_manifest(tmp_path / "two")["extended_from"]] == [10]
+    mine, theirs = (
+        [e for e in read_log(out / NAME) if e["event"] == "step"] for out in (extended, tmp_path / "two")
+    )
+    assert [line["lr"] for line in mine] == [line["lr"] for line in theirs]
+    for first, second in zip(mine, theirs, strict=True):
+        assert second["loss"] == pytest.approx(first["loss"], rel=0.05, abs=0.02)
+    # The parts of two processes are joined, and are the published model.
+    assert load_encoder(tmp_path / "two").fingerprint == load_encoder(f"{tmp_path / 'two'}@24").fingerprint
+
+
+def test_negatives_of_a_worker_go_on(inputs: Inputs, tmp_path: Path) -> None:
+    """Minings that training does not wait for are no part of what is the same twice."""
+    values: dict[str, Any] = {"mine_mode": "process", "mine_every": 4, "mine_look_every": 1}
+    finetune(config(tmp_path / "run", inputs, **values))
+    finetune(config(tmp_path / "run", inputs, **values, steps=16, extend=True))
+    assert read_log(tmp_path / "run" / NAME)[-1]["step"] == 16
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
 def test_a_language_model_and_its_epochs(inputs: Inputs, tmp_path: Path) -> None:
     (tmp_path / "texts.jsonl").write_text(
         "".join(json.dumps({"text": f"{'ab' * number} and more of this"}) + "\n" for number in range(40))
@@ -173,7 +226,7 @@ def test_a_language_model_and_its_epochs(inputs: Inputs, tmp_path: Path) -> None
     [
         (
             ["--steps", "12", "--temperature", "0.1"],
-            "only steps and epochs may change (temperature 0.05 -> 0.1)",
+            "only steps, epochs and early_stop may change (temperature 0.05 -> 0.1)",
         ),
         (["--steps", "9"], "it has to train longer than before (steps 10 -> 9)"),
         (["--steps", "12", "--overwrite"], "give one of both"),
