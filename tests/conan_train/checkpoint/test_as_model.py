@@ -113,9 +113,14 @@ def test_every_command_takes_it_by_a_relative_and_an_absolute_name(
 ) -> None:
     program, commands, flags = COMMANDS_OF[command]
     flags = [str(inputs[0]) if flag == "SET" else flag for flag in flags]
-    monkeypatch.chdir(run.parent)
+    monkeypatch.chdir(run.parents[1])
     out = tmp_path / "out"
-    assert main(program, "", commands, [command, "--model", "run@8", "--out", str(out), *flags]) == 0
+    assert (
+        main(
+            program, "", commands, [command, "--model", f"{run.parent.name}/run@8", "--out", str(out), *flags]
+        )
+        == 0
+    )
     before = (out / "manifest.json").read_bytes()
     assert main(program, "", commands, [command, "--model", f"{run}@8", "--out", str(out), *flags]) == 0
     assert (out / "manifest.json").read_bytes() == before
