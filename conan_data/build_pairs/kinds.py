@@ -81,7 +81,8 @@ def _made(
 def _body() -> pl.Expr:
     """The text without the title where it begins with it; null where nothing else is left."""
     lines = pl.col("text").str.strip_chars_start().str.splitn("\n", 2).struct
-    begins = lines.field("field_0").str.strip_chars("# \t\r") == pl.col("title").str.strip_chars()
+    first = lines.field("field_0").str.strip_chars("# \t\r").str.to_lowercase()
+    begins = first == pl.col("title").str.strip_chars().str.to_lowercase()
     return pl.when(begins).then(lines.field("field_1").str.strip_chars_start()).otherwise(pl.col("text"))
 
 

@@ -52,7 +52,7 @@ def dropped(tmp_path: Path, name: str = "out") -> dict[str, int]:
 def test_each_kind_takes_its_parts(tmp_path: Path) -> None:
     code = "# Options\n\nWhat can be set is named here.\n\n```\n# no heading\nls --all\n```\n\n## How is it run?\n\nIt is run from a shell, by its name alone."
     rows = [
-        {"id": "a", "title": "The harbour", "text": f"# The harbour\n\n{LONG}", "url": "https://Sea.example:80/x"},
+        {"id": "a", "title": "The harbour", "text": f"# THE Harbour\n\n{LONG}", "url": "https://Sea.example:80/x"},
         {"id": "b", "title": "ls", "text": code},
         {"id": "c", "question": "Where is it?", "answers": ["At the mouth of the river.", "Beside the old bridge, they say."]},
         {"id": "d", "summary": "A place for ships", "article": f"{LONG} It grew."},
