@@ -1,5 +1,6 @@
 """Lines of progress where there is no terminal."""
 
+import io
 import logging
 from pathlib import Path
 
@@ -101,3 +102,10 @@ def test_a_resumed_run_counts_from_where_it_is(
         "training: 602 of 602 steps, 20.0 s a step, about 0 s left",
         "training: 602 of 602 steps in 60 s, 30.0 s a step",
     ]
+
+
+def test_a_notebook_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr(progress.sys, "stderr", stream)
+    assert list(progress.progress(range(3), "training", unit="step")) == [0, 1, 2]
+    assert "training" in stream.getvalue() and "0/3" in stream.getvalue()
