@@ -48,6 +48,7 @@ def account(
         "dropped_by_language": _matrix(
             outcome.dropped.with_columns(pl.col("lang").replace("", "none")), "lang", "reason"
         ),
+        "kept_by_translator": _counts(outcome.kept.filter(pl.col("translator").is_not_null()), "translator"),
         "corpus_by_language": count_languages(result.corpus),
         "directions": _directions(result),
         "judgements": result.qrels.num_rows,

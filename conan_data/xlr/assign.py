@@ -1,7 +1,7 @@
 """Which versions of the queries are to be made: the choice of languages for each query."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 import pyarrow as pa
@@ -19,25 +19,25 @@ for it), and whether that is its own.
 """
 
 
-def assign(config: BuildXlrConfig, queries: pa.Table, translator: Translator) -> pl.DataFrame:
+def assign(config: BuildXlrConfig, queries: pa.Table, translators: Sequence[Translator]) -> pl.DataFrame:
     """Return the versions to make (`VERSIONS`), query by query as they stand in the set, each query's languages in
     alphabetical order.
     """
-    versions = pl.DataFrame(_versions(config, queries, translator), schema=VERSIONS, orient="row")
+    versions = pl.DataFrame(_versions(config, queries, translators), schema=VERSIONS, orient="row")
     for language in sorted(config.mix.keys() - set(versions["language"].unique())):
         log.warning("mix: no query can be had in %s, or none was chosen", language)
     return versions
 
 
 def _versions(
-    config: BuildXlrConfig, queries: pa.Table, translator: Translator
+    config: BuildXlrConfig, queries: pa.Table, translators: Sequence[Translator]
 ) -> Iterator[tuple[int, str, bool]]:
     mix = normalise(config.mix)
     labels = queries.column("lang").to_pylist()
     matched: dict[str, str | None] = {label: match(label, mix) for label in set(labels)}
     for place, (name, label) in enumerate(zip(queries.column("_id").to_pylist(), labels, strict=True)):
         own = matched[label]
-        available = translator.available(name)
+        available = _available(translators, name)
         if available is not None and own is not None:
             available |= {own}
         chosen = choose(name, mix, count=config.num_languages, seed=config.seed, available=available)
@@ -46,3 +46,14 @@ def _versions(
         if not chosen:
             is_source = config.unmatched == "source"
             yield place, label if is_source else "", is_source
+
+
+def _available(translators: Sequence[Translator], query_id: str) -> frozenset[str] | None:
+    """The languages that one of the translators can give; None: any."""
+    found: frozenset[str] = frozenset()
+    for translator in translators:
+        languages = translator.available(query_id)
+        if languages is None:
+            return None
+        found |= languages
+    return found

@@ -19,13 +19,11 @@ import pyarrow.compute as pc
 
 from conan_data import artifact, tables
 from conan_data.cards.card import default_card
-from conan_data.chat.answers import FILE as ANSWERS
-from conan_data.chat.answers import Answers
-from conan_data.chat.key import read_key
 from conan_data.errors import UserError
+from conan_data.manifest import TIMES
 from conan_data.models.locate import model_input
 from conan_data.public_names import published_value
-from conan_data.readers import Broken, quarantine
+from conan_data.readers import quarantine
 from conan_data.retrieval import RetrievalSplit, write_split
 from conan_data.xlr.account import account, count_rows
 from conan_data.xlr.assign import assign
@@ -33,14 +31,11 @@ from conan_data.xlr.checks import Checker
 from conan_data.xlr.config import BuildXlrConfig
 from conan_data.xlr.judgements import expand
 from conan_data.xlr.languages import english_name, match
-from conan_data.xlr.masking import MaskedTranslator
 from conan_data.xlr.outcome import Outcome, translate
 from conan_data.xlr.report.report import measure_encoder, write_report
 from conan_data.xlr.sets import read_sets, resolve_sets
 from conan_data.xlr.splits import divide
-from conan_data.xlr.translators import Translator
-from conan_data.xlr.translators.endpoint import EndpointTranslator
-from conan_data.xlr.translators.table import TableTranslator, read_table
+from conan_data.xlr.translators.open import account_of, open_answers, open_translators, translator_inputs
 
 COMMAND = "conan-data build-xlr"
 
@@ -54,27 +49,27 @@ def build_xlr(config: BuildXlrConfig) -> Path:
     for language in config.mix:
         english_name(language)
     sets = resolve_sets(config.named_sets)
-    table = [config.table.path] if config.translator == "table" and config.table.path else []
     with artifact.building(
         config,
         kind="retrieval",
         command=COMMAND,
-        inputs=[*(each.data for each in sets.values()), *table, *_models(config)],
-        resume=config.translator == "endpoint" or bool(config.checks.nearest.model),
+        inputs=[*(each.data for each in sets.values()), *translator_inputs(config), *_models(config)],
+        resume=config.keeps_answers or bool(config.checks.nearest.model),
     ) as build:
         if build.done:
             return build.out
-        if config.translator == "endpoint":
-            read_key(config.endpoint.api_key_env)
         sources = read_sets(sets, seed=config.seed)
         split = sources.split
-        translator, broken_translations = _translator(config, split, build.dir)
-        versions = assign(config, split.queries, translator)
+        answers = open_answers(config, build.dir)
+        named = f"{_named(config)}, split {config.split!r}"
+        translators = open_translators(config, split, tuple(config.mix), answers, data=named)
+        broken_translations = [row for each in translators.values() for row in each.broken]
+        versions = assign(config, split.queries, list(translators.values()))
         outcome = translate(
             versions,
             split.queries,
-            translator,
-            Checker(config.checks, prompt=config.endpoint.prompt, directory=build.work / "vectors"),
+            list(translators.values()),
+            Checker(config.checks, prompt=config.asked_prompt, directory=build.work / "vectors"),
             work=build.work / "answers",
             workers=config.workers,
         )
@@ -87,8 +82,11 @@ def build_xlr(config: BuildXlrConfig) -> Path:
         _write_splits(build.dir, config, result, outcome)
         roots = [*(each.data for each in config.named_sets.values()), config.table.path]
         quarantine([*split.broken, *broken_translations], build.dir / "quarantine.jsonl", below=roots)
-        Answers(build.dir / ANSWERS).remove()
+        answers.close() if config.cache else answers.remove()
         extra = account(config, sources, broken_translations, outcome, result)
+        if used := account_of(translators, spent=False):
+            extra["translators"] = used
+            (build.dir / TIMES).write_bytes(orjson.dumps(account_of(translators, spent=True)) + b"\n")
         if figures := measure_encoder(config.report, outcome, result):
             extra["encoder"] = {"model": published_value(config.report.encoder), **figures}
         write_report(build.dir, config, extra, outcome)
@@ -99,20 +97,6 @@ def _models(config: BuildXlrConfig) -> list[str | Path]:
     """The encoders that are read."""
     named = {"report.encoder": config.report.encoder, "checks.nearest.model": config.checks.nearest.model}
     return [model_input(name, field=field) for field, name in named.items() if name]
-
-
-def _translator(
-    config: BuildXlrConfig, split: RetrievalSplit, directory: Path
-) -> tuple[Translator, list[Broken]]:
-    if config.translator == "endpoint":
-        endpoint = EndpointTranslator(config.endpoint, directory / ANSWERS)
-        return MaskedTranslator(endpoint) if config.mask else endpoint, []
-    rows, refused = read_table(config.table.path) if config.table.path else (split.translations, [])
-    if not rows.num_rows:
-        raise UserError(
-            f"{config.table.path or _named(config)}: has no translations of split {config.split!r}; give table.path, or translator endpoint"
-        )
-    return TableTranslator(rows, config.mix), refused
 
 
 def _named(config: BuildXlrConfig) -> str:

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, TypeAlias
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from conan_data.cards.licenses import LicenseName
-from conan_data.chat.config import ServerConfig, placeholders
 from conan_data.config import Config, Memory, StageConfig, execution, require
 from conan_data.fields import (
     DISTINCT,
@@ -25,30 +24,9 @@ from conan_data.fields import (
     nearest,
 )
 from conan_data.inputs import DataPath, OptionalModelPath, RequiredDataPath
+from conan_data.xlr.translators_config import TranslatorsConfig
 
-PROMPT = (
-    "Translate this search query into {language}. Keep its meaning, and keep names, code and numbers as they are. "
-    "Answer with the translation alone, without quotation marks or remarks.\n\n{text}"
-)
 _TAG = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TableConfig(Config):
-    """Translations that exist already, such as those made by people."""
-
-    path: DataPath = ""
-    """File with query_id, lang, text and maybe origin (JSON lines, Parquet, CSV, TSV); empty: the
-    translations beside the set's queries.
-    """
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EndpointConfig(ServerConfig):
-    """The server that translates, and how it is asked to."""
-
-    prompt: Annotated[str, placeholders("language", "text")] = PROMPT
-    """What is asked; {language} and {text} are filled in."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -207,7 +185,7 @@ class SetConfig(Config):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BuildXlrConfig(StageConfig):
+class BuildXlrConfig(TranslatorsConfig, StageConfig):
     """A retrieval set in, the same passages with queries in many languages out."""
 
     data: DataPath = ""
@@ -218,8 +196,6 @@ class BuildXlrConfig(StageConfig):
     """
     mix: Annotated[dict[str, PositiveFloat], MinLen(1)]
     """Share of each language among the queries, such as {en: 25, zh: 12, es: 8}; divided by their sum."""
-    translator: Literal["table", "endpoint"] = "table"
-    """Who translates: a table of translations, or a model behind an OpenAI-compatible endpoint."""
     split: Annotated[FileName, WORD] = "train"
     """Split of `data` that is read; with `sets`, the name of the split that is written."""
     out_split: Annotated[str, WORD] = ""
@@ -242,12 +218,6 @@ class BuildXlrConfig(StageConfig):
     """Regular expression whose first bracketed part, in a document's id, names its group, such as ^(.*)@ for
     page@de and page@fr.
     """
-    table: TableConfig = dataclasses.field(default_factory=TableConfig)
-    """Translations that exist already."""
-    endpoint: EndpointConfig = dataclasses.field(default_factory=EndpointConfig)
-    """The server that translates."""
-    mask: bool = True
-    """Hide inline code, addresses, placeholders and quoted names from a model that translates, and put them back."""
     checks: ChecksConfig = dataclasses.field(default_factory=ChecksConfig)
     """What is refused as a translation."""
     report: ReportConfig = dataclasses.field(default_factory=ReportConfig)
@@ -279,10 +249,6 @@ class BuildXlrConfig(StageConfig):
         require(
             not (self.splits and self.out_split), "out_split", self.out_split, "has no place beside splits"
         )
-        if self.translator == "endpoint":
-            for name in ("base_url", "model"):
-                value = getattr(self.endpoint, name)
-                require(bool(value), f"endpoint.{name}", value, "is needed for translator endpoint")
 
     @property
     def named_sets(self) -> dict[str, SetConfig]:

@@ -9,6 +9,7 @@ or doubled, the query is asked for once more as it is, and the checks decide abo
 import re
 from collections.abc import Generator, Iterable
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 
 from conan_data.xlr.checks.kept import CODE, PLACEHOLDER, QUOTED, URL, is_name
@@ -24,11 +25,15 @@ class MaskedTranslator:
     """Translates by another translator, which sees marks for what must be kept."""
 
     def __init__(self, translator: Translator) -> None:
-        self.name = translator.name
+        self.name, self.retries, self.broken = translator.name, translator.retries, translator.broken
+        self.used, self.spent = translator.used, translator.spent
         self._translator = translator
 
     def available(self, query_id: str) -> frozenset[str] | None:
         return self._translator.available(query_id)
+
+    def prepare(self, requests: Iterable[Request]) -> None:
+        self._translator.prepare(replace(request, text=mask(request.text)[0]) for request in requests)
 
     def translate(self, requests: Iterable[Request]) -> Generator[Translation | Failure]:
         """One answer a request, in their order; raises what the other translator raises."""
@@ -38,9 +43,7 @@ class MaskedTranslator:
 
     def _window(self, requests: list[Request]) -> list[Translation | Failure]:
         masked = [mask(request.text) for request in requests]
-        answers = self._ask(
-            [Request(each.query_id, text, each.language) for each, (text, _) in zip(requests, masked)]
-        )
+        answers = self._ask([replace(request, text=text) for request, (text, _) in zip(requests, masked)])
         lost = []
         for place, (answer, (_, kept)) in enumerate(zip(answers, masked)):
             if isinstance(answer, Translation) and kept:

@@ -29,6 +29,9 @@ SHARD = 1 << 14
 _ANSWER = {"text": pl.String, "translator": pl.String, "reason": pl.String}
 _MADE = {"text": pl.String, "translator": pl.String, **OUTCOME}
 """Columns of a shard that was checked, after `version`."""
+_WANTED = ("version", "query_id", "source", "language", "source_language")
+_REQUEST = ("query_id", "source", "language", "source_language", "refused")
+"""Columns in the order of the fields of `Request`."""
 
 
 @dataclass(frozen=True)
@@ -71,46 +74,74 @@ class Outcome:
 def translate(
     versions: pl.DataFrame,
     queries: pa.Table,
-    translator: Translator,
+    translators: Sequence[Translator],
     checker: Checker,
     *,
     work: Path,
     workers: int,
 ) -> Outcome:
-    """Return what became of `versions` (`assign.VERSIONS`) of `queries`; the files between the passes lie in `work`."""
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    """Return what became of `versions` (`assign.VERSIONS`) of `queries`; the files between the passes lie in `work`.
+
+    What one of the translators cannot give, or the checks refuse, is asked of it once more, where it `retries`, and then
+    of the next one.
+    """
     source = pl.DataFrame(pl.from_arrow(queries)).select(
         query_id="_id", source="text", source_language="lang", source_id="source_id"
     )
-    num_shards = _write_answers(versions, source, translator, work)
+    frame = _joined(versions, source, pl.DataFrame(schema={"version": pl.UInt32, **_MADE}))
+    made = pl.DataFrame(schema={"version": pl.UInt32, **_MADE})
+    last = made
+    for translator in translators:
+        for is_retry in (False, True) if translator.retries else (False,):
+            wanted = frame.filter(
+                ~pl.col("is_source") & (pl.col("language") != "") & (pl.col("reason") != "")
+            )
+            if is_retry:
+                # Only what this translator gave a moment ago, and the checks refused.
+                wanted = wanted.join(last.filter(pl.col("text").is_not_null()), on="version", how="semi")
+            if not wanted.height:
+                continue
+            wanted = wanted.select(_WANTED).with_columns(refused="reason" if is_retry else pl.lit(""))
+            last = _translate_once(wanted, translator, checker, work=work, workers=workers)
+            # A text that was refused says more than that there was none.
+            new = last.filter(
+                pl.col("text").is_not_null() | ~pl.col("version").is_in(made["version"].implode())
+            )
+            made = pl.concat([made.join(new, on="version", how="anti"), new])
+            frame = _check_together(_joined(versions, source, made), source["source"], checker)
+    return Outcome(frame)
+
+
+def _translate_once(
+    wanted: pl.DataFrame, translator: Translator, checker: Checker, *, work: Path, workers: int
+) -> pl.DataFrame:
+    """What a translator made of the versions in `wanted` (`_WANTED` and `refused`), after the checks of each."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    num_shards = _write_answers(wanted, translator, work)
     check = _Check(checker, work)
     ranks = range(num_shards)
     alone = workers == 1 or num_shards == 1
     done = run_here(check, ranks) if alone else run_in_processes(check, ranks, workers=workers)
     for _ in progress(done, "checking", unit="shard", total=num_shards):
         pass
-    outcome = _joined(versions, source, [pl.read_ipc(check.path(rank).read_bytes()) for rank in ranks])
+    made = pl.concat([pl.read_ipc(check.path(rank).read_bytes()) for rank in ranks])
     shutil.rmtree(work)
-    return Outcome(_check_together(outcome, source["source"], checker))
+    return made
 
 
-def _write_answers(versions: pl.DataFrame, source: pl.DataFrame, translator: Translator, work: Path) -> int:
-    """Write the answers to all versions that need a translator, and return in how many shards."""
-    wanted = versions.with_row_index("version").filter(~pl.col("is_source") & (pl.col("language") != ""))
-
-    def shards() -> Iterator[pl.DataFrame]:
-        for part in wanted.iter_slices(SHARD):
-            yield pl.concat([part, source[part["query"]]], how="horizontal")
+def _write_answers(wanted: pl.DataFrame, translator: Translator, work: Path) -> int:
+    """Write the answers to all that is wanted of a translator, and return in how many shards."""
 
     def requests() -> Iterator[Request]:
-        for part in shards():
-            yield from map(Request, part["query_id"], part["source"], part["language"])
+        for part in wanted.iter_slices(SHARD):
+            yield from map(Request, *(part[name] for name in _REQUEST))
 
+    translator.prepare(requests())
     num_shards = -(-wanted.height // SHARD)
     with closing(translator.translate(requests())) as answers:
         shown = iter(progress(answers, "translating", unit="query", total=wanted.height))
-        for rank, part in enumerate(shards()):
+        for rank, part in enumerate(wanted.iter_slices(SHARD)):
             rows = [_answer(answer) for answer in islice(shown, part.height)]
             columns = pl.DataFrame(rows, schema=_ANSWER, orient="row")
             pl.concat([part, columns], how="horizontal").write_ipc(work / f"{rank:06d}.arrow")
@@ -149,12 +180,11 @@ class _Check:
         made.write_ipc(self.path(rank))
 
 
-def _joined(versions: pl.DataFrame, source: pl.DataFrame, shards: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def _joined(versions: pl.DataFrame, source: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
     """All versions with what became of each."""
-    checked = pl.concat([pl.DataFrame(schema={"version": pl.UInt32, **_MADE}), *shards])
     frame = pl.concat([versions.with_row_index("version"), source[versions["query"]]], how="horizontal")
     is_source = pl.col("is_source")
-    return frame.join(checked, on="version", how="left", maintain_order="left").with_columns(
+    return frame.join(made, on="version", how="left", maintain_order="left").with_columns(
         text=pl.when(is_source).then("source").otherwise("text"),
         reason=pl.when(is_source).then(pl.lit("")).otherwise(pl.col("reason").fill_null(NO_TRANSLATION)),
         checks=pl.when(is_source).then(pl.lit("source")).otherwise("checks"),

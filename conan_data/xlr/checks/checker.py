@@ -21,7 +21,8 @@ from conan_data.xlr.checks import (
     script,
 )
 from conan_data.xlr.checks.check import COLUMNS, OUTCOME, Check, Found
-from conan_data.xlr.config import PROMPT, THRESHOLDS, ChecksConfig
+from conan_data.xlr.config import THRESHOLDS, ChecksConfig
+from conan_data.xlr.translators_config import PROMPT
 
 CHECKS = (
     form.EMPTY,

@@ -1,8 +1,9 @@
 """Translations that exist already, such as those made by people, looked up by query and language."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -13,7 +14,8 @@ from conan_data.readers import Broken
 from conan_data.retrieval_frames import PartFrame, refused_rows
 from conan_data.retrieval_rows import TRANSLATIONS
 from conan_data.xlr.languages import match
-from conan_data.xlr.translators import Failure, Request, Translation
+from conan_data.xlr.translators import Failure, Request, Task, Translation
+from conan_data.xlr.translators_config import TableConfig
 
 _BATCH = 1 << 10
 """Requests that are looked up at once."""
@@ -27,9 +29,11 @@ class TableTranslator:
     """
 
     name = "a table of translations"
+    retries = False
 
-    def __init__(self, rows: pa.Table, languages: Iterable[str]) -> None:
+    def __init__(self, rows: pa.Table, languages: Iterable[str], *, broken: Sequence[Broken] = ()) -> None:
         """`rows` are `tables.TRANSLATIONS`."""
+        self.broken = broken
         languages = tuple(languages)
         frame = pl.DataFrame(pl.from_arrow(rows))
         labels = {label: match(label, languages) for label in frame["lang"].unique()}
@@ -68,6 +72,14 @@ class TableTranslator:
             self._sets[codes] = frozenset(self._names[code] for code in codes)
         return self._sets[codes]
 
+    def prepare(self, requests: Iterable[Request]) -> None:
+        """Nothing is to be paid."""
+
+    def used(self) -> dict[str, Any]:
+        return {}
+
+    spent = used
+
     def translate(self, requests: Iterable[Request]) -> Generator[Translation | Failure]:
         requests = iter(requests)
         while batch := [self._row(request) for request in islice(requests, _BATCH)]:
@@ -86,6 +98,18 @@ class TableTranslator:
         start, end = self._run(request.query_id)
         code = self._names.index(request.language)
         return self._codes.index(code, start, end) if code in self._codes[start:end] else None
+
+
+def open_table(config: TableConfig, task: Task) -> TableTranslator:
+    """Return the translator of a file, or of the translations beside the queries. Raises `UserError` where there are
+    none.
+    """
+    rows, refused = read_table(config.path) if config.path else (task.translations, [])
+    if not rows.num_rows:
+        raise UserError(
+            f"{config.path or task.data}: has no translations; give table.path, or another translator"
+        )
+    return TableTranslator(rows, task.languages, broken=refused)
 
 
 def read_table(path: str | Path) -> tuple[pa.Table, list[Broken]]:

@@ -5,7 +5,8 @@ import pytest
 
 from conan_data.config import identity
 from conan_data.errors import UserError
-from conan_data.xlr.config import BuildXlrConfig, ChecksConfig, EndpointConfig
+from conan_data.xlr.config import BuildXlrConfig, ChecksConfig
+from conan_data.xlr.translators_config import EndpointConfig
 
 
 def config(**fields):

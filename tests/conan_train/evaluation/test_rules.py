@@ -14,7 +14,8 @@ import pytrec_eval
 from conan_data import artifact
 from conan_data.retrieval import read_retrieval
 from conan_data.xlr.build import build_xlr
-from conan_data.xlr.config import BuildXlrConfig, ChecksConfig, TableConfig
+from conan_data.xlr.config import BuildXlrConfig, ChecksConfig
+from conan_data.xlr.translators_config import TableConfig
 from conan_train.evaluation.config import EvaluateConfig
 from conan_train.evaluation.evaluate import evaluate
 from conan_train.evaluation.evaluation_set import evaluation_set, mixed_pool

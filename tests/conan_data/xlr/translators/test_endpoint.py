@@ -2,10 +2,12 @@ import time
 
 import pytest
 
+from conan_data import tables
+from conan_data.chat.answers import Answers
 from conan_data.errors import UserError
-from conan_data.xlr.config import EndpointConfig
-from conan_data.xlr.translators import Failure, Request, Translation
+from conan_data.xlr.translators import Failure, Request, Task, Translation
 from conan_data.xlr.translators.endpoint import EndpointTranslator
+from conan_data.xlr.translators_config import EndpointConfig
 from tests.conan_data.chat.test_answers import num_answers
 
 KEY = "sk-planted-secret-4711"
@@ -25,7 +27,14 @@ def translator(endpoint, tmp_path, **fields):
         "backoff": 0.01,
         "timeout": 5.0,
     }
-    return EndpointTranslator(EndpointConfig(**{**values, **fields}), tmp_path / "answers.sqlite")
+    return opened(EndpointConfig(**{**values, **fields}), tmp_path)
+
+
+def opened(config, tmp_path):
+    task = Task(
+        "data", ("de", "fr"), ("en",), tables.TRANSLATIONS.empty_table(), Answers(tmp_path / "answers.sqlite")
+    )
+    return EndpointTranslator(config, task)
 
 
 def failing(endpoint, tmp_path, **fields):
@@ -171,11 +180,9 @@ def test_nobody_listens(tmp_path, monkeypatch):
     with pytest.raises(
         UserError, match=r"http://127\.0\.0\.1:9/v1 gives no usable answer .*Connect(ionRefused)?Error"
     ):
-        list(EndpointTranslator(config, tmp_path / "answers.sqlite").translate(REQUESTS[:1]))
+        list(opened(config, tmp_path).translate(REQUESTS[:1]))
     with pytest.raises(UserError, match="not an address"):
-        EndpointTranslator(
-            EndpointConfig(base_url="http://127.0.0.1:port/v1", model="m"), tmp_path / "answers.sqlite"
-        )
+        opened(EndpointConfig(base_url="http://127.0.0.1:port/v1", model="m"), tmp_path)
 
 
 def test_question_that_changed_is_asked_again(endpoint, tmp_path):
