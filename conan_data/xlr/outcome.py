@@ -101,7 +101,7 @@ def translate(
                 wanted = wanted.join(last.filter(pl.col("text").is_not_null()), on="version", how="semi")
             if not wanted.height:
                 continue
-            wanted = wanted.select(_WANTED).with_columns(refused="reason" if is_retry else pl.lit(""))
+            wanted = wanted.select(*_WANTED, refused=pl.col("reason") if is_retry else pl.lit(""))
             last = _translate_once(wanted, translator, checker, work=work, workers=workers)
             # A text that was refused says more than that there was none.
             new = last.filter(

@@ -1,11 +1,10 @@
 """Translation by a language model in this process, asked by its own chat template."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from conan_data.chat.answers import Known
 from conan_data.errors import UserError
-from conan_data.models.loading import check_vocabulary, load_pretrained, quiet, reading
+from conan_data.models.loading import quiet
 from conan_data.xlr.translators import Request, Task
 from conan_data.xlr.translators.local import LocalTranslator, read_answer
 from conan_data.xlr.translators.prompts import Prompts
@@ -17,24 +16,20 @@ class ChatModelTranslator(LocalTranslator):
 
     def __init__(self, config: ChatModelConfig, task: Task) -> None:
         """Raises `UserError` for a model that is none, or has no chat template."""
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
         super().__init__(config, task, field="chat")
         self.retries = config.retry
         self._prompts = Prompts(config, task.languages)
-        with reading(config.model, "a tokenizer"), quiet():
-            # The new tokens follow the last one of the prompt, so padding stands before it.
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(
-                str(self._folder), local_files_only=True, trust_remote_code=False, padding_side="left"
-            )
+        # The new tokens follow the last one of the prompt, so padding stands before it.
+        self._tokenizer = self._open_tokenizer(padding_side="left")
         if not self._tokenizer.chat_template:
             raise UserError(
                 f"chat.model: {config.model} has no chat template; take a model that was taught to answer"
             )
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
-        self._model: Any = load_pretrained(AutoModelForCausalLM, self._folder).to(self._device).eval()
-        check_vocabulary(self._tokenizer, self._model.get_input_embeddings(), self._folder)
+        self._model = self._open_model(AutoModelForCausalLM, self._tokenizer)
 
     def _asked(self, request: Request) -> tuple[str, ...]:
         return tuple(part for message in self._prompts.messages(request) for part in message)

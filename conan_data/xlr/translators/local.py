@@ -15,6 +15,7 @@ from typing import Any
 
 from conan_data.chat.answers import Known, key_of
 from conan_data.mining.encoder import fingerprint_folder, resolve_device
+from conan_data.models.loading import check_vocabulary, load_pretrained, quiet, reading
 from conan_data.models.locate import find_model
 from conan_data.public_names import published_value
 from conan_data.xlr.translators import Failure, Request, Task, Translation
@@ -46,6 +47,20 @@ class LocalTranslator(ABC):
         )
         self._used: set[str] = set()
         self._num_generated, self._seconds = 0, 0.0
+
+    def _open_tokenizer(self, **options: Any) -> Any:
+        from transformers import AutoTokenizer
+
+        with reading(self._config.model, "a tokenizer"), quiet():
+            return AutoTokenizer.from_pretrained(
+                str(self._folder), local_files_only=True, trust_remote_code=False, **options
+            )
+
+    def _open_model(self, auto: Any, tokenizer: Any) -> Any:
+        """The model of the class `auto` of transformers, ready to generate."""
+        model: Any = load_pretrained(auto, self._folder)
+        check_vocabulary(tokenizer, model.get_input_embeddings(), self._folder)
+        return model.to(self._device).eval()
 
     @abstractmethod
     def _asked(self, request: Request) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from conan_data.chat.answers import Known
 from conan_data.errors import UserError
 from conan_data.models.files import read_settings
-from conan_data.models.loading import check_vocabulary, load_pretrained, quiet, reading
+from conan_data.models.loading import quiet
 from conan_data.xlr.translators import Request, Task
 from conan_data.xlr.translators.codes import candidates, code_of
 from conan_data.xlr.translators.local import LocalTranslator, read_answer
@@ -25,7 +25,7 @@ class Seq2SeqTranslator(LocalTranslator):
 
     def __init__(self, config: Seq2SeqConfig, task: Task) -> None:
         """Raises `UserError` for a model that is none of these, or does not know a language."""
-        from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+        from transformers import AutoModelForSeq2SeqLM
 
         super().__init__(config, task, field="seq2seq")
         self._beams = config.beams
@@ -35,10 +35,7 @@ class Seq2SeqTranslator(LocalTranslator):
                 f"seq2seq.model: {config.model} is a model of type {family!r}; known are {', '.join(_FAMILIES)} "
                 f"({', '.join(_FAMILIES.values())})"
             )
-        with reading(config.model, "a tokenizer"), quiet():
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(
-                str(self._folder), local_files_only=True, trust_remote_code=False
-            )
+        self._tokenizer = self._open_tokenizer()
         self._vocabulary: dict[str, int] = self._tokenizer.get_vocab()
         self._settings = read_settings(self._folder / "tokenizer_config.json")
         self._codes = _codes_in(self._vocabulary, family)
@@ -48,8 +45,7 @@ class Seq2SeqTranslator(LocalTranslator):
             language: self._code(mapped.get(language, language), language) for language in task.languages
         }
         self._sources = self._source_codes(mapped, task.source_languages)
-        self._model: Any = load_pretrained(AutoModelForSeq2SeqLM, self._folder).to(self._device).eval()
-        check_vocabulary(self._tokenizer, self._model.get_input_embeddings(), self._folder)
+        self._model = self._open_model(AutoModelForSeq2SeqLM, self._tokenizer)
 
     def _code(self, name: str, language: str) -> str:
         """The code of a target; "" where the model has one target alone, which this is."""

@@ -38,6 +38,8 @@ class FakeEndpoint:
     fault: Callable[[str, int], Fault | None] = lambda text, attempt: None
     translate: Callable[[str, str], str] = lambda language, text: f"{text[::-1]} in {language}"
     finish_reason: str = "stop"
+    usage: Callable[[str, str], dict] | None = None
+    """What the model says that a text and its translation cost."""
     hold_after: int | None = None
     """Answers after which every request waits for `released`."""
     released: threading.Event = field(default_factory=threading.Event)
@@ -85,11 +87,10 @@ def _handler(fake: FakeEndpoint) -> type[BaseHTTPRequestHandler]:
             if fault is not None:
                 fake.released.wait(fault.seconds)
                 return self.send(fault.status, fault.body, fault.headers)
-            choice = {
-                "finish_reason": fake.finish_reason,
-                "message": {"content": fake.translate(language, text)},
-            }
-            self.send(200, json.dumps({"choices": [choice]}).encode())
+            said = fake.translate(language, text)
+            choice = {"finish_reason": fake.finish_reason, "message": {"content": said}}
+            usage = {"usage": fake.usage(text, said)} if fake.usage else {}
+            self.send(200, json.dumps({"choices": [choice], **usage}).encode())
 
         def send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
             try:

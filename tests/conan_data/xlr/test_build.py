@@ -36,7 +36,7 @@ def config(tmp_path, retrieval_set, **fields):
     return BuildXlrConfig(**{**values, **fields})
 
 
-def endpoint_config(tmp_path, retrieval_set, endpoint, *, settings=None, **fields):
+def endpoint_config(tmp_path, retrieval_set, endpoint, *, settings=None, translators=("endpoint",), **fields):
     values = {
         "base_url": endpoint.url,
         "model": "m",
@@ -48,7 +48,7 @@ def endpoint_config(tmp_path, retrieval_set, endpoint, *, settings=None, **field
     return config(
         tmp_path,
         retrieval_set,
-        translator="endpoint",
+        translator=translators,
         endpoint=EndpointConfig(**{**values, **(settings or {})}),
         checks=ChecksConfig(skip=("language", "ending")),
         **fields,
