@@ -13,6 +13,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,7 +128,7 @@ class Answers:
         """Make an empty file a store; raise `UserError` for what is another one's."""
         found = self._kind_of(file)
         if found == (0, 0, 0):
-            file.execute("PRAGMA journal_mode = WAL")
+            _set_mode(file)
             with _transaction(file):
                 if self._kind_of(file) == (0, 0, 0):
                     file.execute(_TABLE)
@@ -182,6 +183,19 @@ class Answers:
             raise UserError(
                 f"{self._path}: cannot be made ({os.strerror(error.errno or 0)}); name another place"
             ) from error
+
+
+def _set_mode(file: sqlite3.Connection) -> None:
+    """Set the WAL mode, for which SQLite does not wait by itself while another process makes the file."""
+    until = time.monotonic() + _WAIT
+    while True:
+        try:
+            file.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
 
 
 @contextmanager

@@ -23,7 +23,8 @@ from tabulate import tabulate
 from conan_data.xlr.checks import Checker, language
 from conan_data.xlr.checks.check import COLUMNS
 from conan_data.xlr.checks.nearest import find_far
-from conan_data.xlr.config import PROMPT, ChecksConfig, NearestConfig
+from conan_data.xlr.config import ChecksConfig, NearestConfig
+from conan_data.xlr.translators_config import PROMPT
 from conan_data.xlr.languages import english_name
 
 TLDR = Path(__file__).parents[2] / ".." / "shared" / "data" / "retrieval" / "tldr"

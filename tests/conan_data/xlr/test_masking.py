@@ -37,12 +37,19 @@ class Fake:
     """Adds an exclamation mark; `spoils` says in which texts it loses a mark, `fails` which it cannot translate."""
 
     name: str = "a fake"
+    retries: bool = False
+    broken: tuple = ()
     spoils: str = "spoil"
     fails: str = "fail"
     asked: list[str] = field(default_factory=list)
 
     def available(self, query_id):
         return frozenset({"de"})
+
+    def used(self):
+        return {"requests": len(self.asked)}
+
+    spent = used
 
     def translate(self, requests):
         for request in requests:
