@@ -126,7 +126,9 @@ class Answers:
 
     def _prepare(self, file: sqlite3.Connection) -> None:
         """Make an empty file a store; raise `UserError` for what is another one's."""
+        file.execute("BEGIN")
         found = self._kind_of(file)
+        file.execute("COMMIT")
         if found == (0, 0, 0):
             _set_mode(file)
             with _transaction(file):

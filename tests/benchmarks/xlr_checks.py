@@ -24,8 +24,8 @@ from conan_data.xlr.checks import Checker, language
 from conan_data.xlr.checks.check import COLUMNS
 from conan_data.xlr.checks.nearest import find_far
 from conan_data.xlr.config import ChecksConfig, NearestConfig
-from conan_data.xlr.translators_config import PROMPT
 from conan_data.xlr.languages import english_name
+from conan_data.xlr.translators_config import PROMPT
 
 TLDR = Path(__file__).parents[2] / ".." / "shared" / "data" / "retrieval" / "tldr"
 SCHEMA = dict.fromkeys(("query_id", *COLUMNS), pl.String)
