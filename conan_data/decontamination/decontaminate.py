@@ -18,8 +18,10 @@ from conan_data.decontamination.report import Report, write_report
 from conan_data.decontamination.rows import Text
 from conan_data.decontamination.training import TrainingSet, open_training
 from conan_data.errors import UserError
+from conan_data.manifest import read_manifest
 from conan_data.progress import counting
 from conan_data.readers import Broken
+from conan_data.retrieval import FILES
 
 if TYPE_CHECKING:
     from conan_data.decontamination.neighbours import Neighbours
@@ -66,7 +68,14 @@ def decontaminate(config: DecontaminateConfig) -> Path:
         report = Report(config, training, evaluation, scan.findings, outcome, removed, scan.num_texts)
         numbers = write_report(build.dir, report)
         log.info("%s", numbers["headline"])
-        return build.publish(rows=rows, extra={"layout": "files", "contamination": numbers})
+        return build.publish(rows=rows, extra={**_layout(config), "contamination": numbers})
+
+
+def _layout(config: DecontaminateConfig) -> dict[str, str]:
+    """Return how the written set is read: an artifact of ours as one, any other set by the names of its files."""
+    root = Path(config.set)
+    is_ours = artifact.is_artifact(root) and read_manifest(root)["extra"].get("layout") != FILES
+    return {} if is_ours else {"layout": FILES}
 
 
 def _scan(config: DecontaminateConfig, training: TrainingSet, evaluation: Evaluation) -> Scan:
