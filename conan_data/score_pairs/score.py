@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from conan_data import artifact, page, tables
 from conan_data.build_pairs.store import ShardWriter
+from conan_data.cards.card import default_card
 from conan_data.errors import UserError
 from conan_data.files import written_aside
 from conan_data.mining.embeddings import encode_to_shards
@@ -124,7 +125,7 @@ def score_pairs(config: ScorePairsConfig) -> Path:
             **({"instructions_in": sorted(instructions())} if config.instructions else {}),
             **reader.account.to_json(),
         }
-        return build.publish(rows=rows, extra=extra)
+        return build.publish(rows=rows, extra=extra, card=default_card)
 
 
 class _Scores:

@@ -18,6 +18,8 @@ from huggingface_hub import snapshot_download
 from conan_data import artifact, hub
 from conan_data.cards.build import card
 from conan_data.cards.config import CardConfig
+from conan_data.classifier.config import TrainClassifierConfig
+from conan_data.classifier.train import train_classifier
 from conan_data.cli import COMMANDS
 from conan_data.command import main
 from conan_data.config import StageConfig
@@ -382,3 +384,24 @@ def test_the_server_refuses_what_the_hub_refuses(server):
     headers = {"Authorization": f"Bearer {SECRET}"}
     assert httpx2.get(f"{server.endpoint}/api/datasets/me/x", headers=headers).status_code == 404
     assert httpx2.put(f"{server.endpoint}/lfs/{'0' * 64}", content=b"other").status_code == 400
+
+
+def test_a_classifier_is_a_model(server, tmp_path, caplog):
+    rows = [
+        {"text": f"{words} number {place}"}
+        for words in ("buy now cheap", "the river runs slowly")
+        for place in range(90)
+    ]
+    for name, part in (("offers", rows[:90]), ("prose", rows[90:])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    inputs = {"positive": (str(tmp_path / "offers.jsonl"),), "negative": (str(tmp_path / "prose.jsonl"),)}
+    small = {"dimension": 4, "epochs": 2, "buckets": 100}
+    made = train_classifier(
+        TrainClassifierConfig(out=tmp_path / "model", min_held_out=5, fasttext=small, **inputs)
+    )
+    written = card(CardConfig(artifact=str(made), out=tmp_path / "card", license="mit"))
+    caplog.set_level(logging.INFO)
+    push(config(made, written))
+    pushed = server.repos["model", NAME].head[1]
+    assert {"README.md", "model.bin", "thresholds.json", "report.json", "manifest.json"} <= pushed.keys()
+    assert "read back and the same" in caplog.text

@@ -9,7 +9,7 @@ from conan_train.cli import COMMANDS
 
 ROOT = Path(__file__).parents[3]
 CARDS = ROOT / "data_cards" / "demo"
-NAMES = ("corpus", "xlr-train", "negatives")
+NAMES = ("corpus", "xlr-train", "negatives", "pairs")
 
 
 def make(folder: Path) -> None:
