@@ -10,6 +10,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -153,8 +154,9 @@ class _Run:
 
     def _documents(self, files: list[File], account: Account) -> Iterator[pl.DataFrame | Broken]:
         every = [self.config.rules, *self.config.sources.values()]
+        extract = replace(self.config.extract, headings="markdown")
         for file in files:
-            frames = read_frames(file, every, account.of(file.name), extract=self.config.extract)
+            frames = read_frames(file, every, account.of(file.name), extract=extract)
             for frame in frames:
                 yield frame if isinstance(frame, Broken) else as_documents(frame, self.config, file)
 

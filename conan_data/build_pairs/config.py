@@ -124,7 +124,7 @@ class BuildPairsConfig(StageConfig):
     shard_pairs: Count = 1_000_000
     """Pairs of one output file."""
     extract: ExtractConfig = dataclasses.field(default_factory=ExtractConfig)
-    """How web pages become text."""
+    """How web pages become text; their headings are always read as Markdown."""
 
     def check(self) -> None:
         super().check()

@@ -1,4 +1,4 @@
-"""Sections of a text in Markdown, as our extraction of web pages writes it."""
+"""Sections of a text in Markdown, as our extraction of web pages writes it with `extract.headings: markdown`."""
 
 import re
 

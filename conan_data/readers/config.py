@@ -17,3 +17,7 @@ class ExtractConfig(Config):
     """A larger page goes into quarantine unread."""
     favour: Literal["balance", "precision", "recall"] = "balance"
     """Which mistake is worse: boilerplate that stays (precision), or text that goes (recall)."""
+    headings: Literal["plain", "markdown"] = "plain"
+    """How headings are written: as lines like others, or with as many # before them as their level, by which build-pairs
+    finds the sections of a text.
+    """

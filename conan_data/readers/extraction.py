@@ -59,6 +59,7 @@ class Extractor:
             "url": url,
             "charset": charset or "",
             "favour": self._config.favour,
+            "headings": self._config.headings,
             "time_limit": self._config.time_limit,
         }
         assert child.stdin is not None and child.stdout is not None

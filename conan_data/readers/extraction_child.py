@@ -76,8 +76,11 @@ def extract(page: bytes, request: dict[str, Any]) -> dict[str, Any]:
         favor_precision=request["favour"] == "precision",
         favor_recall=request["favour"] == "recall",
     )
-    text = page_structure.restore_code(page_structure.restore(text or "", headings), blocks)
-    return {"text": text, "title": title, "lang": lang, "parts": page_parts.kept(parts, text)}
+    plain, marked = (
+        page_structure.restore_code(page_structure.restore(text or "", headings, markdown=markdown), blocks)
+        for markdown in (False, request["headings"] == "markdown")
+    )
+    return {"text": marked, "title": title, "lang": lang, "parts": page_parts.kept(parts, plain)}
 
 
 def serve() -> None:

@@ -189,8 +189,10 @@ def mark(tree: HtmlElement) -> list[Heading]:
     return headings
 
 
-def restore(text: str, headings: list[Heading]) -> str:
-    """Return extracted text without marks, with the headings that were left out of it."""
+def restore(text: str, headings: list[Heading], *, markdown: bool = False) -> str:
+    """Return extracted text without marks, with the headings that were left out of it; with `markdown` each heading
+    begins with as many `#` as its level.
+    """
     if not headings:
         return text
     found = {ord(letter) - _FIRST_MARK for letter in _MARKS.findall(text)}
@@ -201,12 +203,18 @@ def restore(text: str, headings: list[Heading]) -> str:
             number = (ord(letter) - _FIRST_MARK) % _MAX_HEADINGS
             for missing in (*headings[number].above, number):
                 if missing not in done:
-                    lines.append(headings[missing].text)
+                    lines.append(_sign(headings[missing], markdown) + headings[missing].text)
                     done.add(missing)
         cleaned = _MARK_AND_SPACE.sub("", line)
         if cleaned or not line:
-            lines.append(cleaned)
+            own = (ord(letter) - _FIRST_MARK for letter in _MARKS.findall(line))
+            sign = next((_sign(headings[number], markdown) for number in own if number < _MAX_HEADINGS), "")
+            lines.append(sign + cleaned)
     return "\n".join(lines)
+
+
+def _sign(heading: Heading, markdown: bool) -> str:
+    return "#" * heading.level + " " if markdown else ""
 
 
 def _is_marked_code(element: HtmlElement) -> bool:

@@ -12,6 +12,7 @@ from conan_data.build_pairs import documents as documents_module
 from conan_data.build_pairs.build import build_pairs
 from conan_data.build_pairs.config import BuildPairsConfig, PairRules
 from conan_data.errors import UserError
+from conan_data.fields import build
 from conan_data.pairs.weak import read_pairs
 
 LONG = "The harbour lies at the mouth of the river. Ships have called there for a long time."
@@ -80,6 +81,24 @@ def test_each_kind_takes_its_parts(tmp_path: Path) -> None:
     first = pairs.row(0, named=True)
     assert first["source"] == "notes" and first["group"] == "notes/a" and first["host"] == "sea.example"
     assert set(pairs["lang_query"]) == set(pairs["lang_document"]) == {"en"}
+
+
+def test_sections_of_a_web_page_are_found_by_its_headings(tmp_path: Path) -> None:
+    """With a setting of extraction beside it, which must not bring plain headings back."""
+    body = "".join(
+        f"<h{2 + i % 2}>What is part {i} for?</h{2 + i % 2}><p>{LONG} It is part {i}.</p>" for i in range(6)
+    )
+    page = tmp_path / "page.en.html"
+    page.write_text(
+        f"<html lang='en'><body><main><h1>The harbour</h1><p>{LONG}</p>{body}</main></body></html>"
+    )
+    rules = {"kinds": ["heading-section"]}
+    config = build(BuildPairsConfig, {"input": [str(page)], "out": str(tmp_path / "out"), "rules": rules, "extract": {"time_limit": 20}})  # fmt: skip
+    pairs = pl.read_parquet(build_pairs(config) / "data" / "*.parquet")
+    assert dict(zip(pairs["query"], pairs["document"], strict=True)) == {
+        "The harbour": LONG,
+        **{f"What is part {i} for?": f"{LONG} It is part {i}." for i in range(6)},
+    }
 
 
 def test_passages_of_a_group_are_paired_across_languages_and_files(tmp_path: Path) -> None:

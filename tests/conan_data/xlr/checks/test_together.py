@@ -14,7 +14,7 @@ from conan_data.xlr.config import ChecksConfig, NearestConfig
 
 JUDGED = Path(__file__).with_name("judged.jsonl")
 """200 translations of public queries (tldr-pages, CC-BY 4.0; CLINC150, CC-BY 3.0; Banking77, CC-BY 4.0) by Apertium (GPL;
-its output is free) and SmolLM2-135M-Instruct (Apache-2.0), each read and judged by a person: good where a reader of the
+its output is free) and SmolLM2-135M-Instruct (Apache-2.0), each read and judged by who wrote the checks: good where a reader of the
 language learns what was asked, and code and names are as they were; garbage otherwise.
 """
 E5 = os.environ.get("CONAN_E5", "")
