@@ -83,10 +83,14 @@ def num_rows(manifest: Manifest, folder: str) -> int:
 
 
 def _translator(config: Mapping[str, Any]) -> str:
-    """Who translated: a table, or a model by its name."""
-    name = str(config.get("translator", ""))
-    model = config.get(name, {}).get("model", "") if isinstance(config.get(name), Mapping) else ""
-    return f"{name} ({model})" if model else name
+    """Who translated, in the order in which they were asked: a table, or a model by its name."""
+    named = config.get("translator", "")
+    found = []
+    for name in [named] if isinstance(named, str) else named:
+        settings = config.get(name)
+        model = settings.get("model", "") if isinstance(settings, Mapping) else ""
+        found.append(f"{name} ({model})" if model else name)
+    return ", then ".join(found)
 
 
 def _languages(extra: Mapping[str, Any], labels: Sequence[str]) -> list[Section]:
