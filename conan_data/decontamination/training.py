@@ -342,7 +342,7 @@ class RetrievalTraining:
         return first.parents[depth - 1]
 
     def _name(self, path: Path) -> str:
-        return path.relative_to(self._root()).as_posix()
+        return path.absolute().relative_to(self._root().absolute()).as_posix()
 
 
 def _open(source: str, split: str, negatives: Path | None) -> RetrievalTexts:

@@ -386,11 +386,15 @@ def test_a_corpus_of_ours_stays_one(tmp_path: Path) -> None:
     assert pq.read_table(file).column("text").to_pylist() == documents[:3] + documents[4:]
 
 
-def test_a_built_set_is_read_as_a_built_one(evaluation: Path, tmp_path: Path) -> None:
+def test_a_built_set_is_read_as_a_built_one(
+    evaluation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named from its folder, as users do."""
     from conan_data.xlr.build import build_xlr
     from conan_data.xlr.config import BuildXlrConfig
 
     built = build_xlr(BuildXlrConfig(data="sample", mix={"en": 1, "de": 1}, out=tmp_path / "xlr"))
-    out = run(tmp_path, set=str(built), against=(str(evaluation),))
+    monkeypatch.chdir(tmp_path)
+    out = run(Path(), set=built.name, against=(evaluation.name,))
     before, after = (read_retrieval(path, "train") for path in (built, out))
     assert after.queries == before.queries and after.qrels == before.qrels and not after.unused
