@@ -34,13 +34,16 @@ class Source:
 
 
 def sources_of(manifest: Manifest, licenses: Mapping[str, str]) -> list[Source]:
-    """Return the sources, in the order of their names; `licenses` names the licence of some.
+    """Return the sources, in the order of their names; `licenses` names the licence of some. What a set was only compared
+    with (`conan-data decontaminate --against`) is none.
 
     Raises `UserError` for a licence of a source that is not there.
     """
+    compared = {_name(_entry(name)) for name in manifest["config"].get("against", ())}
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for entry in manifest["inputs"]:
-        groups.setdefault(_name(entry), []).append(entry)
+        if _name(entry) not in compared:
+            groups.setdefault(_name(entry), []).append(entry)
     if unknown := sorted(licenses.keys() - groups.keys()):
         raise UserError(
             f"source_licenses: no source is called {unknown[0]!r}; the sources are {', '.join(sorted(groups)) or 'none'}"

@@ -1,14 +1,17 @@
 """`conan-data decontaminate`: what a training set shares with evaluation sets, and the set without it."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
 from conan_data import artifact
+from conan_data.cards.card import default_card
 from conan_data.decontamination.config import DecontaminateConfig
 from conan_data.decontamination.evaluation import PASSAGE, Evaluation, evaluation_inputs, read_evaluation
 from conan_data.decontamination.findings import Findings, Match
@@ -68,14 +71,26 @@ def decontaminate(config: DecontaminateConfig) -> Path:
         report = Report(config, training, evaluation, scan.findings, outcome, removed, scan.num_texts)
         numbers = write_report(build.dir, report)
         log.info("%s", numbers["headline"])
-        return build.publish(rows=rows, extra={**_layout(config), "contamination": numbers})
+        account = _account(config, build.dir)
+        # A set of somebody else keeps its own card, which says what no manifest does.
+        card = None if account.get("layout") == FILES else default_card
+        return build.publish(rows=rows, extra={**account, "contamination": numbers}, card=card)
 
 
-def _layout(config: DecontaminateConfig) -> dict[str, str]:
-    """Return how the written set is read: an artifact of ours as one, any other set by the names of its files."""
+def _account(config: DecontaminateConfig, written: Path) -> dict[str, Any]:
+    """Return how the set in `written` is read: an artifact of ours as one, any other set by the names of its files; and of
+    an artifact the sources that its manifest states, and the languages of a retrieval set that are left.
+    """
     root = Path(config.set)
-    is_ours = artifact.is_artifact(root) and read_manifest(root)["extra"].get("layout") != FILES
-    return {} if is_ours else {"layout": FILES}
+    before = read_manifest(root)["extra"] if artifact.is_artifact(root) else {"layout": FILES}
+    if before.get("layout") == FILES:
+        return {"layout": FILES}
+    languages = {
+        f"{part}_by_language": dict(sorted(Counter(pl.read_parquet(files, columns=["lang"])["lang"]).items()))
+        for part in ("queries", "corpus")
+        if (files := sorted(written.glob(f"{part}/*.parquet")))
+    }
+    return languages | {name: before[name] for name in ("sources",) if name in before}
 
 
 def _scan(config: DecontaminateConfig, training: TrainingSet, evaluation: Evaluation) -> Scan:

@@ -398,3 +398,7 @@ def test_a_built_set_is_read_as_a_built_one(
     out = run(Path(), set=built.name, against=(evaluation.name,))
     before, after = (read_retrieval(path, "train") for path in (built, out))
     assert after.queries == before.queries and after.qrels == before.qrels and not after.unused
+    card = (out / "README.md").read_text()
+    assert "- de\n- en\n" in card and "not checked for texts of evaluation sets" not in card
+    sources = card.partition("## Sources")[2].partition("\n## ")[0]
+    assert f"| {built.name} |" in sources and f"| {evaluation.name} |" not in sources
