@@ -62,7 +62,7 @@ def test_it_goes_on_with_schedule_data_and_negatives_by_the_number_of_the_step(
 ) -> None:
     manifest, before = read_manifest(extended), read_manifest(finished)
     assert manifest["extended_from"] == [
-        {"step": STEPS, "steps": STEPS, "job_hash": before["job_hash"]},
+        {"step": STEPS, "steps": STEPS, "early_stop": 0, "job_hash": before["job_hash"]},
     ]
     assert manifest["config"]["steps"] == manifest["extra"]["steps"] == 24
     log, old = read_log(extended / NAME), read_log(finished / NAME)

@@ -4,7 +4,7 @@ import pytest
 
 from conan_data import recipe
 from conan_data.cli import COMMANDS
-from conan_data.command import bind, command_names
+from conan_data.command import bind, command_names, values_of
 from conan_data.errors import UserError
 from conan_train.cli import COMMANDS as TRAIN_COMMANDS
 
@@ -19,7 +19,7 @@ def test_every_stage_of_a_recipe_binds(path: Path) -> None:
     assert stages
     for stage in stages:
         command = commands[stage.command]
-        config = bind(command, stage.values, source=f"{path.name}, {stage.name}")
+        config = bind(command, values_of(command, stage), source=f"{path.name}, {stage.name}")
         assert "${" not in str(config)
         with pytest.raises(UserError, match="wrongly_named"):
             bind(command, stage.values | {"wrongly_named": 1}, source=path.name)
