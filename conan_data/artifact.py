@@ -282,11 +282,19 @@ def _state_of(out: Path, header: Job, *, overwrite: bool) -> str:
         return "done"
     partial = partial_path(out)
     job = _job_of(partial) if partial.exists() else None
-    if job is not None and job["job_hash"] != header["job_hash"] and not overwrite:
+    return "go on" if _is_own(partial, job, header, overwrite=overwrite) else "run"
+
+
+def _is_own(partial: Path, job: Job | None, header: Job, *, overwrite: bool) -> bool:
+    """Return whether `job`, that of `partial`, is this one. Raises `OccupiedError` for another one without `overwrite`."""
+    if job is None:
+        return False
+    is_same = job["job_hash"] == header["job_hash"]
+    if not is_same and not overwrite:
         raise _occupied(
             f"{partial}: an unfinished run", job, header, "finish it, or pass --overwrite to drop it"
         )
-    return "go on" if job is not None and job["job_hash"] == header["job_hash"] else "run"
+    return is_same
 
 
 def partial_path(out: Path) -> Path:
@@ -326,11 +334,7 @@ def _enter(partial: Path, out: Path, header: Job, *, resume: bool, overwrite: bo
         other = None
     if not any((partial / name).exists() for name in (JOB, MANIFEST)):
         _require_empty(partial, out)
-    is_same = other is not None and other["job_hash"] == header["job_hash"]
-    if other is not None and not is_same and not overwrite:
-        raise _occupied(
-            f"{partial}: an unfinished run", other, header, "finish it, or pass --overwrite to drop it"
-        )
+    is_same = _is_own(partial, other, header, overwrite=overwrite)
     if resume and is_same:
         log.info("%s: continuing an interrupted run", out)
         (partial / MANIFEST).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Configuration of `conan-data build-pairs`: what is read, which pairs are made of it, and which are kept."""
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from annotated_types import MinLen
 
@@ -20,16 +20,7 @@ Kind = Literal[
     "parallel",
     "translation",
 ]
-KINDS: tuple[Kind, ...] = (
-    "title-body",
-    "heading-section",
-    "question-answer",
-    "first-rest",
-    "summary-text",
-    "citation",
-    "parallel",
-    "translation",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 FIELDS: dict[str, tuple[str, ...]] = {
     "source": ("source", "metadata.source"),
     "id": ("id", "_id", "metadata.id"),

@@ -76,11 +76,15 @@ def extract(page: bytes, request: dict[str, Any]) -> dict[str, Any]:
         favor_precision=request["favour"] == "precision",
         favor_recall=request["favour"] == "recall",
     )
-    plain, marked = (
-        page_structure.restore_code(page_structure.restore(text or "", headings, markdown=markdown), blocks)
-        for markdown in (False, request["headings"] == "markdown")
-    )
-    return {"text": marked, "title": title, "lang": lang, "parts": page_parts.kept(parts, plain)}
+
+    def restored(*, markdown: bool) -> str:
+        return page_structure.restore_code(
+            page_structure.restore(text or "", headings, markdown=markdown), blocks
+        )
+
+    plain = restored(markdown=False)
+    found = {"title": title, "lang": lang, "parts": page_parts.kept(parts, plain)}
+    return {"text": restored(markdown=True) if request["headings"] == "markdown" else plain, **found}
 
 
 def serve() -> None:
