@@ -124,23 +124,16 @@ def test_it_ends_early_and_can_be_extended(inputs: Inputs, tmp_path: Path) -> No
 
 
 KILLED = """
-import os, signal, sys, time
+import sys
 from pathlib import Path
 from conan_train.embedding.dev import DevSet
 from conan_train.training.loop import Loop
 from conan_train.finetune.train import finetune
+from tests.killed_call import die_at_call
 from tests.conan_train.training.test_evaluations import config
 out, data, model, point, moment = sys.argv[1:]
 owner = DevSet if hasattr(DevSet, point) else Loop
-original = getattr(owner, point)
-calls = 0
-def deadly(*args, **named):
-    global calls
-    calls += 1
-    if calls == int(moment):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*args, **named)
-setattr(owner, point, deadly)
+die_at_call(owner, point, int(moment))
 finetune(config(Path(out), (Path(data), Path(model))))
 """
 

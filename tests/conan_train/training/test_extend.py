@@ -89,23 +89,16 @@ def test_asked_for_again_it_is_done_with_or_without_the_flag(
 
 
 KILLED = """
-import os, signal, sys
+import sys
 from pathlib import Path
 from conan_data import artifact, extension
 from conan_train.training.loop import Loop
 from conan_train.finetune.train import finetune
+from tests.killed_call import die_at_call
 from tests.conan_train.training.test_extend import config
 out, data, model, point, moment, extend = sys.argv[1:]
 owner = {"take_over": extension, "_link": extension, "publish": artifact.Build}.get(point, Loop)
-original = getattr(owner, point)
-calls = 0
-def deadly(*args, **named):
-    global calls
-    calls += 1
-    if calls == int(moment):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*args, **named)
-setattr(owner, point, deadly)
+die_at_call(owner, point, int(moment))
 finetune(config(Path(out), (Path(data), Path(model)), steps=24, extend=extend == "True"))
 """
 
